@@ -3,6 +3,8 @@
 #ifndef LIB_SEAL_H
 #define LIB_SEAL_H
 
+#include <stddef.h>
+
 #include "lib/error.h"
 
 /* PUB_KEY is an OpenSSH line ("ssh-rsa AAAA... comment"), as AppCenter publishes it. The caller frees *sealed. */
