@@ -17,7 +17,7 @@ struct conf {
     } metadata;
     struct {
         char *data;      /* /data: the volume that outlives the VM */
-        char *state;     /* /data/kubernetes/hooks; client: /var/lib/k8s-hooks */
+        char *state;     /* NULL: the role's own (/data/kubernetes/hooks; client: /var/lib/k8s-hooks) */
         char *roles;     /* directory of the roles' *.conf */
         char *templates; /* directory of templates */
         char *opt;       /* /opt/kubernetes: what the image brought (images/, manifests/, bin/, versions.json) */
