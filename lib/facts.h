@@ -97,7 +97,28 @@ json_t *facts_public(const struct facts *facts);
 /* Members of hosts with that role; the i-th from 0, NULL past the last. */
 const struct host *facts_host(const struct facts *facts, const char *role, size_t i);
 
-/* The address of a host in the pod network of bridge mode: a /24 of POD_CIDR, the same for the life of the host. */
+/* The pod network of a host in bridge mode: a /24 of POD_CIDR, the same for the life of the host, told by role and sid.
+ * NULL for a client, and for a sid past the room there is: 1 master, 120 node, 120 ssd_node, 15 log. The caller frees. */
 char *facts_node_cidr(const struct host *host);
+
+/* The vxnets hostnic takes addresses from: pod_vxnets, or the cluster vxnet alone when there are none. The caller frees. */
+char **facts_vxnets(const struct facts *facts);
+
+/* What is allowed but probably not meant, a text each (pod_vxnets empty, settings that another one overrides). Never NULL;
+ * strv_free. */
+char **facts_warnings(const struct facts *facts);
+
+/* What the master publishes as its `token` (custom metadata). */
+struct join_token {
+    char *api;        /* "IP:6443" */
+    char *bootstrap;  /* secret */
+    char *ca_hash;    /* "sha256:<hex>" */
+    char *kubeconfig; /* sealed for the client; NULL: there was no client */
+};
+
+/* STATUS_TOKEN_ABSENT while the master has published none; STATUS_METADATA_INVALID when it cannot be used. */
+int facts_join_token(const struct facts *facts, struct join_token *token, struct error **err);
+void join_token_free(struct join_token *token);
+#define _cleanup_token_ _cleanup_(join_token_free)
 
 #endif
