@@ -86,14 +86,13 @@ static int open_input(const char *input, struct error **err)
         int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
         return null >= 0 ? null : error_errno(err, STATUS_COMMAND, errno, "opening /dev/null");
     }
-    _cleanup_close_ int fd = memfd_create("input", MFD_CLOEXEC);
+    int fd = memfd_create("input", MFD_CLOEXEC);
     size_t len = strlen(input);
     if (fd < 0 || write(fd, input, len) != (ssize_t)len || lseek(fd, 0, SEEK_SET) != 0) {
+        util_closep(&fd);
         return error_errno(err, STATUS_COMMAND, errno, "keeping the input of a program in memory");
     }
-    int input_fd = fd;
-    fd = -1;
-    return input_fd;
+    return fd;
 }
 
 /* In the child: only async-signal-safe calls, as the caller may have threads. */

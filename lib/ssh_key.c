@@ -290,7 +290,11 @@ static int read_openssh(const char *begin, EVP_PKEY **key, struct error **err)
 /* Instead of OpenSSL's own, which asks on the terminal. */
 static int no_passphrase(char *to, int size, int writing, void *data)
 {
-    (void)to, (void)size, (void)writing, (void)data;
+    (void)writing;
+    (void)data;
+    if (size > 0) {
+        to[0] = '\0';
+    }
     return -1;
 }
 
