@@ -16,8 +16,8 @@ int meta_open(struct meta **meta, const struct conf *conf, const char *source, s
 void meta_free(struct meta *meta);
 void meta_freep(struct meta **meta);
 
-/* Asks until one server gives a good answer or CONF's deadline (or DEADLINE, if earlier) passes: servers in turn, back-off
- * with jitter between rounds. A good answer is a JSON object whose leaves are strings; it is cached.
+/* Asks until one server gives a good answer or CONF's deadline (or DEADLINE, if earlier) passes: servers in turn,
+ * back-off with jitter between rounds. A good answer is a JSON object whose leaves are strings; it is cached.
  * STATUS_METADATA_UNREACHABLE, _INVALID (garbage, half a JSON) or _UNKNOWN_HOST (404 from all); the message names every
  * server and what it said. *tree is a new reference. */
 int meta_get(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err);
