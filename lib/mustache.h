@@ -30,8 +30,9 @@ int format_escape(enum format format, const char *value, struct buffer *out, str
 
 struct mustache_options {
     enum format format;
-    bool strict;          /* a name that is not in the context is an error unless a section tests it */
-    const char *partials; /* directory of NAME.mustache for {{> NAME}}; NULL: partials are empty, in strict mode an error */
+    bool strict; /* a name that is not in the context is an error unless a section tests it */
+    const char
+        *partials; /* directory of NAME.mustache for {{> NAME}}; NULL: partials are empty, in strict mode an error */
 };
 
 /* Renders TEXT. NAME is the template's, for messages ("kubelet.yaml.mustache:12: ..."). Appends to OUT; on error OUT is
