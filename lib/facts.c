@@ -99,9 +99,7 @@ static int read_host(struct host *host, const char *role, const char *instance, 
     }
     host->token = token_text(json_object_get(entry, "token"));
     host->node_name = xasprintf("%s-%d", role, host->sid);
-    for (char *c = host->node_name; *c != '\0'; c++) {
-        *c = *c == '_' ? '-' : *c;
-    }
+    replace_char(host->node_name, '_', '-');
     return 0;
 }
 

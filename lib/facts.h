@@ -23,10 +23,10 @@ struct host {
     char *instance_id; /* new with every VM */
     char *node_id;     /* cln-..., for life */
     char *ip, *mac;
-    int sid;           /* unique in its role, from 1 */
-    char *node_name;   /* <role>-<sid>, "_" as "-" */
-    char *pub_key;     /* "ssh-rsa ...", or NULL */
-    char *token;       /* what custom_metadata printed, or NULL */
+    int sid;         /* unique in its role, from 1 */
+    char *node_name; /* <role>-<sid>, "_" as "-" */
+    char *pub_key;   /* "ssh-rsa ...", or NULL */
+    char *token;     /* what custom_metadata printed, or NULL */
     bool adding, deleting;
 };
 
@@ -41,7 +41,7 @@ struct parameters {
     bool enable_hostnic;
     char **pod_vxnets;
     char **registry_mirrors, **insecure_registries;
-    char *private_registry; /* NULL: none */
+    char *private_registry;                        /* NULL: none */
     char *dockerhub_username, *dockerhub_password; /* NULL: none */
     char *docker_bip;
     int keep_log_days; /* 0: keep all */
@@ -59,12 +59,12 @@ struct facts {
         char *api_host, *api_protocol; /* the cloud's API */
         int api_port;
     } cluster;
-    struct host *self;     /* one of hosts */
-    struct host *hosts;    /* all, by role (master, node, ssd_node, log, client), then sid */
+    struct host *self;  /* one of hosts */
+    struct host *hosts; /* all, by role (master, node, ssd_node, log, client), then sid */
     size_t n_hosts;
-    struct host *master;   /* one of hosts, or NULL */
-    struct host *client;   /* one of hosts, or NULL */
-    int n_logs;            /* log nodes, those that are leaving excepted */
+    struct host *master; /* one of hosts, or NULL */
+    struct host *client; /* one of hosts, or NULL */
+    int n_logs;          /* log nodes, those that are leaving excepted */
     int self_cpu, self_memory_mib;
     struct parameters parameters;
     enum log_target log_target;
@@ -78,9 +78,9 @@ struct facts {
     json_t *versions; /* image's versions.json: {"kubernetes": "v1.20.2", "images": {name: reference}} */
 };
 
-/* TREE is what meta_get gave. Missing or malformed structure is STATUS_METADATA_INVALID; this host not among the hosts too.
- * Parameters are checked together: STATUS_PARAMETER whose message has one line for each that is wrong (key, value -
- * secrets excepted - and what is accepted); STATUS_LOG_NONE when logs have nowhere to go; STATUS_VXNET_CLUSTER. */
+/* TREE is what meta_get gave. Missing or malformed structure is STATUS_METADATA_INVALID; this host not among the hosts
+ * too. Parameters are checked together: STATUS_PARAMETER whose message has one line for each that is wrong (key, value
+ * - secrets excepted - and what is accepted); STATUS_LOG_NONE when logs have nowhere to go; STATUS_VXNET_CLUSTER. */
 int facts_load(struct facts **facts, const json_t *tree, const struct conf *conf, struct error **err);
 void facts_free(struct facts *facts);
 void facts_freep(struct facts **facts);
@@ -98,14 +98,16 @@ json_t *facts_public(const struct facts *facts);
 const struct host *facts_host(const struct facts *facts, const char *role, size_t i);
 
 /* The pod network of a host in bridge mode: a /24 of POD_CIDR, the same for the life of the host, told by role and sid.
- * NULL for a client, and for a sid past the room there is: 1 master, 120 node, 120 ssd_node, 15 log. The caller frees. */
+ * NULL for a client, and for a sid past the room there is: 1 master, 120 node, 120 ssd_node, 15 log. The caller frees.
+ */
 char *facts_node_cidr(const struct host *host);
 
-/* The vxnets hostnic takes addresses from: pod_vxnets, or the cluster vxnet alone when there are none. The caller frees. */
+/* The vxnets hostnic takes addresses from: pod_vxnets, or the cluster vxnet alone when there are none. The caller
+ * frees. */
 char **facts_vxnets(const struct facts *facts);
 
-/* What is allowed but probably not meant, a text each (pod_vxnets empty, settings that another one overrides). Never NULL;
- * strv_free. */
+/* What is allowed but probably not meant, a text each (pod_vxnets empty, settings that another one overrides). Never
+ * NULL; strv_free. */
 char **facts_warnings(const struct facts *facts);
 
 /* What the master publishes as its `token` (custom metadata). */

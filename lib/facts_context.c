@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/crypto.h"
+#include "lib/facts_links.h"
 #include "lib/util.h"
 
 #define PUBLIC_REGISTRY "dockerhub.qingcloud.com"
@@ -316,9 +317,7 @@ static json_t *images_context(const struct facts *facts)
     json_t *reference;
     json_object_foreach (json_object_get(facts->versions, "images"), name, reference) {
         _cleanup_free_ char *key = xstrdup(name);
-        for (char *c = key; *c != '\0'; c++) {
-            *c = *c == '-' ? '_' : *c;
-        }
+        replace_char(key, '-', '_');
         json_object_set(images, key, reference);
     }
     return images;

@@ -1,6 +1,8 @@
 #include "lib/facts_links.h"
 
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/syntax.h"
 #include "lib/util.h"
@@ -10,6 +12,13 @@
 static const char *text(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
+}
+
+void replace_char(char *s, char from, char to)
+{
+    for (s = strchr(s, from); s != NULL; s = strchr(s, from)) {
+        *s = to;
+    }
 }
 
 struct linked {
@@ -103,15 +112,14 @@ static int choose_log_target(struct facts *facts, const json_t *tree, struct pro
         }
     }
     const char *es_server = text(json_object_get(tree, "env"), "es_server");
-    if (facts->n_logs > 0) {
+    /* a host that leaves with the last log nodes is stopped as it ran: that needs no other target */
+    bool leaving = facts->self->deleting && count == 0 && facts->parameters.es_host == NULL;
+    if (facts->n_logs > 0 || leaving) {
         serve_logs(facts, LOG_NODES, ELASTICSEARCH_IP, ES_PORT);
     } else if (count > 0) {
         serve_logs(facts, LOG_ELK_LINK, elk[0].ip, linked_es_port(tree));
     } else if (facts->parameters.es_host != NULL) {
         serve_logs(facts, LOG_ES_SERVER, facts->parameters.es_host, facts->parameters.es_port);
-    } else if (facts->self->deleting) {
-        /* the last log nodes leave: what still runs on them is stopped, and that needs no target */
-        serve_logs(facts, LOG_NODES, ELASTICSEARCH_IP, ES_PORT);
     } else if (str_empty(es_server)) {
         problem_add(
             problems, STATUS_LOG_NONE,
@@ -142,10 +150,13 @@ static int choose_etcd(struct facts *facts, const json_t *tree, struct error **e
 static char **scaling_roles(const json_t *tree)
 {
     _cleanup_free_ char *roles = xstrdup(text(tree, "vertical-scaling-roles"));
-    for (char *c = roles; c != NULL && *c != '\0'; c++) {
-        *c = strchr("[]\",'", *c) != NULL ? ' ' : *c;
+    if (roles == NULL) {
+        return strv_split("");
     }
-    return strv_split(roles == NULL ? "" : roles);
+    for (const char *c = "[]\",'"; *c != '\0'; c++) {
+        replace_char(roles, *c, ' ');
+    }
+    return strv_split(roles);
 }
 
 int facts_read_links(struct facts *facts, const json_t *tree, struct problems *problems, struct error **err)
@@ -154,25 +165,42 @@ int facts_read_links(struct facts *facts, const json_t *tree, struct problems *p
     return choose_log_target(facts, tree, problems, err) < 0 || choose_etcd(facts, tree, err) < 0 ? -1 : 0;
 }
 
+/* The file an installed binary and one run from build/bin/ both have: DIR/versions.json beside DIR/bin/BINARY. */
+static char *versions_beside_binary(void)
+{
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[n < 0 ? 0 : n] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (slash == NULL) {
+        return NULL;
+    }
+    *slash = '\0';
+    return str_ends(exe, "/bin") ? xasprintf("%.*s/versions.json", (int)(strlen(exe) - strlen("/bin")), exe) : NULL;
+}
+
+static char *versions_path(const struct conf *conf)
+{
+    _cleanup_free_ char *path = NULL;
+    if (conf != NULL && conf->paths.opt != NULL) {
+        path = xasprintf("%s/versions.json", conf->paths.opt);
+    }
+    return path != NULL && access(path, F_OK) == 0 ? STEAL(path) : versions_beside_binary();
+}
+
 int facts_read_versions(struct facts *facts, const struct conf *conf, struct error **err)
 {
     json_error_t why;
-    facts->versions = json_object();
-    if (conf == NULL || conf->paths.opt == NULL) {
+    _cleanup_free_ char *path = versions_path(conf);
+    if (path == NULL || access(path, F_OK) < 0) {
+        facts->versions = json_object();
         return 0;
     }
-    _cleanup_free_ char *path = xasprintf("%s/versions.json", conf->paths.opt);
-    json_t *versions = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
-    if (versions == NULL && json_error_code(&why) == json_error_cannot_open_file) {
-        return 0;
-    }
-    if (!json_is_object(versions)) {
-        json_decref(versions);
+    facts->versions = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    if (!json_is_object(facts->versions)) {
         return error_new(err, STATUS_FILE, "%s: %s: bake the image again, or run `k8s-bake versions`", path,
-                         versions == NULL ? why.text : "not an object");
+                         facts->versions == NULL ? why.text : "not an object");
     }
-    json_decref(facts->versions);
-    facts->versions = versions;
     return 0;
 }
 
