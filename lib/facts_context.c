@@ -49,6 +49,17 @@ static void mark_ends(json_t *list)
     }
 }
 
+/* Objects, not strings: a template that writes JSON has to know which one is the last. */
+static void put_values(json_t *object, const char *key, char *const *values)
+{
+    json_t *list = json_array();
+    for (; values != NULL && *values != NULL; values++) {
+        json_array_append_new(list, json_pack("{s:s, s:b, s:b}", "value", *values, "first", 0, "last", 0));
+    }
+    mark_ends(list);
+    json_object_set_new(object, key, list);
+}
+
 static json_t *cluster_context(const struct facts *facts)
 {
     json_t *cluster = json_object();
@@ -230,8 +241,8 @@ static json_t *registry_context(const struct facts *facts)
     json_t *registry = json_object();
     const struct parameters *p = &facts->parameters;
     const char *password = p->dockerhub_password == NULL ? "" : p->dockerhub_password;
-    put_strings(registry, "mirrors", p->registry_mirrors);
-    put_strings(registry, "insecure", p->insecure_registries);
+    put_values(registry, "mirrors", p->registry_mirrors);
+    put_values(registry, "insecure", p->insecure_registries);
     put_text(registry, "server", p->private_registry == NULL ? PUBLIC_REGISTRY : p->private_registry);
     put_flag(registry, "login", p->dockerhub_username != NULL);
     put_text(registry, "username", p->dockerhub_username);
