@@ -49,22 +49,22 @@ static char *short_name(const char *const *argv)
     return name.data;
 }
 
-static int find_program(const char *name, char **path, struct error **err)
+static char *find_program(const char *name, struct error **err)
 {
     if (strchr(name, '/') != NULL) {
-        *path = xstrdup(name);
-        return 0;
+        return xstrdup(name);
     }
     for (const char *dir = SYSTEM_PATH; *dir != '\0';) {
         size_t len = strcspn(dir, ":");
-        _cleanup_free_ char *candidate = xasprintf("%.*s/%s", (int)len, dir, name);
+        char *candidate = xasprintf("%.*s/%s", (int)len, dir, name);
         if (access(candidate, X_OK) == 0) {
-            *path = STEAL(candidate);
-            return 0;
+            return candidate;
         }
+        free(candidate);
         dir += len + (dir[len] == ':');
     }
-    return error_new(err, STATUS_COMMAND, "%s: no such program in %s; the image lacks it", name, SYSTEM_PATH);
+    error_new(err, STATUS_COMMAND, "%s: no such program in %s; the image lacks it", name, SYSTEM_PATH);
+    return NULL;
 }
 
 static char **make_environment(const char *const *extra)
@@ -124,8 +124,8 @@ static int open_pipe(int *ours, int *theirs, struct error **err)
 
 static int child_start(struct child *child, const struct proc *proc, struct error **err)
 {
-    _cleanup_free_ char *path = NULL;
-    if (find_program(proc->argv[0], &path, err) < 0) {
+    _cleanup_free_ char *path = find_program(proc->argv[0], err);
+    if (path == NULL) {
         return -1;
     }
     _cleanup_strv_ char **environment = make_environment(proc->environment);
