@@ -17,6 +17,7 @@
 #define POD_CIDR "10.244.0.0/16"
 #define CLUSTER_DOMAIN "cluster.local"
 #define API_PORT 6443
+#define PROMETHEUS_PORT 30000
 
 struct host {
     char *role;        /* master, node, ssd_node, log, client */

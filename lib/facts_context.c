@@ -4,6 +4,7 @@
 
 #include "lib/crypto.h"
 #include "lib/facts_links.h"
+#include "lib/syntax.h"
 #include "lib/util.h"
 
 #define PUBLIC_REGISTRY "dockerhub.qingcloud.com"
@@ -292,7 +293,7 @@ static json_t *network_context(const struct facts *facts)
     put_flag(network, "hostnic", facts->network == NETWORK_HOSTNIC);
     put_flag(network, "flannel", facts->network == NETWORK_FLANNEL);
     put_flag(network, "bridge", facts->network == NETWORK_BRIDGE);
-    put_strings(network, "vxnets", vxnets);
+    put_values(network, "vxnets", vxnets);
     json_object_set_new(network, "routes", bridge_routes(facts));
     return network;
 }
@@ -308,6 +309,8 @@ static json_t *logging_context(const struct facts *facts)
     put_flag(logging, "external", !nodes);
     put_text(logging, "host", facts->es_host);
     put_number(logging, "port", facts->es_port);
+    put_flag(logging, "by_name", !nodes && !syntax_ipv4(facts->es_host, NULL));
+    put_text(logging, "service_ip", ELASTICSEARCH_IP);
     put_number(logging, "keep_days", p->keep_log_days);
     put_flag(logging, "keep_all", p->keep_log_days == 0);
     put_number(logging, "replicas", nodes ? facts->n_logs : 0);
@@ -319,6 +322,16 @@ static json_t *logging_context(const struct facts *facts)
         json_object_set_new(logging, "forward", forward);
     }
     return logging;
+}
+
+/* Prometheus is promised on this port of every node, which a cluster_port_range of the user's own may leave out. */
+static json_t *monitoring_context(const struct facts *facts)
+{
+    json_t *monitoring = json_object();
+    if (facts->parameters.port_low <= PROMETHEUS_PORT && PROMETHEUS_PORT <= facts->parameters.port_high) {
+        put_number(monitoring, "node_port", PROMETHEUS_PORT);
+    }
+    return monitoring;
 }
 
 static json_t *images_context(const struct facts *facts)
@@ -365,6 +378,7 @@ json_t *facts_context(const struct facts *facts)
     json_object_set_new(context, "etcd", etcd_context(facts));
     json_object_set_new(context, "network", network_context(facts));
     json_object_set_new(context, "logging", logging_context(facts));
+    json_object_set_new(context, "monitoring", monitoring_context(facts));
     json_object_set_new(context, "addons", addons);
     json_object_set_new(context, "images", images_context(facts));
     put_token(context, facts);
