@@ -25,7 +25,7 @@ struct run {
     const char *root;   /* --root; "" for the machine itself */
     const char *source; /* --metadata; NULL for the configured servers */
     const char *argument; /* the event's own argument (backup's JSON), or NULL */
-    bool dry_run, json, check_only, force, diff;
+    bool dry_run, json, check_only, force, diff, blame;
     struct deadline deadline; /* of the whole event */
     struct meta *meta;
     json_t *tree; /* the metadata */
@@ -46,8 +46,8 @@ struct step {
 };
 
 struct event {
-    const char *name;         /* as on the command line */
-    const struct step *steps; /* ended by a step without a name */
+    const char *name;                /* as on the command line; "NAME --check" for its pre-check */
+    const struct step *const *steps; /* ended by NULL */
 };
 
 struct role {

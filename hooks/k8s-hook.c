@@ -1,0 +1,102 @@
+/* k8s-hook EVENT finds this host's role in the metadata and becomes that role's binary; the rest are tools that no role needs. */
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hooks/tools.h"
+#include "lib/conf.h"
+#include "lib/interrupt.h"
+#include "lib/log.h"
+#include "lib/meta.h"
+#include "lib/util.h"
+
+static const char usage[] = "Usage: k8s-hook [OPTION...] EVENT [ARGUMENT]      run the event with this host's role\n"
+                            "       k8s-hook template FILE --context FILE.json [--partials DIR] [--format F] [--strict]\n"
+                            "       k8s-hook config check --metadata FILE     all that is wrong with a cluster's parameters\n"
+                            "       k8s-hook statuses [--json]                every exit status\n"
+                            "\n"
+                            "Options and events are those of k8s-master, k8s-node, k8s-log and k8s-client: see their --help.\n";
+
+struct tool {
+    const char *name;
+    int (*main)(int argc, char **argv);
+};
+
+static const struct tool tools[] = {
+    {"template", template_main},
+    {"config", config_main},
+    {"statuses", statuses_main},
+};
+
+static const char *option_value(char **argv, const char *name)
+{
+    size_t len = strlen(name);
+    for (; *argv != NULL; argv++) {
+        if (strcmp(*argv, name) == 0) {
+            return argv[1];
+        }
+        if (strncmp(*argv, name, len) == 0 && (*argv)[len] == '=') {
+            return *argv + len + 1;
+        }
+    }
+    return NULL;
+}
+
+static int find_role(char **argv, char **role, struct error **err)
+{
+    struct conf *conf __attribute__((cleanup(conf_freep))) = NULL;
+    struct meta *meta __attribute__((cleanup(meta_freep))) = NULL;
+    _cleanup_json_ json_t *tree = NULL;
+    const char *config = option_value(argv, "--config");
+    if (conf_load(&conf, config != NULL ? config : "/etc/k8s-hooks/hook.conf", config != NULL, err) < 0 ||
+        meta_open(&meta, conf, option_value(argv, "--metadata"), err) < 0 ||
+        meta_get_or_cached(meta, deadline_in(conf->metadata.deadline_ms), &tree, err) < 0) {
+        return -1;
+    }
+    const char *name = json_string_value(json_object_get(json_object_get(tree, "host"), "role"));
+    if (name == NULL) {
+        return error_new(err, STATUS_METADATA_INVALID, "the metadata's /self/host/role is absent");
+    }
+    *role = xstrdup(strcmp(name, "ssd_node") == 0 ? "node" : name);
+    return 0;
+}
+
+/* The role's binary lies beside this one. */
+static int become_role(char **argv, struct error **err)
+{
+    char self[PATH_MAX];
+    _cleanup_free_ char *role = NULL;
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0 || find_role(argv, &role, err) < 0) {
+        return n < 0 ? error_errno(err, STATUS_FAILED, errno, "cannot read /proc/self/exe") : -1;
+    }
+    self[n] = '\0';
+    _cleanup_free_ char *binary = xasprintf("%s/k8s-%s", dirname(self), role);
+    interrupt_child();
+    argv[0] = binary;
+    execv(binary, argv);
+    return error_errno(err, STATUS_METADATA_INVALID, errno, "cannot run %s for the role \"%s\" of /self/host/role", binary, role);
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_error_ struct error *err = NULL;
+    if (argc < 2 || strcmp(argv[1], "--help") == 0) {
+        (void)fputs(usage, argc < 2 ? stderr : stdout);
+        return argc < 2 ? STATUS_USAGE : STATUS_OK;
+    }
+    for (size_t i = 0; i < ELEMENTS(tools); i++) {
+        if (strcmp(argv[1], tools[i].name) == 0) {
+            return tools[i].main(argc - 1, argv + 1);
+        }
+    }
+    log_open("k8s-hooks", NULL, NULL, LOG_LEVEL_INFO);
+    if (interrupt_open(&err) == 0) {
+        (void)become_role(argv, &err);
+    }
+    log_error("%s", err->message);
+    return (int)err->status;
+}

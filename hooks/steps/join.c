@@ -1,0 +1,77 @@
+#include <string.h>
+#include <unistd.h>
+
+#include "hooks/run.h"
+#include "hooks/steps/kubeadm.h"
+#include "hooks/steps/steps.h"
+#include "lib/file.h"
+#include "lib/log.h"
+#include "lib/proc.h"
+#include "lib/tree.h"
+
+/* Kept on /data: a machine that comes back with them needs no token. */
+static const char kubelet_kubeconfig[] = "/etc/kubernetes/kubelet.conf";
+static const char kubelet_certificate[] = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+
+static int join_done(struct run *run, struct error **err)
+{
+    (void)run;
+    (void)err;
+    return access(kubelet_kubeconfig, R_OK) == 0 && access(kubelet_certificate, R_OK) == 0;
+}
+
+static int token_done(struct run *run, struct error **err)
+{
+    int joined = join_done(run, err);
+    return joined != 0 ? joined : facts_join_token(run->facts, NULL, NULL) == 0;
+}
+
+static int token_apply(struct run *run, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.token_s);
+    log_progress("waiting for the master's token");
+    while (facts_join_token(run->facts, NULL, NULL) < 0) {
+        _cleanup_error_ struct error *waited = NULL;
+        if (run_facts_wait(run, deadline, &waited) == 0) {
+            continue;
+        }
+        if (waited->status != STATUS_DEADLINE) {
+            return error_new(err, waited->status, "%s", waited->message);
+        }
+        return error_new(err, STATUS_TOKEN_ABSENT,
+                         "the metadata holds no join token of the master (%s) after %d s: did init and metadata succeed there?",
+                         run->facts->master != NULL ? run->facts->master->ip : "which is absent too", run->conf->timeouts.token_s);
+    }
+    return 0;
+}
+
+const struct step step_token = {"join token", token_done, token_apply, NULL};
+
+/* What kubeadm says when cluster-info is not signed with the token, or the API server does not know it: the cluster signs
+ * it only with tokens it honours. https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens */
+static bool token_refused(const char *output)
+{
+    static const char *const signs[] = {"JWS signature", "token id", "Unauthorized"};
+    for (size_t i = 0; i < ELEMENTS(signs); i++) {
+        if (output != NULL && strstr(output, signs[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int join_apply(struct run *run, struct error **err)
+{
+    static const char *const argv[] = {"kubeadm", "join", "--config", KUBEADM_JOIN_CONFIG, "--skip-phases=preflight", NULL};
+    _cleanup_proc_ struct proc_result result = {0};
+    const struct proc proc = {.argv = argv, .deadline = run->deadline};
+    if (proc_run(&proc, &result, err) == 0) {
+        return tree_sync("/data", err);
+    }
+    if (err != NULL && (*err)->status == STATUS_COMMAND && token_refused(result.tail)) {
+        (*err)->status = STATUS_TOKEN_REFUSED;
+    }
+    return -1;
+}
+
+const struct step step_join = {"join", join_done, join_apply, NULL};

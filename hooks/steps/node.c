@@ -1,0 +1,65 @@
+#include <string.h>
+
+#include "hooks/run.h"
+#include "hooks/steps/steps.h"
+#include "lib/log.h"
+
+static const char instance_annotation[] = "node.beta.kubernetes.io/instance-id";
+
+static char *node_path(const struct run *run)
+{
+    return xasprintf("/api/v1/nodes/%s", run->facts->self->node_name);
+}
+
+static int get_node(struct run *run, struct deadline deadline, json_t **node, struct error **err)
+{
+    _cleanup_free_ char *path = node_path(run);
+    return run_kube(run, err) < 0 ? -1 : kube_get(run->kube, path, deadline, node, NULL, err);
+}
+
+static int node_annotation_done(struct run *run, struct error **err)
+{
+    (void)err;
+    _cleanup_json_ json_t *node = NULL;
+    if (get_node(run, run_deadline(run, 10), &node, NULL) < 0) {
+        return 0;
+    }
+    const char *instance = NULL;
+    (void)json_unpack(node, "{s{s{ss}}}", "metadata", "annotations", instance_annotation, &instance);
+    return instance != NULL && strcmp(instance, run->facts->self->instance_id) == 0;
+}
+
+static int node_annotation_apply(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *patch =
+        json_pack("{s{s{ss}}}", "metadata", "annotations", instance_annotation, run->facts->self->instance_id);
+    _cleanup_free_ char *path = node_path(run);
+    return run_kube(run, err) < 0 ? -1 : kube_merge_patch(run->kube, path, patch, run_deadline(run, 30), err);
+}
+
+const struct step step_node_annotation = {"node annotation", node_annotation_done, node_annotation_apply, NULL};
+
+static int node_ready_apply(struct run *run, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.api_s);
+    for (;;) {
+        _cleanup_error_ struct error *failure = NULL;
+        _cleanup_json_ json_t *node = NULL;
+        const char *reason = "not registered";
+        if (get_node(run, deadline_earlier(deadline, deadline_in(5000)), &node, &failure) == 0) {
+            const char *ready = kube_condition(node, "Ready", &reason);
+            if (ready != NULL && strcmp(ready, "True") == 0) {
+                return 0;
+            }
+        } else {
+            reason = failure->message;
+        }
+        if (run_pause(250, deadline, err) < 0) {
+            _cleanup_free_ char *tail = journal_tail("kubelet.service", 5);
+            return error_wrap(err, "node %s not Ready within %d s (%s); last kubelet lines:\n%s", run->facts->self->node_name,
+                              run->conf->timeouts.api_s, reason, tail);
+        }
+    }
+}
+
+const struct step step_node_ready = {"node Ready", NULL, node_ready_apply, NULL};

@@ -1,0 +1,34 @@
+#include <string.h>
+#include <unistd.h>
+
+#include "hooks/run.h"
+#include "hooks/steps/steps.h"
+#include "lib/file.h"
+
+/* Only what is compared is kept, so no secret lies in it. */
+static const char accepted[] = "accepted.json";
+
+static json_t *load_accepted(const struct run *run)
+{
+    _cleanup_free_ char *path = run_state_path(run, accepted);
+    _cleanup_free_ char *text = NULL;
+    size_t len = 0;
+    return file_read(path, 0, &text, &len, NULL) < 0 ? NULL : json_loadb(text, len, 0, NULL);
+}
+
+static int parameters_apply(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *previous = load_accepted(run);
+    if (facts_check_change(run->facts, previous, err) < 0) {
+        return -1;
+    }
+    json_t *vxnets = json_object_get(json_object_get(run->tree, "env"), "pod_vxnets");
+    _cleanup_json_ json_t *now = json_pack("{s{sO*}}", "env", "pod_vxnets", vxnets);
+    _cleanup_free_ char *path = run_state_path(run, accepted);
+    _cleanup_free_ char *text = json_dumps(now, JSON_COMPACT);
+    const struct file_spec spec = {
+        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
+    return file_put(&spec, NULL, err);
+}
+
+const struct step step_parameters = {"parameters", NULL, parameters_apply, NULL};

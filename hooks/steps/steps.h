@@ -1,0 +1,53 @@
+/* Every step that a role's table can list; each is defined, with its own test and action, in the file of its concern. */
+#ifndef HOOKS_STEPS_STEPS_H
+#define HOOKS_STEPS_STEPS_H
+
+#include "hooks/role.h"
+
+/* What the user may not change (a pod vxnet disappears) against what was accepted here last. */
+extern const struct step step_parameters;
+/* The directories on /data and the links that lead there from where programs look. */
+extern const struct step step_directories;
+/* The role's files, as roles/ROLE.conf lists them. */
+extern const struct step step_files;
+/* systemd has read the unit files, the kernel the sysctls. */
+extern const struct step step_system_settings;
+/* docker.service runs. */
+extern const struct step step_docker;
+/* The image's container archives are in Docker. */
+extern const struct step step_images;
+/* kubelet.service runs. */
+extern const struct step step_kubelet;
+
+/* master: the cluster's authorities, certificates and kubeconfigs, made once for the life of the cluster. */
+extern const struct step step_certificates;
+/* master: the bootstrap token's value, made once. */
+extern const struct step step_token_value;
+/* master: static pod manifests as the configuration has them. */
+extern const struct step step_control_plane;
+/* master: /readyz answers ok. */
+extern const struct step step_api_server;
+/* master: kubeadm's configuration in the cluster, control-plane label and taint, kube-proxy and DNS. */
+extern const struct step step_cluster_settings;
+/* master: the cluster honours the token for a limited span: once when it is created, and again for scale-out. */
+extern const struct step step_token_at_create;
+extern const struct step step_token_honoured;
+
+/* node, log, client: the master's token is in the metadata. */
+extern const struct step step_token;
+/* node, log: kubeadm join. */
+extern const struct step step_join;
+
+/* The node object names this VM's instance. */
+extern const struct step step_node_annotation;
+extern const struct step step_node_ready;
+
+/* client: the admin kubeconfig, opened with the client's own key, for root. */
+extern const struct step step_client_kubeconfig;
+
+/* The orderly way down. */
+extern const struct step step_kubelet_stop;
+extern const struct step step_containers_stop;
+extern const struct step step_docker_stop;
+
+#endif

@@ -1,0 +1,98 @@
+#include "hooks/steps/token.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hooks/run.h"
+#include "hooks/stamp.h"
+#include "hooks/steps/kubeadm.h"
+#include "hooks/steps/steps.h"
+#include "lib/crypto.h"
+#include "lib/file.h"
+#include "lib/log.h"
+#include "lib/proc.h"
+
+int token_read(const struct run *run, char **token, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, "bootstrap-token");
+    size_t len = 0;
+    if (file_read(path, 256, token, &len, err) < 0) {
+        return errno != ENOENT ? -1
+                               : error_new(err, STATUS_TOKEN_ABSENT, "there is no token in %s: run `k8s-master init` first", path);
+    }
+    return 0;
+}
+
+static int token_value_done(struct run *run, struct error **err)
+{
+    (void)err;
+    _cleanup_secret_ char *token = NULL;
+    return token_read(run, &token, NULL) == 0 && bootstrap_token_valid(token);
+}
+
+static int token_value_apply(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, "bootstrap-token");
+    _cleanup_secret_ char *token = NULL;
+    if (bootstrap_token_new(&token, err) < 0) {
+        return -1;
+    }
+    const struct file_spec spec = {
+        .path = path, .data = token, .len = strlen(token), .mode = 0600, .uid = geteuid(), .gid = getegid()};
+    return file_put(&spec, NULL, err);
+}
+
+const struct step step_token_value = {"join token value", token_value_done, token_value_apply, NULL};
+
+/* kubeadm takes tokens only from a configuration file or its command line; the file keeps it out of the latter. */
+static int write_token_config(const struct run *run, const char *path, struct error **err)
+{
+    _cleanup_secret_ char *token = NULL;
+    if (token_read(run, &token, err) < 0) {
+        return -1;
+    }
+    _cleanup_free_ char *span = xasprintf("%dm0s", TOKEN_SPAN_MINUTES);
+    _cleanup_json_ json_t *init = json_pack(
+        "{ss ss s[{ss ss ss s[ss] s[s]}]}", "apiVersion", "kubeadm.k8s.io/v1beta2", "kind", "InitConfiguration", "bootstrapTokens",
+        "token", token, "ttl", span, "description", "joining of AppCenter's nodes", "usages", "signing", "authentication",
+        "groups", "system:bootstrappers:kubeadm:default-node-token");
+    _cleanup_json_ json_t *cluster =
+        json_pack("{ss ss sO}", "apiVersion", "kubeadm.k8s.io/v1beta2", "kind", "ClusterConfiguration", "kubernetesVersion",
+                  json_object_get(run->facts->versions, "kubernetes"));
+    _cleanup_secret_ char *first = json_dumps(init, 0);
+    _cleanup_free_ char *second = json_dumps(cluster, 0);
+    _cleanup_secret_ char *text = xasprintf("%s\n---\n%s\n", first, second);
+    const struct file_spec spec = {
+        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
+    return file_put(&spec, NULL, err);
+}
+
+static int token_honoured_apply(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, "kubeadm-token.yaml");
+    if (write_token_config(run, path, err) < 0) {
+        return -1;
+    }
+    int made = proc_exec(run->deadline, err, "kubeadm", "init", "phase", "bootstrap-token", "--config", path, NULL);
+    (void)file_remove(path, NULL, NULL);
+    if (made == 0) {
+        log_info("the cluster honours the join token for %d minutes", TOKEN_SPAN_MINUTES);
+    }
+    return made;
+}
+
+const struct step step_token_honoured = {"join token honoured", NULL, token_honoured_apply, NULL};
+
+static int token_at_create_done(struct run *run, struct error **err)
+{
+    (void)err;
+    return stamp_same(run, "token-at-create", "honoured");
+}
+
+static int token_at_create_apply(struct run *run, struct error **err)
+{
+    return token_honoured_apply(run, err) < 0 ? -1 : stamp_put(run, "token-at-create", "honoured", err);
+}
+
+const struct step step_token_at_create = {"join token honoured", token_at_create_done, token_at_create_apply, NULL};

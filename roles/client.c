@@ -1,0 +1,30 @@
+#include "hooks/role.h"
+#include "hooks/steps/steps.h"
+
+/* One table for both: an operator reruns init by hand, and the client keeps its system disk, so they do not differ. */
+static const struct step *const set_up[] = {
+    &step_parameters,
+    &step_token,
+    &step_files,
+    &step_system_settings,
+    &step_client_kubeconfig,
+    NULL,
+};
+
+static const struct step *const stop[] = {
+    NULL,
+};
+
+static const struct event events[] = {
+    {"init", set_up},
+    {"start", set_up},
+    {"stop", stop},
+    {NULL, NULL},
+};
+
+static const struct role client = {"client", "/var/lib/k8s-hooks", events, NULL};
+
+int main(int argc, char **argv)
+{
+    return hook_main(&client, argc, argv);
+}

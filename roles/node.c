@@ -1,0 +1,50 @@
+/* Serves ssd_node too: its facts differ (a taint), its steps do not. */
+#include "hooks/role.h"
+#include "hooks/steps/steps.h"
+
+static const struct step *const init[] = {
+    &step_parameters,
+    &step_directories,
+    &step_files,
+    &step_system_settings,
+    &step_docker,
+    &step_images,
+    NULL,
+};
+
+/* The system disk may be new: all but what lies on /data is made again. */
+static const struct step *const start[] = {
+    &step_parameters,
+    &step_directories,
+    &step_token,
+    &step_files,
+    &step_system_settings,
+    &step_docker,
+    &step_images,
+    &step_join,
+    &step_kubelet,
+    &step_node_annotation,
+    &step_node_ready,
+    NULL,
+};
+
+static const struct step *const stop[] = {
+    &step_kubelet_stop,
+    &step_containers_stop,
+    &step_docker_stop,
+    NULL,
+};
+
+static const struct event events[] = {
+    {"init", init},
+    {"start", start},
+    {"stop", stop},
+    {NULL, NULL},
+};
+
+static const struct role node = {"node", "/data/kubernetes/hooks", events, NULL};
+
+int main(int argc, char **argv)
+{
+    return hook_main(&node, argc, argv);
+}
