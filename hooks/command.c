@@ -5,14 +5,15 @@
 #include "hooks/events.h"
 #include "hooks/runner.h"
 
-/* Deadlines lie below AppCenter's own time-outs in templates/appcenter/cluster.json.mustache, so that an event ends by itself, with a
- * message, before it is killed. */
+/* Deadlines lie below AppCenter's own time-outs in templates/appcenter/cluster.json.mustache, so that an event ends by
+ * itself, with a message, before it is killed. */
 const struct command commands[] = {
     {"init", NULL, "set the machine up from the metadata, once", METADATA_LIVE, true, 540, NULL},
     {"start", NULL, "bring the node up; also on a new machine with old /data", METADATA_LIVE, true, 540, NULL},
     {"stop", NULL, "stop kubelet, containers and docker in order", METADATA_OR_CACHED, true, 240, NULL},
     {"restart", NULL, "stop, then start", METADATA_OR_CACHED, true, 780, event_restart},
-    {"metadata", NULL, "print what this host registers: the master's join token", METADATA_OR_CACHED, false, 60, event_metadata},
+    {"metadata", NULL, "print what this host registers: the master's join token", METADATA_OR_CACHED, false, 60,
+     event_metadata},
     {"status", NULL, "the last runs; --blame: where the time went", METADATA_NONE, false, 10, event_status},
     {"facts", NULL, "print the typed view of the metadata", METADATA_OR_CACHED, false, 60, event_facts},
     {NULL, NULL, NULL, METADATA_NONE, false, 0, NULL},

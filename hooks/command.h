@@ -10,8 +10,8 @@ struct command {
     const char *argument; /* for --help: NULL when it takes none, "[X]" when it may be left out */
     const char *summary;
     enum metadata_source source;
-    bool changes;   /* takes the lock: one such event at a time on a host */
-    int deadline_s; /* the whole event, unless hook.conf sets timeouts.event */
+    bool changes;                                    /* takes the lock: one such event at a time on a host */
+    int deadline_s;                                  /* the whole event, unless hook.conf sets timeouts.event */
     int (*run)(struct run *run, struct error **err); /* NULL: the steps of the role's table */
 };
 

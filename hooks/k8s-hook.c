@@ -1,4 +1,5 @@
-/* k8s-hook EVENT finds this host's role in the metadata and becomes that role's binary; the rest are tools that no role needs. */
+/* k8s-hook EVENT finds this host's role in the metadata and becomes that role's binary; the rest are tools that no role
+ * needs. */
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
@@ -13,12 +14,13 @@
 #include "lib/meta.h"
 #include "lib/util.h"
 
-static const char usage[] = "Usage: k8s-hook [OPTION...] EVENT [ARGUMENT]      run the event with this host's role\n"
-                            "       k8s-hook template FILE --context FILE.json [--partials DIR] [--format F] [--strict]\n"
-                            "       k8s-hook config check --metadata FILE     all that is wrong with a cluster's parameters\n"
-                            "       k8s-hook statuses [--json]                every exit status\n"
-                            "\n"
-                            "Options and events are those of k8s-master, k8s-node, k8s-log and k8s-client: see their --help.\n";
+static const char usage[] =
+    "Usage: k8s-hook [OPTION...] EVENT [ARGUMENT]      run the event with this host's role\n"
+    "       k8s-hook template FILE --context FILE.json [--partials DIR] [--format F] [--strict]\n"
+    "       k8s-hook config check --metadata FILE     all that is wrong with a cluster's parameters\n"
+    "       k8s-hook statuses [--json]                every exit status\n"
+    "\n"
+    "Options and events are those of k8s-master, k8s-node, k8s-log and k8s-client: see their --help.\n";
 
 struct tool {
     const char *name;
@@ -78,7 +80,8 @@ static int become_role(char **argv, struct error **err)
     interrupt_child();
     argv[0] = binary;
     execv(binary, argv);
-    return error_errno(err, STATUS_METADATA_INVALID, errno, "cannot run %s for the role \"%s\" of /self/host/role", binary, role);
+    return error_errno(err, STATUS_METADATA_INVALID, errno, "cannot run %s for the role \"%s\" of /self/host/role",
+                       binary, role);
 }
 
 int main(int argc, char **argv)

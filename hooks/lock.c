@@ -29,8 +29,8 @@ static void *wait_in_flock(void *data)
     return NULL;
 }
 
-/* flock has no deadline of its own. On failure the thread stays behind in flock, and ends with the process that is about
- * to end: so the waiter must outlive this frame. */
+/* flock has no deadline of its own. On failure the thread stays behind in flock, and ends with the process that is
+ * about to end: so the waiter must outlive this frame. */
 static int wait_for(int lock, struct deadline deadline, struct error **err)
 {
     static struct waiter waiter;

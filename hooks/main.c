@@ -18,7 +18,17 @@ struct options {
     int verbose;
 };
 
-enum { OPTION_ROOT = 256, OPTION_METADATA, OPTION_CONFIG, OPTION_DRY_RUN, OPTION_JSON, OPTION_CHECK, OPTION_FORCE, OPTION_DIFF, OPTION_BLAME };
+enum {
+    OPTION_ROOT = 256,
+    OPTION_METADATA,
+    OPTION_CONFIG,
+    OPTION_DRY_RUN,
+    OPTION_JSON,
+    OPTION_CHECK,
+    OPTION_FORCE,
+    OPTION_DIFF,
+    OPTION_BLAME
+};
 
 static const struct argp_option argp_options[] = {
     {"root", OPTION_ROOT, "DIR", 0, "take DIR as the machine's root directory", 0},
@@ -110,7 +120,8 @@ static char *help_filter(int key, const char *text, void *input)
     buffer_puts(&help, "Events:\n");
     for (const struct command *command = commands; options != NULL && command->name != NULL; command++) {
         if (command_find(options->run->role, command->name) == command) {
-            _cleanup_free_ char *usage = xasprintf("%s %s", command->name, command->argument != NULL ? command->argument : "");
+            _cleanup_free_ char *usage =
+                xasprintf("%s %s", command->name, command->argument != NULL ? command->argument : "");
             buffer_printf(&help, "  %-22s %s\n", usage, command->summary);
         }
     }
@@ -143,7 +154,8 @@ static int run_command(struct run *run, const struct command *command, struct er
 static int report(const struct run *run, const struct error *err)
 {
     log_error("%s %s: %s", run->role->name, run->event, err->message);
-    log_notice("exit status %d (%s). %s.", err->status, status_row(err->status)->english, status_row(err->status)->remedy);
+    log_notice("exit status %d (%s). %s.", err->status, status_row(err->status)->english,
+               status_row(err->status)->remedy);
     return (int)err->status;
 }
 
@@ -152,8 +164,13 @@ int hook_main(const struct role *role, int argc, char **argv)
     _cleanup_error_ struct error *err = NULL;
     struct run run = {.role = role, .event = "start-up", .root = ""};
     struct options options = {.run = &run};
-    static const struct argp argp = {argp_options, parse, "EVENT [ARGUMENT]",
-                                     "Bring this host to what AppCenter's metadata says, for one event.\v ", NULL, help_filter, NULL};
+    static const struct argp argp = {argp_options,
+                                     parse,
+                                     "EVENT [ARGUMENT]",
+                                     "Bring this host to what AppCenter's metadata says, for one event.\v ",
+                                     NULL,
+                                     help_filter,
+                                     NULL};
     argp_program_version_hook = print_version;
     argp_err_exit_status = STATUS_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
@@ -165,7 +182,8 @@ int hook_main(const struct role *role, int argc, char **argv)
                       conf_load(&run.conf, options.config != NULL ? options.config : "/etc/k8s-hooks/hook.conf",
                                 options.config != NULL, &err) == 0;
     if (configured) {
-        int seconds = run.conf->timeouts.event_s > 0 && command->changes ? run.conf->timeouts.event_s : command->deadline_s;
+        int seconds =
+            run.conf->timeouts.event_s > 0 && command->changes ? run.conf->timeouts.event_s : command->deadline_s;
         run.deadline = deadline_in((int64_t)seconds * 1000);
         (void)run_command(&run, command, &err);
         run_close(&run);

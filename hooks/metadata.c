@@ -9,7 +9,8 @@
 #include "lib/log.h"
 #include "lib/seal.h"
 
-/* Sealed, since everything in the metadata can be read on every host of the cluster. NULL when there is no client to seal for. */
+/* Sealed, since everything in the metadata can be read on every host of the cluster. NULL when there is no client to
+ * seal for. */
 static int sealed_kubeconfig(const struct run *run, char **sealed, struct error **err)
 {
     const struct host *client = run->facts->client;
@@ -19,7 +20,9 @@ static int sealed_kubeconfig(const struct run *run, char **sealed, struct error 
         log_warning("no client with a public key in the metadata: the admin kubeconfig is published for nobody");
         return 0;
     }
-    return file_read(ADMIN_KUBECONFIG, 0, &kubeconfig, &len, err) < 0 ? -1 : seal(client->pub_key, kubeconfig, len, sealed, err);
+    return file_read(ADMIN_KUBECONFIG, 0, &kubeconfig, &len, err) < 0
+               ? -1
+               : seal(client->pub_key, kubeconfig, len, sealed, err);
 }
 
 int event_metadata(struct run *run, struct error **err)
@@ -35,8 +38,8 @@ int event_metadata(struct run *run, struct error **err)
         return -1;
     }
     _cleanup_free_ char *api = xasprintf("%s:%d", run->facts->self->ip, API_PORT);
-    _cleanup_json_ json_t *published = json_pack("{ss ss ss ss*}", "bootstrap_token", token, "ca_hash", hash, "api", api,
-                                                 "kubeconfig", sealed);
+    _cleanup_json_ json_t *published =
+        json_pack("{ss ss ss ss*}", "bootstrap_token", token, "ca_hash", hash, "api", api, "kubeconfig", sealed);
     _cleanup_secret_ char *text = json_dumps(published, JSON_COMPACT);
     puts(text);
     return 0;

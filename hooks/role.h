@@ -17,13 +17,14 @@
 struct role;
 struct rendered;
 
-/* One run of one event: everything a step may look at. Members are made on first use by the functions of hooks/run.h. */
+/* One run of one event: everything a step may look at. Members are made on first use by the functions of hooks/run.h.
+ */
 struct run {
     const struct role *role;
     const char *event;
     struct conf *conf;
-    const char *root;   /* --root; "" for the machine itself */
-    const char *source; /* --metadata; NULL for the configured servers */
+    const char *root;     /* --root; "" for the machine itself */
+    const char *source;   /* --metadata; NULL for the configured servers */
     const char *argument; /* the event's own argument (backup's JSON), or NULL */
     bool dry_run, json, check_only, force, diff, blame;
     struct deadline deadline; /* of the whole event */
@@ -37,7 +38,8 @@ struct run {
 
 struct step {
     const char *name;
-    /* 1: nothing to do; 0: apply must run; -1: cannot tell (an error). NULL: apply always runs, and is itself idempotent. */
+    /* 1: nothing to do; 0: apply must run; -1: cannot tell (an error). NULL: apply always runs, and is itself
+     * idempotent. */
     int (*done)(struct run *run, struct error **err);
     /* Makes it so. May be killed at any point and run again. */
     int (*apply)(struct run *run, struct error **err);
@@ -51,10 +53,10 @@ struct event {
 };
 
 struct role {
-    const char *name;             /* as in the metadata; ssd_node runs as node */
-    const char *state;            /* default state directory */
-    const struct event *events;   /* those made of steps, ended by one without a name */
-    const struct check *checks;   /* hooks/check.h; ended by one without a name */
+    const char *name;           /* as in the metadata; ssd_node runs as node */
+    const char *state;          /* default state directory */
+    const struct event *events; /* those made of steps, ended by one without a name */
+    const struct check *checks; /* hooks/check.h; ended by one without a name */
 };
 
 /* main of the four binaries: options, configuration, event. Returns the exit status. */

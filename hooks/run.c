@@ -27,7 +27,8 @@ static int use_tree(struct run *run, json_t *tree, struct error **err)
     run->tree = tree;
     rendered_free(STEAL(run->rendered));
     if (strcmp(binary_role(facts->self->role), run->role->name) != 0) {
-        return error_new(err, STATUS_USAGE, "this host is a %s in the metadata (%s, %s): run k8s-%s, or k8s-hook which finds it",
+        return error_new(err, STATUS_USAGE,
+                         "this host is a %s in the metadata (%s, %s): run k8s-%s, or k8s-hook which finds it",
                          facts->self->role, facts->self->ip, facts->self->instance_id, binary_role(facts->self->role));
     }
     return 0;

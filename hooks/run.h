@@ -23,7 +23,8 @@ int run_facts_wait(struct run *run, struct deadline deadline, struct error **err
 int run_units(struct run *run, struct error **err);
 
 /* run->kube: the API server as this host may ask it. On the master the API server's own kubelet client certificate
- * (group system:masters), elsewhere the node's certificate, which the API server lets see and change its own node only. */
+ * (group system:masters), elsewhere the node's certificate, which the API server lets see and change its own node only.
+ */
 int run_kube(struct run *run, struct error **err);
 
 /* PATH under --root, and NAME in the state directory (itself under --root). The caller frees. */

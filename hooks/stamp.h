@@ -12,7 +12,8 @@ int stamp_put(const struct run *run, const char *name, const char *value, struct
 
 int stamp_remove(const struct run *run, const char *name, struct error **err);
 
-/* SHA-256 of the files' contents one after the other (under --root); an absent one counts as empty. End the paths with NULL. */
+/* SHA-256 of the files' contents one after the other (under --root); an absent one counts as empty. End the paths with
+ * NULL. */
 char *stamp_of_files(const struct run *run, ...) __attribute__((sentinel));
 
 #endif

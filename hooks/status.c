@@ -30,7 +30,8 @@ static void print_run(const json_t *run, bool steps)
     char started[32];
     const json_t *status = json_object_get(run, "status");
     format_time(number_of(run, "started"), started, sizeof started);
-    printf("%s  %-12s%s", started, text_of(run, "event"), json_is_true(json_object_get(run, "check")) ? " --check" : "");
+    printf("%s  %-12s%s", started, text_of(run, "event"),
+           json_is_true(json_object_get(run, "check")) ? " --check" : "");
     if (status == NULL) {
         puts("  unfinished: it goes on, or was killed");
     } else {
@@ -39,7 +40,7 @@ static void print_run(const json_t *run, bool steps)
     }
     size_t i;
     json_t *step;
-    json_array_foreach(json_object_get(run, "steps"), i, step) {
+    json_array_foreach (json_object_get(run, "steps"), i, step) {
         const char *result = text_of(step, "result");
         if (steps || status == NULL) {
             printf("    %-28s %-10s %8.1f s\n", text_of(step, "name"), *result != '\0' ? result : "unfinished",

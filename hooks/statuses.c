@@ -16,8 +16,8 @@ int statuses_main(int argc, char **argv)
     _cleanup_json_ json_t *all = json_array();
     for (const struct status_row *row = status_rows; row->name != NULL; row++) {
         if (as_json) {
-            json_array_append_new(all, json_pack("{si ss ss ss ss}", "status", (int)row->status, "name", row->name, "en",
-                                                 row->english, "zh-cn", row->chinese, "remedy", row->remedy));
+            json_array_append_new(all, json_pack("{si ss ss ss ss}", "status", (int)row->status, "name", row->name,
+                                                 "en", row->english, "zh-cn", row->chinese, "remedy", row->remedy));
         } else {
             printf("| %d | %s | %s | %s |\n", (int)row->status, row->english, row->chinese, row->remedy);
         }

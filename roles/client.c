@@ -3,12 +3,7 @@
 
 /* One table for both: an operator reruns init by hand, and the client keeps its system disk, so they do not differ. */
 static const struct step *const set_up[] = {
-    &step_parameters,
-    &step_token,
-    &step_files,
-    &step_system_settings,
-    &step_client_kubeconfig,
-    NULL,
+    &step_parameters, &step_token, &step_files, &step_system_settings, &step_client_kubeconfig, NULL,
 };
 
 static const struct step *const stop[] = {

@@ -3,29 +3,13 @@
 #include "hooks/steps/steps.h"
 
 static const struct step *const init[] = {
-    &step_parameters,
-    &step_directories,
-    &step_files,
-    &step_system_settings,
-    &step_docker,
-    &step_images,
-    NULL,
+    &step_parameters, &step_directories, &step_files, &step_system_settings, &step_docker, &step_images, NULL,
 };
 
 /* The system disk may be new: all but what lies on /data is made again. */
 static const struct step *const start[] = {
-    &step_parameters,
-    &step_directories,
-    &step_token,
-    &step_files,
-    &step_system_settings,
-    &step_docker,
-    &step_images,
-    &step_join,
-    &step_kubelet,
-    &step_node_annotation,
-    &step_node_ready,
-    NULL,
+    &step_parameters, &step_directories, &step_token,   &step_files,           &step_system_settings, &step_docker,
+    &step_images,     &step_join,        &step_kubelet, &step_node_annotation, &step_node_ready,      NULL,
 };
 
 static const struct step *const stop[] = {

@@ -12,16 +12,16 @@ static const char private_key[] = "/root/.ssh/id_rsa";
 
 static int open_kubeconfig(const struct run *run, char **text, size_t *len, struct error **err)
 {
-    struct join_token token = {0};
+    _cleanup_token_ struct join_token token = {0};
     if (facts_join_token(run->facts, &token, err) < 0) {
         return -1;
     }
     _cleanup_free_ char *key = run_path(run, private_key);
-    int opened = token.kubeconfig == NULL
-                     ? error_new(err, STATUS_CRYPTO, "the master published no kubeconfig for this client: it had no pub_key then")
-                     : unseal(key, token.kubeconfig, text, len, err);
-    join_token_clear(&token);
-    return opened;
+    if (token.kubeconfig == NULL) {
+        return error_new(err, STATUS_CRYPTO,
+                         "the master published no kubeconfig for this client: it had no pub_key then");
+    }
+    return unseal(key, token.kubeconfig, text, len, err);
 }
 
 static int with_kubeconfig(struct run *run, int (*use)(const struct file_spec *, struct error **), struct error **err)

@@ -32,8 +32,9 @@ static int certificates_done(struct run *run, struct error **err)
 static int certificates_apply(struct run *run, struct error **err)
 {
     if (stamp_same(run, "certificates", "made")) {
-        return error_new(err, STATUS_FILE, "/etc/kubernetes/pki/ca.key is gone, and with it the cluster's authority: bring a backup "
-                                           "back with `k8s-master restore`");
+        return error_new(err, STATUS_FILE,
+                         "/etc/kubernetes/pki/ca.key is gone, and with it the cluster's authority: bring a backup "
+                         "back with `k8s-master restore`");
     }
     for (size_t i = 0; i < ELEMENTS(kubeconfigs); i++) {
         _cleanup_free_ char *path = path_join("/etc/kubernetes", kubeconfigs[i]);
@@ -98,7 +99,8 @@ static int api_server_apply(struct run *run, struct error **err)
     for (;;) {
         _cleanup_free_ char *text = NULL;
         error_freep(&last);
-        if (kube_get_text(run->kube, "/readyz", deadline_earlier(deadline, deadline_in(5000)), &text, NULL, &last) == 0) {
+        if (kube_get_text(run->kube, "/readyz", deadline_earlier(deadline, deadline_in(5000)), &text, NULL, &last) ==
+            0) {
             return 0;
         }
         if (run_pause(250, deadline, err) < 0) {
@@ -122,7 +124,8 @@ static int cluster_settings_apply(struct run *run, struct error **err)
 {
     _cleanup_free_ char *hash = configuration_hash(run);
     bool dns = !strv_contains(run->conf->addons.skip, "coredns");
-    if (kubeadm_phase(run, "upload-config", "all", err) < 0 || kubeadm_phase(run, "mark-control-plane", NULL, err) < 0 ||
+    if (kubeadm_phase(run, "upload-config", "all", err) < 0 ||
+        kubeadm_phase(run, "mark-control-plane", NULL, err) < 0 ||
         kubeadm_phase(run, "kubelet-finalize", "all", err) < 0 || kubeadm_phase(run, "addon", "kube-proxy", err) < 0 ||
         (dns && kubeadm_phase(run, "addon", "coredns", err) < 0)) {
         return -1;

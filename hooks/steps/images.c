@@ -30,13 +30,13 @@ static char *archive_path(const struct run *run, const char *name)
     return run_path(run, path);
 }
 
-/* References and archives of the images this role needs and the machine brings, side by side. What the machine does not bring
- * is pulled by Docker when a pod asks for it. */
+/* References and archives of the images this role needs and the machine brings, side by side. What the machine does not
+ * bring is pulled by Docker when a pod asks for it. */
 static void list_archives(const struct run *run, char ***references, char ***archives)
 {
     const char *name;
     json_t *reference;
-    json_object_foreach(json_object_get(run->facts->versions, "images"), name, reference) {
+    json_object_foreach (json_object_get(run->facts->versions, "images"), name, reference) {
         _cleanup_free_ char *archive = archive_path(run, name);
         if (image_wanted(run, name) && access(archive, R_OK) == 0) {
             strv_push(references, json_string_value(reference));
@@ -80,7 +80,8 @@ static int images_apply(struct run *run, struct error **err)
         if (there < 0) {
             return -1;
         }
-        if (there == 0 && proc_exec(run->deadline, err, "docker", "load", "--quiet", "--input", archives[i], NULL) < 0) {
+        if (there == 0 &&
+            proc_exec(run->deadline, err, "docker", "load", "--quiet", "--input", archives[i], NULL) < 0) {
             return error_wrap(err, "loading %s", references[i]);
         }
     }

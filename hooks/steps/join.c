@@ -20,17 +20,23 @@ static int join_done(struct run *run, struct error **err)
     return access(kubelet_kubeconfig, R_OK) == 0 && access(kubelet_certificate, R_OK) == 0;
 }
 
+static bool published(const struct run *run, struct error **err)
+{
+    _cleanup_token_ struct join_token token = {0};
+    return facts_join_token(run->facts, &token, err) == 0;
+}
+
 static int token_done(struct run *run, struct error **err)
 {
     int joined = join_done(run, err);
-    return joined != 0 ? joined : facts_join_token(run->facts, NULL, NULL) == 0;
+    return joined != 0 ? joined : published(run, NULL);
 }
 
 static int token_apply(struct run *run, struct error **err)
 {
     struct deadline deadline = run_deadline(run, run->conf->timeouts.token_s);
     log_progress("waiting for the master's token");
-    while (facts_join_token(run->facts, NULL, NULL) < 0) {
+    while (!published(run, NULL)) {
         _cleanup_error_ struct error *waited = NULL;
         if (run_facts_wait(run, deadline, &waited) == 0) {
             continue;
@@ -38,17 +44,18 @@ static int token_apply(struct run *run, struct error **err)
         if (waited->status != STATUS_DEADLINE) {
             return error_new(err, waited->status, "%s", waited->message);
         }
-        return error_new(err, STATUS_TOKEN_ABSENT,
-                         "the metadata holds no join token of the master (%s) after %d s: did init and metadata succeed there?",
-                         run->facts->master != NULL ? run->facts->master->ip : "which is absent too", run->conf->timeouts.token_s);
+        return error_new(
+            err, STATUS_TOKEN_ABSENT,
+            "the metadata holds no join token of the master (%s) after %d s: did init and metadata succeed there?",
+            run->facts->master != NULL ? run->facts->master->ip : "which is absent too", run->conf->timeouts.token_s);
     }
     return 0;
 }
 
 const struct step step_token = {"join token", token_done, token_apply, NULL};
 
-/* What kubeadm says when cluster-info is not signed with the token, or the API server does not know it: the cluster signs
- * it only with tokens it honours. https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens */
+/* What kubeadm says when cluster-info is not signed with the token, or the API server does not know it: the cluster
+ * signs it only with tokens it honours. https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens */
 static bool token_refused(const char *output)
 {
     static const char *const signs[] = {"JWS signature", "token id", "Unauthorized"};
@@ -62,7 +69,8 @@ static bool token_refused(const char *output)
 
 static int join_apply(struct run *run, struct error **err)
 {
-    static const char *const argv[] = {"kubeadm", "join", "--config", KUBEADM_JOIN_CONFIG, "--skip-phases=preflight", NULL};
+    static const char *const argv[] = {"kubeadm", "join", "--config", KUBEADM_JOIN_CONFIG, "--skip-phases=preflight",
+                                       NULL};
     _cleanup_proc_ struct proc_result result = {0};
     const struct proc proc = {.argv = argv, .deadline = run->deadline};
     if (proc_run(&proc, &result, err) == 0) {

@@ -56,8 +56,8 @@ static int node_ready_apply(struct run *run, struct error **err)
         }
         if (run_pause(250, deadline, err) < 0) {
             _cleanup_free_ char *tail = journal_tail("kubelet.service", 5);
-            return error_wrap(err, "node %s not Ready within %d s (%s); last kubelet lines:\n%s", run->facts->self->node_name,
-                              run->conf->timeouts.api_s, reason, tail);
+            return error_wrap(err, "node %s not Ready within %d s (%s); last kubelet lines:\n%s",
+                              run->facts->self->node_name, run->conf->timeouts.api_s, reason, tail);
         }
     }
 }

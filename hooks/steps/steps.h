@@ -1,4 +1,5 @@
-/* Every step that a role's table can list; each is defined, with its own test and action, in the file of its concern. */
+/* Every step that a role's table can list; each is defined, with its own test and action, in the file of its concern.
+ */
 #ifndef HOOKS_STEPS_STEPS_H
 #define HOOKS_STEPS_STEPS_H
 

@@ -44,8 +44,8 @@ static int list_containers(struct run *run, char ***ids, struct error **err)
     return 0;
 }
 
-/* Docker itself kills what outlives the grace time. A docker that answers no more has to be stopped with its containers as they
- * are: that is a warning, not a reason to leave the VM running. */
+/* Docker itself kills what outlives the grace time. A docker that answers no more has to be stopped with its containers
+ * as they are: that is a warning, not a reason to leave the VM running. */
 static int containers_stop_apply(struct run *run, struct error **err)
 {
     _cleanup_error_ struct error *failure = NULL;

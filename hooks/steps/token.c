@@ -18,8 +18,9 @@ int token_read(const struct run *run, char **token, struct error **err)
     _cleanup_free_ char *path = run_state_path(run, "bootstrap-token");
     size_t len = 0;
     if (file_read(path, 256, token, &len, err) < 0) {
-        return errno != ENOENT ? -1
-                               : error_new(err, STATUS_TOKEN_ABSENT, "there is no token in %s: run `k8s-master init` first", path);
+        return errno != ENOENT
+                   ? -1
+                   : error_new(err, STATUS_TOKEN_ABSENT, "there is no token in %s: run `k8s-master init` first", path);
     }
     return 0;
 }
@@ -54,12 +55,12 @@ static int write_token_config(const struct run *run, const char *path, struct er
     }
     _cleanup_free_ char *span = xasprintf("%dm0s", TOKEN_SPAN_MINUTES);
     _cleanup_json_ json_t *init = json_pack(
-        "{ss ss s[{ss ss ss s[ss] s[s]}]}", "apiVersion", "kubeadm.k8s.io/v1beta2", "kind", "InitConfiguration", "bootstrapTokens",
-        "token", token, "ttl", span, "description", "joining of AppCenter's nodes", "usages", "signing", "authentication",
-        "groups", "system:bootstrappers:kubeadm:default-node-token");
+        "{ss ss s[{ss ss ss s[ss] s[s]}]}", "apiVersion", "kubeadm.k8s.io/v1beta2", "kind", "InitConfiguration",
+        "bootstrapTokens", "token", token, "ttl", span, "description", "joining of AppCenter's nodes", "usages",
+        "signing", "authentication", "groups", "system:bootstrappers:kubeadm:default-node-token");
     _cleanup_json_ json_t *cluster =
-        json_pack("{ss ss sO}", "apiVersion", "kubeadm.k8s.io/v1beta2", "kind", "ClusterConfiguration", "kubernetesVersion",
-                  json_object_get(run->facts->versions, "kubernetes"));
+        json_pack("{ss ss sO}", "apiVersion", "kubeadm.k8s.io/v1beta2", "kind", "ClusterConfiguration",
+                  "kubernetesVersion", json_object_get(run->facts->versions, "kubernetes"));
     _cleanup_secret_ char *first = json_dumps(init, 0);
     _cleanup_free_ char *second = json_dumps(cluster, 0);
     _cleanup_secret_ char *text = xasprintf("%s\n---\n%s\n", first, second);
