@@ -1,6 +1,6 @@
-# make          the binaries, in build/bin/         make test   every test (installs nothing; see deps)
-# make deps     what building and testing needs     make demo   a real cluster on this machine; lab-down ends it
-# make install  DESTDIR=  the suite as an image has it
+# make          the binaries, in build/bin/        make test   every test, also under the sanitizers; sets itself up
+# make deps     what building and testing needs    make demo   a real cluster on this machine; make lab-down ends it
+# make install  DESTDIR=: as an image has it       make bench, fuzz (FUZZ_SECONDS= each), check-style
 B ?= build
 CC = gcc
 PREFIX ?= /opt/kubernetes
@@ -20,10 +20,11 @@ OPTIMISE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 LDHARDENING = -pie -fsanitize=address,undefined
 endif
 CFLAGS += -std=gnu11 $(OPTIMISE) $(WARNINGS) $(HARDENING)
-CPPFLAGS += -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(TEST_PACKAGES) 2>/dev/null)
-LDLIBS = $(shell pkg-config --libs $(PACKAGES))
-LAB_LDLIBS = $(shell pkg-config --libs $(LAB_PACKAGES))
-TEST_LDLIBS = $(shell pkg-config --libs $(TEST_PACKAGES))
+PACKAGE_CFLAGS := $(shell pkg-config --cflags $(TEST_PACKAGES) 2>/dev/null)
+CPPFLAGS += -D_GNU_SOURCE -I. $(PACKAGE_CFLAGS)
+LDLIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+LAB_LDLIBS := $(shell pkg-config --libs $(LAB_PACKAGES) 2>/dev/null)
+TEST_LDLIBS := $(shell pkg-config --libs $(TEST_PACKAGES) 2>/dev/null)
 
 ROLES = master node log client
 BINARIES = $(ROLES:%=$(B)/bin/k8s-%) $(B)/bin/k8s-hook $(B)/bin/k8s-bake
@@ -66,9 +67,55 @@ $(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(
 $(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/lib.a
 	$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)
 
+deps:
+	tests/deps
+
+test: deps
+	$(MAKE) tests
+	$(MAKE) tests SANITIZE=1 B=build-asan
+	BUILD="build build-asan" tests/run
+
+bench: tests
+	set -e; for b in $(filter $(B)/tests/bench/%,$(TESTS)); do $$b; done
+
+# libFuzzer comes with clang: everything under test is compiled by it
+FUZZ_SECONDS ?= 30
+FUZZERS = $(patsubst tests/fuzz/%.c,build-fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+build-fuzz/%: tests/fuzz/%.c $(wildcard lib/*.[ch])
+	@mkdir -p $(@D)
+	clang -g -O1 -std=gnu11 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(CPPFLAGS) \
+		-DSUITE_VERSION='"fuzz"' -o $@ $< $(wildcard lib/*.c) $(LDLIBS)
+fuzz: $(FUZZERS)
+	set -e; for f in $(notdir $(FUZZERS)); do mkdir -p build-fuzz/corpus/$$f; \
+		build-fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build-fuzz/$$f. build-fuzz/corpus/$$f \
+		$$(ls -d tests/fuzz/corpus/$$f 2>/dev/null); done
+
+SOURCES = $(shell git ls-files '*.c')
+check-style:
+	clang-format --dry-run --Werror $(shell git ls-files '*.[ch]')
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --library=posix,gnu -D_GNU_SOURCE -I. $(SOURCES)
+	printf '%s\n' $(SOURCES) | xargs -P2 -n4 sh -c \
+		'clang-tidy --quiet "$$@" -- -std=gnu11 $(CPPFLAGS) -DSUITE_VERSION=\"\" 2>/dev/null' tidy
+
+demo: deps
+	$(MAKE) all
+	$(B)/lab/lab demo
+lab-down:
+	$(B)/lab/lab down
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/usr/bin $(DESTDIR)/etc/k8s-hooks/hook.conf.d
+	install -m 0755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
+	ln -sf $(BINARIES:$(B)/%=$(PREFIX)/%) $(DESTDIR)/usr/bin
+	install -m 0644 hooks/hook.conf $(DESTDIR)/etc/k8s-hooks
+	set -e; copy() { (cd $$1 && find . -type f $$3) | while read -r f; do install -D -m 0644 $$1/$$f $$2/$$f; done; }; \
+		copy roles $(DESTDIR)$(PREFIX)/roles '-name *.conf'; copy templates $(DESTDIR)$(PREFIX)/templates; \
+		copy confd $(DESTDIR)/etc/confd '-name *.t*ml'
+
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests clean
+.PHONY: all tests deps test bench fuzz check-style demo lab-down install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
