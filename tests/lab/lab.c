@@ -30,7 +30,8 @@ static const char usage[] =
     "  status             machines and where they are\n"
     "  e2e [NAME...]      run scenarios of tests/e2e (all), print TAP\n"
     "  down               end and remove everything\n"
-    "The state is in /var/tmp/k8s-lab-NAME (NAME: demo), what is made once in $K8S_HOOKS_CACHE (/var/cache/k8s-hooks).\n";
+    "The state is in /var/tmp/k8s-lab-NAME (NAME: demo), what is made once in $K8S_HOOKS_CACHE "
+    "(/var/cache/k8s-hooks).\n";
 
 static const struct role_count usual[] = {{"master", 1}, {"node", 1}, {"log", 1}, {"client", 1}, {NULL, 0}};
 
@@ -58,7 +59,8 @@ static int parse_counts(char **argv, struct counts *counts, struct error **err)
             }
         }
         if (equals != NULL || strchr(*argv, '=') == NULL) {
-            return error_new(err, STATUS_USAGE, "'%s': ROLE=N is wanted, ROLE one of master node ssd_node log client", *argv);
+            return error_new(err, STATUS_USAGE, "'%s': ROLE=N is wanted, ROLE one of master node ssd_node log client",
+                             *argv);
         }
     }
     return 0;
@@ -110,8 +112,7 @@ static int verb_create(struct lab *lab, char **argv, struct error **err)
 
 static void print_entry(const struct lab *lab)
 {
-    _cleanup_free_ char *option =
-        strcmp(lab->name, "demo") == 0 ? xstrdup("") : xasprintf(" --name %s", lab->name);
+    _cleanup_free_ char *option = strcmp(lab->name, "demo") == 0 ? xstrdup("") : xasprintf(" --name %s", lab->name);
     printf("\nThe cluster is up and stays up. Try:\n"
            "  build/lab/lab%s sh client kubectl get nodes\n"
            "  build/lab/lab%s sh master-1            # a shell in a machine\n"
@@ -123,7 +124,8 @@ static void print_entry(const struct lab *lab)
 
 static int verb_demo(struct lab *lab, char **argv, struct error **err)
 {
-    static const char nodes[] = "kubectl wait --for=condition=Ready node --all --timeout=120s >&2 && kubectl get nodes -o wide";
+    static const char nodes[] =
+        "kubectl wait --for=condition=Ready node --all --timeout=120s >&2 && kubectl get nodes -o wide";
     if (fresh(lab, err) != 0) {
         return -1;
     }
@@ -234,10 +236,11 @@ static const struct verb {
     int (*run)(struct lab *lab, char **argv, struct error **err);
     bool inside; /* the lab's network, where it is up, is entered before */
 } verbs[] = {
-    {"image", verb_image, false},  {"demo", verb_demo, false},    {"up", verb_up, false},     {"create", verb_create, false},
-    {"sh", verb_sh, false},        {"event", verb_event, true},   {"set", verb_set, true},    {"add", verb_add, true},
-    {"delete", verb_delete, true}, {"stop", verb_stop, true},     {"start", verb_start, true}, {"status", verb_status, false},
-    {"e2e", verb_e2e, false},      {"down", verb_down, false},
+    {"image", verb_image, false},   {"demo", verb_demo, false},  {"up", verb_up, false},
+    {"create", verb_create, false}, {"sh", verb_sh, false},      {"event", verb_event, true},
+    {"set", verb_set, true},        {"add", verb_add, true},     {"delete", verb_delete, true},
+    {"stop", verb_stop, true},      {"start", verb_start, true}, {"status", verb_status, false},
+    {"e2e", verb_e2e, false},       {"down", verb_down, false},
 };
 
 static int run(int argc, char **argv, struct error **err)

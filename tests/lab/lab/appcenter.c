@@ -160,8 +160,9 @@ static int make_keys(struct lab *lab, struct machine *machine, struct error **er
     _cleanup_free_ char *key = lab_path(lab, "machines/%s/id_rsa", machine->name);
     _cleanup_free_ char *pub = xasprintf("%s.pub", key);
     size_t len;
-    if (dir_make(dir, 0700, err) != 0 || proc_exec(deadline_in(60000), err, "ssh-keygen", "-q", "-t", "rsa", "-b", "2048",
-                                                   "-N", "", "-C", "root@client", "-f", key, NULL) != 0 ||
+    if (dir_make(dir, 0700, err) != 0 ||
+        proc_exec(deadline_in(60000), err, "ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-C", "root@client",
+                  "-f", key, NULL) != 0 ||
         file_read(pub, 0, &machine->pub_key, &len, err) != 0) {
         return -1;
     }
@@ -229,9 +230,10 @@ int appcenter_add(struct lab *lab, const struct role_count *counts, struct error
     if (run_event(lab, every, "scale_out.check", err) != 0 || add_machines(lab, counts, true, err) != 0) {
         return -1;
     }
-    int r = appcenter_boot(lab, err) == 0 && appcenter_reload(lab, err) == 0 && run_event(lab, adding, "init", err) == 0 &&
-                    run_event(lab, adding, "custom_metadata", err) == 0 && metadata_publish(lab, err) == 0 &&
-                    run_event(lab, adding, "start", err) == 0 && run_event(lab, staying, "scale_out", err) == 0
+    int r = appcenter_boot(lab, err) == 0 && appcenter_reload(lab, err) == 0 &&
+                    run_event(lab, adding, "init", err) == 0 && run_event(lab, adding, "custom_metadata", err) == 0 &&
+                    metadata_publish(lab, err) == 0 && run_event(lab, adding, "start", err) == 0 &&
+                    run_event(lab, staying, "scale_out", err) == 0
                 ? 0
                 : -1;
     if (r != 0) {

@@ -27,7 +27,8 @@ int appcenter_set(struct lab *lab, const char *key, const char *value, struct er
 /* The agents of all running machines (but those in SKIP state) see changed metadata: `reload` on each. */
 int appcenter_reload(struct lab *lab, struct error **err);
 
-/* Runs the service EVENT of the machine's role, with ARGUMENT (may be NULL) behind. No such service: nothing is done. */
+/* Runs the service EVENT of the machine's role, with ARGUMENT (may be NULL) behind. No such service: nothing is done.
+ */
 int appcenter_service(struct lab *lab, struct machine *machine, const char *event, const char *argument,
                       struct proc_result *result, struct error **err);
 

@@ -144,12 +144,11 @@ static int write_layer(const struct archive_image *image, const char *path, stru
 
 static char *config_text(const struct archive_image *image, const char *layer_hash)
 {
-    _cleanup_json_ json_t *config =
-        json_pack("{ss ss ss s{s[s]} s{ss s[o]} s[{ss ss}]}", "architecture", "amd64", "os", "linux", "created",
-                  "1970-01-01T00:00:00Z", "config", "Env",
-                  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "rootfs", "type", "layers",
-                  "diff_ids", json_sprintf("sha256:%s", layer_hash), "history", "created", "1970-01-01T00:00:00Z",
-                  "created_by", "lab");
+    _cleanup_json_ json_t *config = json_pack(
+        "{ss ss ss s{s[s]} s{ss s[o]} s[{ss ss}]}", "architecture", "amd64", "os", "linux", "created",
+        "1970-01-01T00:00:00Z", "config", "Env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "rootfs", "type", "layers", "diff_ids", json_sprintf("sha256:%s", layer_hash), "history", "created",
+        "1970-01-01T00:00:00Z", "created_by", "lab");
     if (image->entrypoint != NULL) {
         json_object_set_new(json_object_get(config, "config"), "Entrypoint", json_pack("[s]", image->entrypoint));
     }
@@ -166,8 +165,8 @@ static int write_archive(const struct archive_image *image, const char *layer, c
     _cleanup_free_ char *config_hash = sha256_hex(config, strlen(config));
     _cleanup_free_ char *config_name = xasprintf("%s.json", config_hash);
     _cleanup_free_ char *layer_name = xasprintf("%s/layer.tar", layer_hash);
-    _cleanup_json_ json_t *manifest = json_pack("[{ss s[s] s[s]}]", "Config", config_name, "RepoTags",
-                                                image->reference, "Layers", layer_name);
+    _cleanup_json_ json_t *manifest =
+        json_pack("[{ss s[s] s[s]}]", "Config", config_name, "RepoTags", image->reference, "Layers", layer_name);
     _cleanup_free_ char *manifest_text = json_dumps(manifest, JSON_COMPACT);
     _cleanup_fclose_ FILE *out = fopen(path, "we");
     if (out == NULL) {

@@ -1,5 +1,5 @@
-/* Container images as `docker load` takes them, made from files: one layer, the same bytes for the same input. The format:
- * github.com/moby/moby, image/spec/v1.2.md ("Combined Image JSON + Filesystem Changeset Format"). */
+/* Container images as `docker load` takes them, made from files: one layer, the same bytes for the same input. The
+ * format: github.com/moby/moby, image/spec/v1.2.md ("Combined Image JSON + Filesystem Changeset Format"). */
 #ifndef LAB_ARCHIVE_H
 #define LAB_ARCHIVE_H
 

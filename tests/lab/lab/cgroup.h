@@ -1,5 +1,5 @@
-/* A control group for each machine, so that the kubelets of several machines do not see each other's pods: nspawn roots the
- * machine's cgroup namespace where it was started. Both hierarchies: version 1 (and hybrid) and version 2. */
+/* A control group for each machine, so that the kubelets of several machines do not see each other's pods: nspawn roots
+ * the machine's cgroup namespace where it was started. Both hierarchies: version 1 (and hybrid) and version 2. */
 #ifndef LAB_CGROUP_H
 #define LAB_CGROUP_H
 

@@ -100,7 +100,8 @@ static int make_kubernetes_image(size_t i, const char *programs, const char *ver
     const char *name = kubernetes_images[i].file;
     _cleanup_free_ char *reference = NULL;
     const char *colon = strchr(kubernetes_images[i].reference, ':');
-    reference = xasprintf("%.*s:%s", (int)(colon - kubernetes_images[i].reference), kubernetes_images[i].reference, version);
+    reference =
+        xasprintf("%.*s:%s", (int)(colon - kubernetes_images[i].reference), kubernetes_images[i].reference, version);
     _cleanup_(archive_free) struct archive_image image = {.reference = reference};
     _cleanup_free_ char *source = path_join(programs, name);
     _cleanup_free_ char *path = path_join("/usr/local/bin", name);
@@ -116,7 +117,8 @@ static int make_etcd(const char *root, const char *out, struct error **err)
     _cleanup_(archive_free) struct archive_image image = {.reference = "k8s.gcr.io/etcd:3.4.13-0"};
     _cleanup_free_ char *source = path_join(root, "/usr/bin/etcd");
     archive_add(&image, "/usr/local/bin/etcd", source, NULL);
-    return add_libraries(&image, root, "/usr/bin/etcd", err) == 0 && write_image(&image, out, "etcd", err) == 0 ? 0 : -1;
+    return add_libraries(&image, root, "/usr/bin/etcd", err) == 0 && write_image(&image, out, "etcd", err) == 0 ? 0
+                                                                                                                : -1;
 }
 
 static int make_busybox(const char *root, const char *out, struct error **err)
@@ -146,7 +148,8 @@ static int make_static(const struct lab *lab, const char *name, const char *refe
     _cleanup_free_ char *program = xasprintf("%s/%s", out, name);
     _cleanup_free_ char *path = xasprintf("/%s", name);
     image.entrypoint = path;
-    if (proc_exec(deadline_in(60000), err, "gcc", "-std=gnu11", "-O2", "-s", "-static", "-o", program, source, NULL) != 0) {
+    if (proc_exec(deadline_in(60000), err, "gcc", "-std=gnu11", "-O2", "-s", "-static", "-o", program, source, NULL) !=
+        0) {
         return -1;
     }
     archive_add(&image, path, program, NULL);

@@ -1,5 +1,5 @@
-/* A lab: machines from one image in a network namespace of their own, a metadata server, and the state that lets one command
- * go on where another ended. Everything a lab makes is named after it, so that several run side by side. */
+/* A lab: machines from one image in a network namespace of their own, a metadata server, and the state that lets one
+ * command go on where another ended. Everything a lab makes is named after it, so that several run side by side. */
 #ifndef LAB_LAB_H
 #define LAB_LAB_H
 
@@ -43,7 +43,7 @@ struct lab {
     char *source; /* top of the source tree */
     char *bin;    /* where this program lies: build/lab */
     char *cluster_id;
-    json_t *env; /* the cluster's parameters */
+    json_t *env;   /* the cluster's parameters */
     json_t *links; /* top level entries of the metadata beside ours: links, vertical-scaling-roles */
     struct machine **machines;
     size_t n_machines;
@@ -77,7 +77,8 @@ bool process_alive(const struct process *process);
 struct process process_of(pid_t pid);
 /* SIGNAL, then until it is gone; at DEADLINE SIGKILL. Works on what is not our child. Not interrupted by signals. */
 void process_end(struct process *process, int signal, struct deadline deadline);
-/* Starts ARGV as a daemon: own session, no terminal, output to LOG. PREPARE (may be NULL) runs in the child before exec. */
+/* Starts ARGV as a daemon: own session, no terminal, output to LOG. PREPARE (may be NULL) runs in the child before
+ * exec. */
 int process_spawn(struct process *process, const char *const *argv, const char *log,
                   int (*prepare)(void *data, struct error **err), void *data, struct error **err);
 

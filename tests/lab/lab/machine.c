@@ -45,7 +45,8 @@ static char *lower_dirs(const struct lab *lab)
     return list.data;
 }
 
-/* In the child that becomes nspawn: the overlay is mounted in a mount namespace of its own, so it ends with the machine. */
+/* In the child that becomes nspawn: the overlay is mounted in a mount namespace of its own, so it ends with the
+ * machine. */
 static int prepare(void *data, struct error **err)
 {
     const struct boot *boot = data;
@@ -165,11 +166,25 @@ int machine_start(const struct lab *lab, struct machine *machine, struct error *
     _cleanup_free_ char *bind = xasprintf("--bind=%s/machines/%s/data:/data", lab->dir, machine->name);
     _cleanup_free_ char *log = disk(lab, machine, "console.log");
     bool has_data = strcmp(machine->role, "client") != 0; /* the client has no volume of its own */
-    const char *argv[] = {"systemd-nspawn", "--register=no", "--keep-unit", "--boot", "--notify-ready=yes",
-                          "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe",
-                          "--network-bridge=br0", "--capability=all",
-                          "--system-call-filter=@keyring bpf add_key keyctl perf_event_open @module", "--bind=/dev/kmsg",
-                          "-D", boot.root, name, host, has_data ? bind : NULL, NULL};
+    const char *argv[] = {"systemd-nspawn",
+                          "--register=no",
+                          "--keep-unit",
+                          "--boot",
+                          "--notify-ready=yes",
+                          "--link-journal=no",
+                          "--resolv-conf=off",
+                          "--timezone=off",
+                          "--console=pipe",
+                          "--network-bridge=br0",
+                          "--capability=all",
+                          "--system-call-filter=@keyring bpf add_key keyctl perf_event_open @module",
+                          "--bind=/dev/kmsg",
+                          "-D",
+                          boot.root,
+                          name,
+                          host,
+                          has_data ? bind : NULL,
+                          NULL};
     if (process_spawn(&machine->nspawn, argv, log, prepare, &boot, err) != 0) {
         return error_wrap(err, "machine %s", machine->name);
     }
@@ -250,8 +265,8 @@ int machine_erase(const struct lab *lab, const struct machine *machine, struct e
     return files_remove(path, err);
 }
 
-int machine_run(const struct machine *machine, const char *command, struct deadline deadline, struct proc_result *result,
-                struct error **err)
+int machine_run(const struct machine *machine, const char *command, struct deadline deadline,
+                struct proc_result *result, struct error **err)
 {
     if (!process_alive(&machine->leader)) {
         return error_new(err, STATUS_FAILED, "machine %s is off", machine->name);
@@ -267,8 +282,8 @@ int machine_exec(const struct machine *machine, char *const *argv, struct error 
     if (!process_alive(&machine->leader)) {
         return error_new(err, STATUS_FAILED, "machine %s is off", machine->name);
     }
-    static const char *const fixed[] = {"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                                        "HOME=/root", "LANG=C.UTF-8"};
+    static const char *const fixed[] = {
+        "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"};
     const char *terminal = getenv("TERM");
     _cleanup_free_ char *term = xasprintf("TERM=%s", terminal == NULL ? "dumb" : terminal);
     _cleanup_free_ char *pid = xasprintf("%d", machine->leader.pid);

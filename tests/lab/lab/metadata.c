@@ -42,11 +42,11 @@ static void put_host(json_t *hosts, const struct machine *m, json_t *entry)
 
 static json_t *cluster_tree(const struct lab *lab)
 {
-    json_t *tree = json_pack("{s{ss ss ss ss ss ss s{ss ss ss} s{s{ss ss}}} sO}", "cluster", "app_id", "app-k8slab00",
-                             "cluster_id", lab->cluster_id, "user_id", "usr-lab00000", "global_uuid", "31415926535897932",
-                             "vxnet", "vxnet-lab0000", "zone", "lab1", "api_server", "host", "api.qingcloud.com", "port",
-                             "443", "protocol", "https", "endpoints", "client", "port", "22", "protocol", "tcp", "env",
-                             lab->env);
+    json_t *tree =
+        json_pack("{s{ss ss ss ss ss ss s{ss ss ss} s{s{ss ss}}} sO}", "cluster", "app_id", "app-k8slab00",
+                  "cluster_id", lab->cluster_id, "user_id", "usr-lab00000", "global_uuid", "31415926535897932", "vxnet",
+                  "vxnet-lab0000", "zone", "lab1", "api_server", "host", "api.qingcloud.com", "port", "443", "protocol",
+                  "https", "endpoints", "client", "port", "22", "protocol", "tcp", "env", lab->env);
     json_t *hosts = json_object();
     json_t *adding = json_object();
     json_t *deleting = json_object();

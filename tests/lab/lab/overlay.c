@@ -9,19 +9,18 @@
 
 #include "lib/file.h"
 
-static const char network_unit[] =
-    "[Unit]\n"
-    "Description=Network and control groups of a lab machine\n"
-    "DefaultDependencies=no\n"
-    "After=local-fs.target\n"
-    "Before=network-pre.target network.target sysinit.target\n"
-    "Wants=network-pre.target\n"
-    "[Service]\n"
-    "Type=oneshot\n"
-    "RemainAfterExit=yes\n"
-    "ExecStart=/usr/lib/k8s-lab/network\n"
-    "[Install]\n"
-    "WantedBy=sysinit.target\n";
+static const char network_unit[] = "[Unit]\n"
+                                   "Description=Network and control groups of a lab machine\n"
+                                   "DefaultDependencies=no\n"
+                                   "After=local-fs.target\n"
+                                   "Before=network-pre.target network.target sysinit.target\n"
+                                   "Wants=network-pre.target\n"
+                                   "[Service]\n"
+                                   "Type=oneshot\n"
+                                   "RemainAfterExit=yes\n"
+                                   "ExecStart=/usr/lib/k8s-lab/network\n"
+                                   "[Install]\n"
+                                   "WantedBy=sysinit.target\n";
 
 /* The kubelet wants writable control groups and shared mounts, which a container has not by itself. */
 static const char network_script[] =

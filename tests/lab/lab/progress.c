@@ -177,8 +177,8 @@ void progress_end(struct task *task, bool ok, const char *note)
             break;
         }
     }
-    _cleanup_free_ char *text = xasprintf("%s, %.1f s%s%s", task->what, seconds(task->began), str_empty(note) ? "" : ": ",
-                                          note == NULL ? "" : note);
+    _cleanup_free_ char *text = xasprintf("%s, %.1f s%s%s", task->what, seconds(task->began),
+                                          str_empty(note) ? "" : ": ", note == NULL ? "" : note);
     if (!silent || !ok) {
         print(ok ? "done " : "FAILED ", text);
     }

@@ -1,5 +1,6 @@
-/* Progress of several things at once. On a terminal, finished things are lines above one redrawn line that shows what goes on
- * and for how long; elsewhere each beginning and end is a plain line, and every 20 s one about what still goes on. */
+/* Progress of several things at once. On a terminal, finished things are lines above one redrawn line that shows what
+ * goes on and for how long; elsewhere each beginning and end is a plain line, and every 20 s one about what still goes
+ * on. */
 #ifndef LAB_PROGRESS_H
 #define LAB_PROGRESS_H
 

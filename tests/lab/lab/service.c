@@ -11,7 +11,10 @@
         {role, "stop", stop, binary " stop", 600}, {role, "restart", start, binary " restart", 600},                   \
         {role, "destroy", stop, binary " destroy", 600}, {role, "upgrade", start, binary " upgrade", 1800},            \
         {role, "check", 0, binary " check", 10}, {role, "action", 0, binary " revive", 30},                            \
-        {role, "monitor", 0, binary " monitor", 5}, {role, "reload", 0, "k8s-hook reload", 120}
+        {role, "monitor", 0, binary " monitor", 5},                                                                    \
+    {                                                                                                                  \
+        role, "reload", 0, "k8s-hook reload", 120                                                                      \
+    }
 
 static const struct service services[] = {
     KUBELET_ROLE("master", "k8s-master", 1, 1, 3),

@@ -1,4 +1,5 @@
-/* The services of the cluster as the app package declares them: which command runs when, in what order, for how long. */
+/* The services of the cluster as the app package declares them: which command runs when, in what order, for how long.
+ */
 #ifndef LAB_SERVICE_H
 #define LAB_SERVICE_H
 
@@ -6,7 +7,8 @@
 
 struct service {
     const char *role;
-    const char *event; /* init, custom_metadata, start, stop, restart, scale_out, scale_in, ...; pre_check as "scale_in.check" */
+    const char *event; /* init, custom_metadata, start, stop, restart, scale_out, scale_in, ...; pre_check as
+                          "scale_in.check" */
     int order;         /* ascending; the same number: in parallel */
     const char *command;
     int timeout; /* s */

@@ -55,11 +55,10 @@ static struct machine *machine_load(const json_t *object)
 
 static json_t *machine_dump(const struct machine *m)
 {
-    return json_pack("{ss ss si ss ss? ss ss ss? ss? sb sb s[iI] s[iI]}", "name", m->name, "role", m->role, "sid", m->sid,
-                     "node_id", m->node_id, "instance_id", m->instance_id, "ip", m->ip, "mac", m->mac, "pub_key",
-                     m->pub_key, "token", m->token, "adding", m->adding, "deleting", m->deleting, "nspawn",
-                     m->nspawn.pid, (json_int_t)m->nspawn.start, "leader", m->leader.pid,
-                     (json_int_t)m->leader.start);
+    return json_pack("{ss ss si ss ss? ss ss ss? ss? sb sb s[iI] s[iI]}", "name", m->name, "role", m->role, "sid",
+                     m->sid, "node_id", m->node_id, "instance_id", m->instance_id, "ip", m->ip, "mac", m->mac,
+                     "pub_key", m->pub_key, "token", m->token, "adding", m->adding, "deleting", m->deleting, "nspawn",
+                     m->nspawn.pid, (json_int_t)m->nspawn.start, "leader", m->leader.pid, (json_int_t)m->leader.start);
 }
 
 static void lab_append(struct lab *lab, struct machine *machine)
@@ -137,10 +136,10 @@ int lab_save(const struct lab *lab, struct error **err)
     for (char **layer = lab->layers; layer != NULL && *layer != NULL; layer++) {
         json_array_append_new(layers, json_string(*layer));
     }
-    _cleanup_json_ json_t *state = json_pack("{ss sO sO s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "env",
-                                             lab->env, "links", lab->links, "metad", lab->metad.pid, (json_int_t)lab->metad.start, "next_host",
-                                             lab->next_host, "created", lab->created, "layers", layers, "machines",
-                                             machines);
+    _cleanup_json_ json_t *state =
+        json_pack("{ss sO sO s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "env", lab->env, "links", lab->links,
+                  "metad", lab->metad.pid, (json_int_t)lab->metad.start, "next_host", lab->next_host, "created",
+                  lab->created, "layers", layers, "machines", machines);
     _cleanup_free_ char *text = json_dumps(state, JSON_INDENT(2));
     _cleanup_free_ char *path = lab_path(lab, "lab.json");
     struct file_spec spec = {.path = path, .data = text, .len = strlen(text), .mode = 0600};
