@@ -144,6 +144,13 @@ static bool truthy(const json_t *value)
     }
 }
 
+bool mustache_truthy(const json_t *context, const char *name)
+{
+    const json_t *stack[] = {context};
+    const struct render r = {.stack = stack, .n_stack = 1};
+    return truthy(look_up(&r, (struct span){name, strlen(name)}));
+}
+
 static int render_inside(struct render *r, const struct template *t, const struct node *node, const json_t *value)
 {
     size_t from = (size_t)(node - t->nodes) + 1;

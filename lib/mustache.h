@@ -35,6 +35,10 @@ struct mustache_options {
         *partials; /* directory of NAME.mustache for {{> NAME}}; NULL: partials are empty, in strict mode an error */
 };
 
+/* Whether a section NAME (dotted names as in templates) of CONTEXT is shown: false, null, 0, "", an empty list and what
+ * is absent are not, everything else is. */
+bool mustache_truthy(const json_t *context, const char *name);
+
 /* Renders TEXT. NAME is the template's, for messages ("kubelet.yaml.mustache:12: ..."). Appends to OUT; on error OUT is
  * as before. STATUS_TEMPLATE, with template and line. */
 int mustache_render(const char *name, const char *text, size_t len, const json_t *context,

@@ -1,0 +1,116 @@
+#include "hooks/reload.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hooks/events.h"
+#include "hooks/files.h"
+#include "hooks/run.h"
+#include "lib/log.h"
+
+/* Actions that are owed: written before the files that need them, so that a killed reload is taken up by the next. An
+ * object whose keys are names of actions. */
+#define PENDING "reload.json"
+
+static int pending_load(const struct run *run, json_t **pending, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, PENDING);
+    _cleanup_free_ char *text = NULL;
+    _cleanup_error_ struct error *why = NULL;
+    size_t len = 0;
+    if (file_read(path, 0, &text, &len, &why) < 0) {
+        *pending = json_object();
+        return errno == ENOENT ? 0 : error_new(err, why->status, "%s", why->message);
+    }
+    *pending = json_loadb(text, len, 0, NULL);
+    if (!json_is_object(*pending)) {
+        return error_new(err, STATUS_FILE, "%s does not hold the pending actions of reload any more: remove it", path);
+    }
+    return 0;
+}
+
+static int pending_save(const struct run *run, const json_t *pending, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, PENDING);
+    if (json_object_size(pending) == 0) {
+        return file_remove(path, NULL, err);
+    }
+    _cleanup_free_ char *text = json_dumps(pending, JSON_INDENT(2) | JSON_SORT_KEYS);
+    const struct file_spec spec = {
+        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    return file_put(&spec, NULL, err);
+}
+
+static void pending_add(const struct run *run, json_t *pending)
+{
+    for (size_t i = 0; i < run->rendered->n_files; i++) {
+        const struct rendered_file *file = &run->rendered->files[i];
+        for (char **action = file->conf->on_change; file->differs && *action != NULL; action++) {
+            json_object_set_new(pending, *action, json_true());
+        }
+    }
+}
+
+static int carry_out(struct run *run, json_t *pending, struct error **err)
+{
+    for (const struct reload_action *action = reload_actions; action->name != NULL; action++) {
+        if (json_object_get(pending, action->name) == NULL) {
+            continue;
+        }
+        int64_t start = clock_ms();
+        log_set_step(action->name);
+        int result = action->apply(run, err);
+        if (result < 0) {
+            return error_wrap(err, "reload: %s", action->name);
+        }
+        log_timed(LOG_LEVEL_INFO, clock_ms() - start, "%s: done", action->name);
+        log_set_step(NULL);
+        json_object_del(pending, action->name);
+        if (pending_save(run, pending, err) < 0) {
+            return -1;
+        }
+    }
+    /* what an older version of the suite left and this one has no name for */
+    json_object_clear(pending);
+    return pending_save(run, pending, err);
+}
+
+static int preview(struct run *run, const json_t *pending, struct error **err)
+{
+    for (const struct reload_action *action = reload_actions; action->name != NULL; action++) {
+        if (json_object_get(pending, action->name) != NULL) {
+            printf("would do: %s\n", action->name);
+        }
+    }
+    return files_preview(run, err);
+}
+
+int event_reload(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *pending = NULL;
+    size_t changed = 0;
+    if (!files_there(run)) {
+        log_notice("neither init nor start has prepared this system yet: nothing to reload");
+        return 0;
+    }
+    if (files_compare(run, &changed, err) < 0 || pending_load(run, &pending, err) < 0) {
+        return -1;
+    }
+    size_t owed = json_object_size(pending);
+    pending_add(run, pending);
+    if (changed == 0 && owed == 0) {
+        log_notice("nothing changed: nothing is touched");
+        return 0;
+    }
+    if (run->dry_run || run->diff) {
+        return preview(run, pending, err);
+    }
+    if (owed > 0) {
+        log_notice("going on with what an earlier reload did not get to");
+    }
+    if (pending_save(run, pending, err) < 0 || files_write(run, err) < 0) {
+        return -1;
+    }
+    return carry_out(run, pending, err);
+}
