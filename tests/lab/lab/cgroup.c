@@ -1,0 +1,103 @@
+#include "tests/lab/lab/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROOT "/sys/fs/cgroup"
+
+static bool unified(void)
+{
+    return access(ROOT "/cgroup.controllers", F_OK) == 0;
+}
+
+/* The hierarchies: ROOT itself, or each mounted directory below it; links ("cpu,cpuacct") are skipped. */
+static char **hierarchies(void)
+{
+    char **list = xcalloc(1, sizeof *list);
+    if (unified()) {
+        strv_push(&list, ROOT);
+        return list;
+    }
+    DIR *dir = opendir(ROOT);
+    for (struct dirent *e = dir == NULL ? NULL : readdir(dir); e != NULL; e = readdir(dir)) {
+        if (e->d_type == DT_DIR && e->d_name[0] != '.') {
+            _cleanup_free_ char *path = xasprintf(ROOT "/%s", e->d_name);
+            strv_push(&list, path);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return list;
+}
+
+static int write_text(const char *path, const char *text, struct error **err)
+{
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0) {
+        return error_errno(err, STATUS_FILE, errno, "writing '%s' to %s", text, path);
+    }
+    return 0;
+}
+
+/* A new cpuset group takes no process before it has processors and memory nodes. */
+static int cpuset_copy(const char *hierarchy, const char *group, struct error **err)
+{
+    static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
+    for (size_t i = 0; i < ELEMENTS(files); i++) {
+        _cleanup_free_ char *from = xasprintf("%s/%s", hierarchy, files[i]);
+        _cleanup_free_ char *to = xasprintf("%s/%s", group, files[i]);
+        _cleanup_close_ int fd = open(from, O_RDONLY | O_CLOEXEC);
+        char text[256] = "";
+        if (fd < 0 || read(fd, text, sizeof text - 1) <= 0) {
+            return error_errno(err, STATUS_FILE, errno, "reading %s", from);
+        }
+        if (write_text(to, text, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int cgroup_enter(const struct lab *lab, const struct machine *machine, struct error **err)
+{
+    _cleanup_strv_ char **list = hierarchies();
+    for (char **h = list; *h != NULL; h++) {
+        _cleanup_free_ char *group = xasprintf("%s/k8s-lab-%s-%s", *h, lab->name, machine->name);
+        if (mkdir(group, 0755) != 0 && errno != EEXIST) {
+            return error_errno(err, STATUS_FILE, errno, "making the control group %s", group);
+        }
+        if (str_ends(*h, "/cpuset") && cpuset_copy(*h, group, err) != 0) {
+            return -1;
+        }
+        _cleanup_free_ char *procs = xasprintf("%s/cgroup.procs", group);
+        if (write_text(procs, "0", err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int remove_group(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)ftw;
+    if (type == FTW_DP) {
+        (void)rmdir(path);
+    }
+    return 0;
+}
+
+void cgroup_remove(const struct lab *lab, const struct machine *machine)
+{
+    _cleanup_strv_ char **list = hierarchies();
+    for (char **h = list; *h != NULL; h++) {
+        _cleanup_free_ char *group = xasprintf("%s/k8s-lab-%s-%s", *h, lab->name, machine->name);
+        (void)nftw(group, remove_group, 64, FTW_DEPTH | FTW_PHYS);
+    }
+}

@@ -1,0 +1,13 @@
+/* A control group for each machine, so that the kubelets of several machines do not see each other's pods: nspawn roots
+ * the machine's cgroup namespace where it was started. Both hierarchies: version 1 (and hybrid) and version 2. */
+#ifndef LAB_CGROUP_H
+#define LAB_CGROUP_H
+
+#include "tests/lab/lab/lab.h"
+
+/* Makes the groups /k8s-lab-NAME-MACHINE in every hierarchy and moves the calling process into them. */
+int cgroup_enter(const struct lab *lab, const struct machine *machine, struct error **err);
+/* Removes the groups with all below; their processes must have ended. */
+void cgroup_remove(const struct lab *lab, const struct machine *machine);
+
+#endif

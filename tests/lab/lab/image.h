@@ -1,0 +1,21 @@
+/* The machine image of the lab: made from nothing on the first run, from the cache later. */
+#ifndef LAB_IMAGE_H
+#define LAB_IMAGE_H
+
+#include "tests/lab/lab/lab.h"
+
+#define KUBERNETES_VERSION "v1.20.2"
+
+/* Makes what is missing and sets lab->layers. Needs the host's network when the cache is cold. */
+int image_make(struct lab *lab, struct error **err);
+
+/* Container images of VERSION as archives in the directory *path, made without a registry. */
+int container_images_make(const struct lab *lab, const char *version, char **path, struct error **err);
+
+/* Runs ARGV with its output in LOG (appended), up to MINUTES. */
+int logged_run(const char *const *argv, const char *log, int minutes, struct error **err);
+
+/* Kubernetes' programs of VERSION in the directory *path. */
+int kubernetes_make(const struct lab *lab, const char *version, char **path, struct error **err);
+
+#endif

@@ -1,0 +1,91 @@
+/* A lab: machines from one image in a network namespace of their own, a metadata server, and the state that lets one
+ * command go on where another ended. Everything a lab makes is named after it, so that several run side by side. */
+#ifndef LAB_LAB_H
+#define LAB_LAB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <jansson.h>
+
+#include "lib/error.h"
+#include "lib/util.h"
+
+#define LAB_NETWORK "192.168.100" /* of the machines; reachable from nowhere else */
+#define LAB_GATEWAY LAB_NETWORK ".1"
+
+/* A process that outlives the command that started it; the start time tells it from a later one with its number. */
+struct process {
+    pid_t pid; /* 0: none */
+    uint64_t start;
+};
+
+struct machine {
+    char *name; /* master-1, node-2: the role and sid, as people call it */
+    char *role;
+    int sid;
+    char *node_id;
+    char *instance_id; /* NULL while there is no VM */
+    char *ip, *mac;
+    char *pub_key; /* NULL, or for passphraseless ssh */
+    char *token;   /* what custom_metadata printed, or NULL */
+    bool adding, deleting;
+    struct process nspawn;
+    struct process leader; /* its process 1 */
+    int notify;            /* socket that tells when it is up; between machine_start and machine_wait */
+};
+
+struct lab {
+    char *name;
+    char *dir;    /* /var/tmp/k8s-lab-NAME */
+    char *cache;  /* what is made once */
+    char *source; /* top of the source tree */
+    char *bin;    /* where this program lies: build/lab */
+    char *cluster_id;
+    json_t *env;   /* the cluster's parameters */
+    json_t *links; /* top level entries of the metadata beside ours: links, vertical-scaling-roles */
+    struct machine **machines;
+    size_t n_machines;
+    struct process metad;
+    int next_host; /* last part of the next machine's address */
+    char **layers; /* directories of the image, lowest first */
+    bool created;  /* the create event went through */
+};
+
+/* The lab NAME as its state file has it, or a fresh one that is not on disk yet. */
+int lab_open(struct lab **lab, const char *name, struct error **err);
+int lab_save(const struct lab *lab, struct error **err);
+bool lab_exists(const struct lab *lab); /* on disk */
+void lab_free(struct lab *lab);
+void lab_freep(struct lab **lab);
+
+/* dir + "/" + formatted; the caller frees. */
+char *lab_path(const struct lab *lab, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A new machine of ROLE with the next sid, a node id and an address; no VM yet. */
+struct machine *lab_add(struct lab *lab, const char *role);
+void lab_remove(struct lab *lab, struct machine *machine);
+/* By "node-2", or by role alone where there is one of it. */
+struct machine *lab_find(const struct lab *lab, const char *name, struct error **err);
+size_t lab_count(const struct lab *lab, const char *role);
+
+/* PREFIX and 8 random characters of a-z0-9: "i-x3k...". */
+char *random_id(const char *prefix);
+
+bool process_alive(const struct process *process);
+struct process process_of(pid_t pid);
+/* SIGNAL, then until it is gone; at DEADLINE SIGKILL. Works on what is not our child. Not interrupted by signals. */
+void process_end(struct process *process, int signal, struct deadline deadline);
+/* Starts ARGV as a daemon: own session, no terminal, output to LOG. PREPARE (may be NULL) runs in the child before
+ * exec. */
+int process_spawn(struct process *process, const char *const *argv, const char *log,
+                  int (*prepare)(void *data, struct error **err), void *data, struct error **err);
+
+/* Removes the tree below and at PATH, mounts excepted. */
+int files_remove(const char *path, struct error **err);
+/* Writes a small file, its directories made. */
+int text_put(const char *path, mode_t mode, struct error **err, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,144 @@
+#include "tests/lab/lab/metadata.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "lib/http.h"
+#include "lib/interrupt.h"
+#include "tests/lab/shared/metad.h"
+
+#define MANAGE "http://" LAB_GATEWAY ":9611/v1/"
+
+static json_t *number(long n)
+{
+    _cleanup_free_ char *text = xasprintf("%ld", n);
+    return json_string(text);
+}
+
+static json_t *host_entry(const struct machine *m, size_t index)
+{
+    json_t *host = json_pack("{ss ss ss* ss so so so ss* ss* ss ss}", "ip", m->ip, "mac", m->mac, "instance_id",
+                             m->instance_id, "node_id", m->node_id, "sid", number(m->sid), "gid", number(1), "gsid",
+                             number((long)index + 1), "pub_key", m->pub_key, "token", m->token, "role", m->role,
+                             "instance_class", strcmp(m->role, "ssd_node") == 0 ? "6" : "0");
+    json_object_set_new(host, "cpu", number(get_nprocs()));
+    json_object_set_new(host, "memory", number(4096));
+    json_object_set_new(host, "volume_size", number(strcmp(m->role, "client") == 0 ? 0 : 50));
+    return host;
+}
+
+static void put_host(json_t *hosts, const struct machine *m, json_t *entry)
+{
+    json_t *role = json_object_get(hosts, m->role);
+    if (role == NULL) {
+        role = json_object();
+        json_object_set_new(hosts, m->role, role);
+    }
+    json_object_set_new(role, m->instance_id, entry);
+}
+
+static json_t *cluster_tree(const struct lab *lab)
+{
+    json_t *tree =
+        json_pack("{s{ss ss ss ss ss ss s{ss ss ss} s{s{ss ss}}} sO}", "cluster", "app_id", "app-k8slab00",
+                  "cluster_id", lab->cluster_id, "user_id", "usr-lab00000", "global_uuid", "31415926535897932", "vxnet",
+                  "vxnet-lab0000", "zone", "lab1", "api_server", "host", "api.qingcloud.com", "port", "443", "protocol",
+                  "https", "endpoints", "client", "port", "22", "protocol", "tcp", "env", lab->env);
+    json_t *hosts = json_object();
+    json_t *adding = json_object();
+    json_t *deleting = json_object();
+    for (size_t i = 0; i < lab->n_machines; i++) {
+        const struct machine *m = lab->machines[i];
+        if (m->instance_id == NULL) {
+            continue;
+        }
+        put_host(hosts, m, host_entry(m, i));
+        if (m->adding) {
+            put_host(adding, m, host_entry(m, i));
+        }
+        if (m->deleting) {
+            put_host(deleting, m, host_entry(m, i));
+        }
+    }
+    json_object_set_new(tree, "hosts", hosts);
+    json_object_set_new(tree, "adding-hosts", adding);
+    json_object_set_new(tree, "deleting-hosts", deleting);
+    const char *key;
+    json_t *value;
+    json_object_foreach (lab->links, key, value) {
+        json_object_set(tree, key, value);
+    }
+    return tree;
+}
+
+static int manage(const char *method, const char *path, const json_t *body, struct error **err)
+{
+    _cleanup_(http_freep) struct http *http = NULL;
+    _cleanup_answer_ struct http_answer answer = {0};
+    _cleanup_free_ char *url = xasprintf(MANAGE "%s", path);
+    _cleanup_secret_ char *text = json_dumps(body, JSON_COMPACT);
+    static const char *const headers[] = {"Content-Type: application/json", NULL};
+    struct http_request request = {
+        .method = method, .url = url, .headers = headers, .body = text, .body_len = text == NULL ? 0 : strlen(text)};
+    if (http_open(&http, NULL, err) != 0 ||
+        http_do(http, &request, deadline_in(10000), STATUS_METADATA_UNREACHABLE, &answer, err) != 0) {
+        return -1;
+    }
+    if (answer.code != 200) {
+        return error_new(err, STATUS_METADATA_INVALID, "%s %s: HTTP %ld, %.200s", method, url, answer.code,
+                         answer.body.data == NULL ? "" : answer.body.data);
+    }
+    return 0;
+}
+
+int metadata_publish(const struct lab *lab, struct error **err)
+{
+    _cleanup_json_ json_t *tree = cluster_tree(lab);
+    _cleanup_json_ json_t *mapping = json_object();
+    for (size_t i = 0; i < lab->n_machines; i++) {
+        const struct machine *m = lab->machines[i];
+        if (m->instance_id != NULL) {
+            json_object_set_new(mapping, m->ip, metad_vm_mapping(lab->cluster_id, m->role, m->instance_id));
+        }
+    }
+    _cleanup_free_ char *path = xasprintf("data/clusters/%s", lab->cluster_id);
+    return manage("POST", path, tree, err) == 0 && manage("POST", "mapping", mapping, err) == 0 ? 0 : -1;
+}
+
+/* The server prints a line once it listens. */
+static int await_line(const struct process *metad, const char *log, struct deadline deadline, struct error **err)
+{
+    struct pollfd signal = {.fd = interrupt_fd(), .events = POLLIN};
+    for (;;) {
+        char line[256];
+        _cleanup_fclose_ FILE *f = fopen(log, "re");
+        if (f != NULL && fgets(line, sizeof line, f) != NULL && strchr(line, '\n') != NULL) {
+            return str_starts(line, "metadata on") ? 0 : error_new(err, STATUS_FAILED, "metadata server: %s", line);
+        }
+        if (!process_alive(metad) || deadline_left(deadline) == 0) {
+            return error_new(err, STATUS_FAILED, "the metadata server did not start; see %s", log);
+        }
+        (void)poll(&signal, 1, 20);
+        if (interrupt_check(err) != 0) {
+            return -1;
+        }
+    }
+}
+
+int metadata_up(struct lab *lab, struct error **err)
+{
+    if (process_alive(&lab->metad)) {
+        return 0;
+    }
+    _cleanup_free_ char *program = xasprintf("%s/metad", lab->bin);
+    _cleanup_free_ char *log = lab_path(lab, "metad.log");
+    (void)unlink(log);
+    const char *argv[] = {program, "--listen", LAB_GATEWAY ":80", "--manage", LAB_GATEWAY ":9611", NULL};
+    if (process_spawn(&lab->metad, argv, log, NULL, NULL, err) != 0) {
+        return -1;
+    }
+    return await_line(&lab->metad, log, deadline_in(10000), err);
+}

@@ -1,0 +1,12 @@
+/* What AppCenter tells the cluster: the metadata tree made from the lab's state, and the server that serves it. */
+#ifndef LAB_METADATA_H
+#define LAB_METADATA_H
+
+#include "tests/lab/lab/lab.h"
+
+/* Starts the metadata server where it does not run. The network must have been entered. */
+int metadata_up(struct lab *lab, struct error **err);
+/* Serves the state as it is now: data of the cluster, and which address sees what. */
+int metadata_publish(const struct lab *lab, struct error **err);
+
+#endif

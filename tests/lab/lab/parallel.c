@@ -1,0 +1,40 @@
+#include "tests/lab/lab/parallel.h"
+
+#include <pthread.h>
+
+#include "lib/util.h"
+
+static void *run(void *argument)
+{
+    struct job *job = argument;
+    if (job->run(job->data, &job->err) != 0 && job->err == NULL) {
+        (void)error_new(&job->err, STATUS_FAILED, "failed without a reason");
+    }
+    return NULL;
+}
+
+int parallel(struct job *jobs, size_t count, struct error **err)
+{
+    pthread_t *threads = xcalloc(count + 1, sizeof *threads);
+    for (size_t i = 0; i < count; i++) {
+        if (pthread_create(&threads[i], NULL, run, &jobs[i]) != 0) {
+            abort();
+        }
+    }
+    struct error *first = NULL;
+    for (size_t i = 0; i < count; i++) {
+        (void)pthread_join(threads[i], NULL);
+        if (first == NULL) {
+            first = STEAL(jobs[i].err);
+        }
+        error_free(jobs[i].err);
+        jobs[i].err = NULL;
+    }
+    free(threads);
+    if (first == NULL) {
+        return 0;
+    }
+    (void)error_new(err, first->status, "%s", first->message);
+    error_free(first);
+    return -1;
+}
