@@ -20,7 +20,7 @@ static int sealed_kubeconfig(const struct run *run, char **sealed, struct error 
         log_warning("no client with a public key in the metadata: the admin kubeconfig is published for nobody");
         return 0;
     }
-    return file_read(ADMIN_KUBECONFIG, 0, &kubeconfig, &len, err) < 0
+    return file_read(CLIENT_KUBECONFIG, 0, &kubeconfig, &len, err) < 0
                ? -1
                : seal(client->pub_key, kubeconfig, len, sealed, err);
 }

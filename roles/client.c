@@ -6,15 +6,18 @@ static const struct step *const set_up[] = {
     &step_parameters, &step_token, &step_files, &step_system_settings, &step_client_kubeconfig, NULL,
 };
 
+static const struct step *const scale[] = {
+    &step_files,
+    NULL,
+};
+
+/* Nothing runs here that would have to be stopped. */
 static const struct step *const stop[] = {
     NULL,
 };
 
 static const struct event events[] = {
-    {"init", set_up},
-    {"start", set_up},
-    {"stop", stop},
-    {NULL, NULL},
+    {"init", set_up}, {"start", set_up}, {"stop", stop}, {"scale-out", scale}, {"scale-in", scale}, {NULL, NULL},
 };
 
 static const struct role client = {"client", "/var/lib/k8s-hooks", events, NULL};

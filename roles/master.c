@@ -21,10 +21,43 @@ static const struct step *const stop[] = {
     NULL,
 };
 
+/* Runs before the new machines do: the token they join with must be honoured by then. */
+static const struct step *const scale_out_check[] = {
+    &step_cluster_fit,
+    &step_room,
+    &step_token_honoured,
+    NULL,
+};
+
+static const struct step *const scale_out[] = {
+    &step_files,
+    NULL,
+};
+
+static const struct step *const scale_in_check[] = {
+    &step_scale_in_check,
+    NULL,
+};
+
+static const struct step *const scale_in[] = {
+    &step_nodes_leave,
+    &step_files,
+    NULL,
+};
+
+static const struct step *const destroy[] = {
+    &step_linked_etcd_clean, &step_kubelet_stop, &step_containers_stop, &step_docker_stop, NULL,
+};
+
 static const struct event events[] = {
     {"init", init},
     {"start", start},
     {"stop", stop},
+    {"scale-out --check", scale_out_check},
+    {"scale-out", scale_out},
+    {"scale-in --check", scale_in_check},
+    {"scale-in", scale_in},
+    {"destroy", destroy},
     {NULL, NULL},
 };
 

@@ -19,11 +19,19 @@ static const struct step *const stop[] = {
     NULL,
 };
 
+/* The master does the work; here only who is who changes. */
+static const struct step *const scale[] = {
+    &step_files,
+    NULL,
+};
+
+static const struct step *const destroy[] = {
+    &step_pods_drained, &step_kubelet_stop, &step_containers_stop, &step_docker_stop, &step_membership_removed, NULL,
+};
+
 static const struct event events[] = {
-    {"init", init},
-    {"start", start},
-    {"stop", stop},
-    {NULL, NULL},
+    {"init", init},      {"start", start},     {"stop", stop}, {"scale-out", scale},
+    {"scale-in", scale}, {"destroy", destroy}, {NULL, NULL},
 };
 
 static const struct role node = {"node", "/data/kubernetes/hooks", events, NULL};

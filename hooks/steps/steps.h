@@ -22,6 +22,8 @@ extern const struct step step_kubelet;
 
 /* master: the cluster's authorities, certificates and kubeconfigs, made once for the life of the cluster. */
 extern const struct step step_certificates;
+/* master: the kubeconfig that is published, sealed, for the client. */
+extern const struct step step_client_access;
 /* master: the bootstrap token's value, made once. */
 extern const struct step step_token_value;
 /* master: static pod manifests as the configuration has them. */
@@ -45,6 +47,19 @@ extern const struct step step_node_ready;
 
 /* client: the admin kubeconfig, opened with the client's own key, for root. */
 extern const struct step step_client_kubeconfig;
+
+/* scale-out --check on the master: fit for new nodes? */
+extern const struct step step_cluster_fit;
+extern const struct step step_room;
+/* scale-in on the master: --check asks whether the leaving nodes may go; then they are drained and removed. */
+extern const struct step step_scale_in_check;
+extern const struct step step_nodes_leave;
+
+/* destroy: what must not be lost, then the leaving itself. */
+extern const struct step step_pods_drained;
+extern const struct step step_log_data_safe;
+extern const struct step step_linked_etcd_clean;
+extern const struct step step_membership_removed;
 
 /* The orderly way down. */
 extern const struct step step_kubelet_stop;
