@@ -13,7 +13,6 @@ int event_tab(struct run *run, struct error **err);
 int event_reload(struct run *run, struct error **err);
 int event_render(struct run *run, struct error **err);
 int event_backup(struct run *run, struct error **err);
-int event_restore(struct run *run, struct error **err);
 int event_delete_snapshot(struct run *run, struct error **err);
 int event_prune_images(struct run *run, struct error **err);
 int event_status(struct run *run, struct error **err);

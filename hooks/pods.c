@@ -27,7 +27,7 @@ bool pod_moves(const json_t *pod)
     }
     size_t i;
     json_t *owner;
-    json_array_foreach(json_object_get(metadata(pod), "ownerReferences"), i, owner) {
+    json_array_foreach (json_object_get(metadata(pod), "ownerReferences"), i, owner) {
         const char *kind = json_string_value(json_object_get(owner, "kind"));
         if (kind != NULL && strcmp(kind, "DaemonSet") == 0) {
             return false;
@@ -40,10 +40,12 @@ int pods_on_node(struct run *run, const char *node, struct deadline deadline, js
 {
     _cleanup_json_ json_t *list = NULL;
     _cleanup_free_ char *path = xasprintf(
-        "/api/v1/pods?fieldSelector=spec.nodeName%%3D%s%%2Cstatus.phase%%21%%3DSucceeded%%2Cstatus.phase%%21%%3DFailed", node);
+        "/api/v1/pods?fieldSelector=spec.nodeName%%3D%s%%2Cstatus.phase%%21%%3DSucceeded%%2Cstatus.phase%%21%%3DFailed",
+        node);
     if (run_kube(run, err) < 0 || kube_get(run->kube, path, deadline, &list, NULL, err) < 0) {
         return -1;
     }
     *pods = json_incref(json_object_get(list, "items"));
-    return json_is_array(*pods) ? 0 : error_new(err, STATUS_API, "the API server's list of pods on %s has no items", node);
+    return json_is_array(*pods) ? 0
+                                : error_new(err, STATUS_API, "the API server's list of pods on %s has no items", node);
 }

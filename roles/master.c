@@ -49,6 +49,32 @@ static const struct step *const destroy[] = {
     &step_linked_etcd_clean, &step_kubelet_stop, &step_containers_stop, &step_docker_stop, NULL,
 };
 
+static const struct step *const restore[] = {
+    &step_parameters,
+    &step_directories,
+    &step_backup_sound,
+    &step_kubelet_stop,
+    &step_docker,
+    &step_containers_stop,
+    &step_etcd_restored,
+    &step_keys_restored,
+    &step_files,
+    &step_system_settings,
+    &step_images,
+    &step_certificates_fit,
+    &step_control_plane,
+    &step_kubelet,
+    &step_api_server,
+    &step_cluster_settings,
+    &step_node_annotation,
+    &step_node_ready,
+    NULL,
+};
+
+static const struct step *const renew_certs[] = {
+    &step_certificates_renewed, &step_control_plane_restarted, &step_api_server, &step_kubelet_restarted, NULL,
+};
+
 static const struct event events[] = {
     {"init", init},
     {"start", start},
@@ -58,6 +84,8 @@ static const struct event events[] = {
     {"scale-in --check", scale_in_check},
     {"scale-in", scale_in},
     {"destroy", destroy},
+    {"restore", restore},
+    {"renew-certs", renew_certs},
     {NULL, NULL},
 };
 

@@ -8,7 +8,6 @@
 #include "lib/file.h"
 #include "lib/log.h"
 #include "lib/proc.h"
-#include "lib/tree.h"
 
 int kubeadm_phase(struct run *run, const char *phase, const char *part, struct error **err)
 {
@@ -20,45 +19,16 @@ int kubeadm_phase(struct run *run, const char *phase, const char *part, struct e
     return proc_run(&proc, NULL, err);
 }
 
-static const char *const kubeconfigs[] = {"admin.conf", "kubelet.conf", "controller-manager.conf", "scheduler.conf"};
-
-static int certificates_done(struct run *run, struct error **err)
-{
-    (void)err;
-    return stamp_same(run, "certificates", "made") && access("/etc/kubernetes/pki/ca.key", R_OK) == 0;
-}
-
-/* Without the stamp nothing has used what may lie there half written by a killed kubeadm: it is made anew. */
-static int certificates_apply(struct run *run, struct error **err)
-{
-    if (stamp_same(run, "certificates", "made")) {
-        return error_new(err, STATUS_FILE,
-                         "/etc/kubernetes/pki/ca.key is gone, and with it the cluster's authority: bring a backup "
-                         "back with `k8s-master restore`");
-    }
-    for (size_t i = 0; i < ELEMENTS(kubeconfigs); i++) {
-        _cleanup_free_ char *path = path_join("/etc/kubernetes", kubeconfigs[i]);
-        if (file_remove(path, NULL, err) < 0) {
-            return -1;
-        }
-    }
-    if (tree_remove("/data/kubernetes/pki", err) < 0 || kubeadm_phase(run, "certs", "all", err) < 0 ||
-        kubeadm_phase(run, "kubeconfig", "all", err) < 0) {
-        return -1;
-    }
-    return stamp_put(run, "certificates", "made", err);
-}
-
-const struct step step_certificates = {"certificates", certificates_done, certificates_apply, NULL};
-
 static char *configuration_hash(const struct run *run)
 {
     return stamp_of_files(run, KUBEADM_CONFIG, "/opt/kubernetes/versions.json", NULL);
 }
 
+/* etcd last: with a linked etcd there is none here. */
+static const char *const manifests[] = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"};
+
 static bool manifests_there(const struct run *run)
 {
-    static const char *const manifests[] = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"};
     for (size_t i = 0; i < ELEMENTS(manifests) - (run->facts->etcd_linked ? 1 : 0); i++) {
         _cleanup_free_ char *path = xasprintf("/etc/kubernetes/manifests/%s.yaml", manifests[i]);
         if (access(path, R_OK) < 0) {
@@ -134,3 +104,34 @@ static int cluster_settings_apply(struct run *run, struct error **err)
 }
 
 const struct step step_cluster_settings = {"cluster settings", cluster_settings_done, cluster_settings_apply, NULL};
+
+/* The kubelet starts a static pod's container again when it ends. */
+static int restart_container(struct run *run, const char *name, struct error **err)
+{
+    _cleanup_proc_ struct proc_result list = {0};
+    _cleanup_free_ char *filter = xasprintf("name=k8s_%s_", name);
+    const char *const argv[] = {"docker", "ps", "--quiet", "--filter", filter, NULL};
+    const struct proc proc = {.argv = argv, .keep_output = true, .deadline = run_deadline(run, 20)};
+    if (proc_run(&proc, &list, err) < 0) {
+        return -1;
+    }
+    _cleanup_strv_ char **ids = strv_split(list.output);
+    for (char **id = ids; *id != NULL; id++) {
+        if (proc_exec(run_deadline(run, 60), err, "docker", "stop", "--time", "20", *id, NULL) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int control_plane_restarted_apply(struct run *run, struct error **err)
+{
+    for (size_t i = 0; i < ELEMENTS(manifests); i++) {
+        if (restart_container(run, manifests[i], err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+const struct step step_control_plane_restarted = {"control plane restarted", NULL, control_plane_restarted_apply, NULL};

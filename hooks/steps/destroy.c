@@ -29,7 +29,7 @@ static int pods_drained_apply(struct run *run, struct error **err)
     _cleanup_buffer_ struct buffer left = {0};
     size_t i;
     json_t *pod;
-    json_array_foreach(pods, i, pod) {
+    json_array_foreach (pods, i, pod) {
         if (pod_moves(pod)) {
             buffer_printf(&left, " %s/%s", pod_namespace(pod), pod_name(pod));
         }
@@ -45,14 +45,18 @@ static int elasticsearch_get(const struct run *run, const char *path, json_t **a
     _cleanup_answer_ struct http_answer got = {0};
     _cleanup_free_ char *url = xasprintf("http://%s:%d%s", run->facts->es_host, run->facts->es_port, path);
     const struct http_request request = {.url = url};
-    if (http_open(&http, NULL, err) < 0 || http_do(http, &request, run_deadline(run, 10), STATUS_DESTROY_DATA, &got, err) < 0) {
+    if (http_open(&http, NULL, err) < 0 ||
+        http_do(http, &request, run_deadline(run, 10), STATUS_DESTROY_DATA, &got, err) < 0) {
         return -1;
     }
     *answer = got.code == 200 ? json_loadb(got.body.data, got.body.len, 0, NULL) : NULL;
-    return *answer != NULL ? 0 : error_new(err, STATUS_DESTROY_DATA, "Elasticsearch answered %ld to GET %s", got.code, path);
+    return *answer != NULL
+               ? 0
+               : error_new(err, STATUS_DESTROY_DATA, "Elasticsearch answered %ld to GET %s", got.code, path);
 }
 
-/* Green means that every shard has all its copies; then what is here is a last copy only where an index keeps no replica. */
+/* Green means that every shard has all its copies; then what is here is a last copy only where an index keeps no
+ * replica. */
 static int check_copies(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *health = NULL;
@@ -68,7 +72,7 @@ static int check_copies(struct run *run, struct error **err)
     }
     size_t i;
     json_t *index;
-    json_array_foreach(indices, i, index) {
+    json_array_foreach (indices, i, index) {
         const char *replicas = json_string_value(json_object_get(index, "rep"));
         const char *documents = json_string_value(json_object_get(index, "docs.count"));
         if (replicas != NULL && strcmp(replicas, "0") == 0 && documents != NULL && strcmp(documents, "0") != 0) {
@@ -111,7 +115,8 @@ const struct step step_linked_etcd_clean = {"linked etcd", NULL, linked_etcd_cle
 /* What made this machine a member: with it gone, a machine that gets this /data again joins anew. */
 static int membership_removed_apply(struct run *run, struct error **err)
 {
-    static const char *const paths[] = {"/data/kubernetes/pki", "/data/kubernetes/manifests", "/data/var/lib/kubelet/pki", "/data/etcd/member"};
+    static const char *const paths[] = {"/data/kubernetes/pki", "/data/kubernetes/manifests",
+                                        "/data/var/lib/kubelet/pki", "/data/etcd/member"};
     static const char *const files[] = {"/data/kubernetes/kubelet.conf", "/data/kubernetes/bootstrap-kubelet.conf",
                                         "/data/kubernetes/admin.conf"};
     _cleanup_free_ char *stamps = run_state_path(run, "stamps");

@@ -26,3 +26,11 @@ static int system_settings_apply(struct run *run, struct error **err)
 }
 
 const struct step step_system_settings = {"system settings", NULL, system_settings_apply, NULL};
+
+static int kubelet_restarted_apply(struct run *run, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.unit_s);
+    return run_units(run, err) < 0 ? -1 : unit_restart(run->units, "kubelet.service", deadline, err);
+}
+
+const struct step step_kubelet_restarted = {"kubelet restarted", NULL, kubelet_restarted_apply, NULL};

@@ -48,8 +48,7 @@ static int check_volume(struct run *run, const json_t *pod, const char *claim, s
 {
     _cleanup_json_ json_t *pvc = NULL;
     _cleanup_json_ json_t *pv = NULL;
-    _cleanup_free_ char *path =
-        xasprintf("/api/v1/namespaces/%s/persistentvolumeclaims/%s", pod_namespace(pod), claim);
+    _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/%s/persistentvolumeclaims/%s", pod_namespace(pod), claim);
     if (kube_get(run->kube, path, run_deadline(run, 10), &pvc, NULL, err) < 0) {
         return -1;
     }
@@ -65,15 +64,16 @@ static int check_volume(struct run *run, const json_t *pod, const char *claim, s
     if (json_object_get(spec, "local") == NULL && json_object_get(spec, "hostPath") == NULL) {
         return 0;
     }
-    return error_new(err, STATUS_SCALE_IN_VOLUME, "pod %s/%s keeps its data in volume %s, which lies on the node itself",
-                     pod_namespace(pod), pod_name(pod), volume);
+    return error_new(err, STATUS_SCALE_IN_VOLUME,
+                     "pod %s/%s keeps its data in volume %s, which lies on the node itself", pod_namespace(pod),
+                     pod_name(pod), volume);
 }
 
 static int check_volumes(struct run *run, const json_t *pod, struct error **err)
 {
     size_t i;
     json_t *volume;
-    json_array_foreach(json_object_get(json_object_get(pod, "spec"), "volumes"), i, volume) {
+    json_array_foreach (json_object_get(json_object_get(pod, "spec"), "volumes"), i, volume) {
         const char *claim = NULL;
         (void)json_unpack(volume, "{s{ss}}", "persistentVolumeClaim", "claimName", &claim);
         if (claim != NULL && check_volume(run, pod, claim, err) < 0) {
@@ -107,7 +107,7 @@ static int check_node(struct run *run, const struct host *host, struct error **e
     }
     size_t i;
     json_t *pod;
-    json_array_foreach(pods, i, pod) {
+    json_array_foreach (pods, i, pod) {
         if (pod_moves(pod) && (check_volumes(run, pod, err) < 0 || check_budget(run, pod, err) < 0)) {
             return error_wrap(err, "node %s", host->node_name);
         }
@@ -188,7 +188,8 @@ static int drain(struct run *run, char *const *nodes, struct error **err)
     long seconds = run->conf->timeouts.drain_s * (long)strv_length(nodes);
     struct deadline deadline = run_deadline(run, (int)seconds);
     _cleanup_free_ char *timeout = xasprintf("--timeout=%ds", run->conf->timeouts.drain_s);
-    const char *const arguments[] = {"drain", "--ignore-daemonsets", "--delete-emptydir-data", "--force", timeout, NULL};
+    const char *const arguments[] = {"drain", "--ignore-daemonsets", "--delete-emptydir-data", "--force", timeout,
+                                     NULL};
     if (kubectl(run, arguments, nodes, deadline, &result, err) == 0) {
         return 0;
     }

@@ -32,7 +32,8 @@ static int check_addresses(const struct facts *facts, long nodes, struct error *
     long have = (long)strv_length(vxnets) * VXNET_ADDRESSES;
     long need = nodes * facts->parameters.max_pods;
     if (facts->network == NETWORK_HOSTNIC && have < need) {
-        return error_new(err, STATUS_SCALE_OUT_ROOM, "%ld nodes with %d pods each need %ld addresses, the pod vxnets have %ld", nodes,
+        return error_new(err, STATUS_SCALE_OUT_ROOM,
+                         "%ld nodes with %d pods each need %ld addresses, the pod vxnets have %ld", nodes,
                          facts->parameters.max_pods, need, have);
     }
     return 0;

@@ -19,9 +19,17 @@ extern const struct step step_docker;
 extern const struct step step_images;
 /* kubelet.service runs. */
 extern const struct step step_kubelet;
+/* kubelet.service runs anew. */
+extern const struct step step_kubelet_restarted;
 
 /* master: the cluster's authorities, certificates and kubeconfigs, made once for the life of the cluster. */
 extern const struct step step_certificates;
+/* master: none of them ends within 30 days, and they name the addresses the API server has now. */
+extern const struct step step_certificates_fit;
+/* master: all of them anew, whether they are due or not. */
+extern const struct step step_certificates_renewed;
+/* master: the control plane's containers run anew, with the certificates that lie there. */
+extern const struct step step_control_plane_restarted;
 /* master: the kubeconfig that is published, sealed, for the client. */
 extern const struct step step_client_access;
 /* master: the bootstrap token's value, made once. */
@@ -60,6 +68,11 @@ extern const struct step step_pods_drained;
 extern const struct step step_log_data_safe;
 extern const struct step step_linked_etcd_clean;
 extern const struct step step_membership_removed;
+
+/* restore on the master, with everything stopped; the steps of start follow. */
+extern const struct step step_backup_sound;
+extern const struct step step_etcd_restored;
+extern const struct step step_keys_restored;
 
 /* The orderly way down. */
 extern const struct step step_kubelet_stop;
