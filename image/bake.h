@@ -1,0 +1,90 @@
+/* One bake: the parts share this. */
+#ifndef IMAGE_BAKE_H
+#define IMAGE_BAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "image/conf.h"
+#include "image/place.h"
+#include "image/rootfs.h"
+
+struct options {
+    const char *conf;
+    const char *lock;  /* NULL: image.lock beside conf */
+    const char *cache; /* downloads by hash, base systems, container images */
+    const char *root;
+    const char *output;                   /* FILE.tar.zst or FILE.qcow2 */
+    const char *mirror, *registry_mirror; /* over those of image.conf */
+    char **variables;
+    bool in_place, refresh, offline, dry_run;
+    long jobs; /* downloads at once */
+};
+
+/* A file on this machine that goes into the image, with its verified hash. */
+struct source {
+    char *path;
+    char *sha256;
+    char *digest; /* of a container image: "sha256:..." of its manifest; NULL where there was only an archive */
+};
+
+struct bake {
+    const struct options *options;
+    struct bake_conf *conf;
+    json_t *lock;  /* image/lock.h */
+    json_t *state; /* image/state.h */
+    struct root root;
+    struct source *artifacts; /* one for each of conf's */
+    struct source *images;    /* one for each of conf's; without path where not preloaded */
+    long epoch;
+    bool disk; /* packages of a disk go in too */
+    size_t applied, skipped;
+};
+
+/* Something that is put in once, and again when its key changes. */
+struct item {
+    char *title; /* "artifact helm" */
+    const char *where;
+    char *key; /* hash of all that decides what apply does */
+    /* Puts files into PLACE, which the caller commits, or makes changes of its own that can be made again. */
+    int (*apply)(struct bake *bake, const struct item *item, struct place *place, struct error **err);
+    const void *data;
+};
+
+/* The cache directory's PATH, made if need be; the caller frees. */
+char *cache_path(const struct options *options, const char *kind, const char *name, struct error **err);
+
+/* The items in order, ended by one without a title; freed by plan_free. Local files are read for their hashes. */
+int plan_make(const struct bake *bake, struct item **items, struct error **err);
+void plan_free(struct item *items);
+
+/* Applies what the root does not have, and takes out what it has from items that are no more. */
+int plan_apply(struct bake *bake, const struct item *items, struct error **err);
+
+/* item.apply of each kind */
+int overlay_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err);
+int artifact_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err);
+int image_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err);
+int settings_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err);
+int user_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err);
+int unit_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err);
+int versions_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err);
+
+/* Where each artifact and image comes from: everything without a pin is named in one error before anything is fetched;
+ * what is not on this machine yet is downloaded; every hash is checked. */
+int sources_get(struct bake *bake, struct error **err);
+void sources_free(struct bake *bake);
+
+/* image.lock with a pin for all that has a URL; NAMES (may be empty) are pinned anew even where they have one. */
+int sources_update_lock(struct bake *bake, char *const *names, struct error **err);
+
+/* Opens bake->root: makes DIR from Debian packages unless it was made from the same list before (--root), or installs
+ * what the running system lacks (--in-place). */
+int base_open(struct bake *bake, const char *dir, struct error **err);
+
+/* Removes what an image must not hold, host by host different or of no use. */
+int clean_root(const struct bake *bake, struct error **err);
+
+#endif

@@ -1,0 +1,69 @@
+#include "image/lock.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/file.h"
+#include "lib/util.h"
+
+int lock_load(const char *path, json_t **lock, struct error **err)
+{
+    if (access(path, F_OK) < 0 && errno == ENOENT) {
+        *lock = json_pack("{s:{}, s:{}}", "artifacts", "images");
+        return 0;
+    }
+    _cleanup_free_ char *text = NULL;
+    size_t len = 0;
+    json_error_t why;
+    if (file_read(path, 0, &text, &len, err) < 0) {
+        return -1;
+    }
+    *lock = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    if (*lock == NULL) {
+        return error_new(err, STATUS_CONFIG, "%s:%d: %s", path, why.line, why.text);
+    }
+    if (!json_is_object(json_object_get(*lock, "artifacts")) || !json_is_object(json_object_get(*lock, "images"))) {
+        return error_new(err, STATUS_CONFIG, "%s: objects \"artifacts\" and \"images\" are expected", path);
+    }
+    return 0;
+}
+
+int lock_save(const char *path, const json_t *lock, struct error **err)
+{
+    _cleanup_free_ char *text = json_dumps(lock, JSON_INDENT(2) | JSON_SORT_KEYS);
+    _cleanup_free_ char *lines = xasprintf("%s\n", text);
+    struct file_spec spec = {
+        .path = path, .data = lines, .len = strlen(lines), .mode = 0644, .uid = geteuid(), .gid = getegid()};
+    return file_put(&spec, NULL, err);
+}
+
+static const char *pin(const json_t *lock, const char *part, const char *name, const char *of, const char *from,
+                       const char *what)
+{
+    const json_t *entry = json_object_get(json_object_get(lock, part), name);
+    const char *made_for = json_string_value(json_object_get(entry, of));
+    return made_for != NULL && strcmp(made_for, from) == 0 ? json_string_value(json_object_get(entry, what)) : NULL;
+}
+
+const char *lock_sha256(const json_t *lock, const char *name, const char *url)
+{
+    return pin(lock, "artifacts", name, "url", url, "sha256");
+}
+
+const char *lock_digest(const json_t *lock, const char *name, const char *source)
+{
+    return pin(lock, "images", name, "source", source, "digest");
+}
+
+void lock_set_sha256(json_t *lock, const char *name, const char *url, const char *sha256)
+{
+    json_object_set_new(json_object_get(lock, "artifacts"), name,
+                        json_pack("{s:s, s:s}", "url", url, "sha256", sha256));
+}
+
+void lock_set_digest(json_t *lock, const char *name, const char *source, const char *digest)
+{
+    json_object_set_new(json_object_get(lock, "images"), name,
+                        json_pack("{s:s, s:s}", "source", source, "digest", digest));
+}

@@ -1,0 +1,232 @@
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "image/bake.h"
+#include "image/fetch.h"
+#include "image/lock.h"
+#include "image/registry.h"
+#include "lib/crypto.h"
+#include "lib/file.h"
+#include "lib/log.h"
+
+char *cache_path(const struct options *options, const char *kind, const char *name, struct error **err)
+{
+    _cleanup_free_ char *dir = path_join(options->cache, kind);
+    return dir_make(dir, 0755, err) < 0 ? NULL : path_join(dir, name);
+}
+
+static const char *mirror_of(const struct bake *bake)
+{
+    return bake->options->mirror != NULL ? bake->options->mirror : bake->conf->mirror;
+}
+
+static const char *registry_mirror_of(const struct bake *bake)
+{
+    return bake->options->registry_mirror != NULL ? bake->options->registry_mirror : bake->conf->registry_mirror;
+}
+
+/* PIN NULL: whatever the file is. */
+static int local_source(struct source *source, const char *path, const char *pin, struct error **err)
+{
+    if (sha256_file(path, &source->sha256, err) < 0) {
+        return -1;
+    }
+    if (pin != NULL && strcmp(pin, source->sha256) != 0) {
+        return error_new(err, STATUS_CRYPTO, "%s has the wrong SHA-256: expected %s, found %s", path, pin,
+                         source->sha256);
+    }
+    source->path = xstrdup(path);
+    return 0;
+}
+
+static const char *artifact_pin(const struct bake *bake, const struct artifact *a)
+{
+    if (a->sha256 != NULL || a->built) {
+        return a->sha256;
+    }
+    return lock_sha256(bake->lock, a->name, a->url != NULL ? a->url : a->file);
+}
+
+static const char *image_pin(const struct bake *bake, const struct container_image *image)
+{
+    if (image->archive != NULL) {
+        return image->built ? NULL : lock_sha256(bake->lock, image->name, image->archive);
+    }
+    return lock_digest(bake->lock, image->name, image->source);
+}
+
+static int check_pins(const struct bake *bake, struct error **err)
+{
+    _cleanup_buffer_ struct buffer missing = {0};
+    for (size_t i = 0; i < bake->conf->n_artifacts; i++) {
+        const struct artifact *a = &bake->conf->artifacts[i];
+        if (!a->built && artifact_pin(bake, a) == NULL) {
+            buffer_printf(&missing, "\n  %s: %s %s from %s", a->where, a->kind, a->name,
+                          a->url != NULL ? a->url : a->file);
+        }
+    }
+    for (size_t i = 0; i < bake->conf->n_images; i++) {
+        const struct container_image *image = &bake->conf->images[i];
+        if (image->preload && !image->built && image_pin(bake, image) == NULL) {
+            buffer_printf(&missing, "\n  %s: image %s from %s", image->where, image->name,
+                          image->archive != NULL ? image->archive : image->source);
+        }
+    }
+    if (missing.len > 0) {
+        return error_new(err, STATUS_CRYPTO,
+                         "image.lock has no pin for these, and nothing goes into an image unverified; run `k8s-bake "
+                         "--conf %s --update-lock` where the network reaches them, and commit the lock:%s",
+                         bake->conf->path, missing.data);
+    }
+    return 0;
+}
+
+static struct fetch_options fetch_options(const struct bake *bake)
+{
+    return (struct fetch_options){
+        .cache = bake->options->cache,
+        .mirror = mirror_of(bake),
+        .jobs = bake->options->jobs,
+        .offline = bake->options->offline,
+    };
+}
+
+static int get_artifacts(struct bake *bake, struct error **err)
+{
+    const struct bake_conf *conf = bake->conf;
+    _cleanup_free_ struct download *downloads = xcalloc(conf->n_artifacts + 1, sizeof *downloads);
+    struct fetch_options options = fetch_options(bake);
+    size_t n = 0;
+    for (size_t i = 0; i < conf->n_artifacts; i++) {
+        const struct artifact *a = &conf->artifacts[i];
+        if (a->url != NULL) {
+            downloads[n++] = (struct download){.name = a->name,
+                                               .where = a->where,
+                                               .url = a->url,
+                                               .sha256 = artifact_pin(bake, a),
+                                               .got = &bake->artifacts[i]};
+        } else if (local_source(&bake->artifacts[i], a->file, artifact_pin(bake, a), err) < 0) {
+            return error_wrap(err, "%s: %s %s", a->where, a->kind, a->name);
+        }
+    }
+    return fetch_all(downloads, n, &options, err);
+}
+
+static int get_images(struct bake *bake, struct error **err)
+{
+    for (size_t i = 0; i < bake->conf->n_images; i++) {
+        const struct container_image *image = &bake->conf->images[i];
+        int result = 0;
+        if (image->preload && image->archive != NULL) {
+            result = local_source(&bake->images[i], image->archive, image_pin(bake, image), err);
+        } else if (image->preload) {
+            result = registry_get(bake->options, registry_mirror_of(bake), image, image_pin(bake, image),
+                                  &bake->images[i], err);
+        }
+        if (result < 0) {
+            return error_wrap(err, "%s: image %s", image->where, image->name);
+        }
+    }
+    return 0;
+}
+
+int sources_get(struct bake *bake, struct error **err)
+{
+    bake->artifacts = xcalloc(bake->conf->n_artifacts + 1, sizeof *bake->artifacts);
+    bake->images = xcalloc(bake->conf->n_images + 1, sizeof *bake->images);
+    return check_pins(bake, err) < 0 || get_artifacts(bake, err) < 0 ? -1 : get_images(bake, err);
+}
+
+static void free_list(struct source *list, size_t n)
+{
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        free(list[i].path);
+        free(list[i].sha256);
+        free(list[i].digest);
+    }
+    free(list);
+}
+
+void sources_free(struct bake *bake)
+{
+    free_list(bake->artifacts, bake->conf->n_artifacts);
+    free_list(bake->images, bake->conf->n_images);
+}
+
+static int pin_artifacts(struct bake *bake, char *const *names, json_t *fresh, struct error **err)
+{
+    const struct bake_conf *conf = bake->conf;
+    _cleanup_free_ struct download *downloads = xcalloc(conf->n_artifacts + 1, sizeof *downloads);
+    struct fetch_options options = fetch_options(bake);
+    size_t n = 0;
+    for (size_t i = 0; i < conf->n_artifacts; i++) {
+        const struct artifact *a = &conf->artifacts[i];
+        const char *pin = strv_contains(names, a->name) ? NULL : artifact_pin(bake, a);
+        const char *from = a->url != NULL ? a->url : a->file;
+        if (a->built || a->sha256 != NULL) {
+            continue;
+        }
+        if (pin != NULL) {
+            lock_set_sha256(fresh, a->name, from, pin);
+        } else if (a->url != NULL) {
+            downloads[n++] =
+                (struct download){.name = a->name, .where = a->where, .url = a->url, .got = &bake->artifacts[i]};
+        } else if (local_source(&bake->artifacts[i], a->file, NULL, err) < 0) {
+            return error_wrap(err, "%s: %s %s", a->where, a->kind, a->name);
+        }
+    }
+    int result = fetch_all(downloads, n, &options, err);
+    for (size_t i = 0; i < conf->n_artifacts; i++) {
+        const struct artifact *a = &conf->artifacts[i];
+        if (bake->artifacts[i].sha256 != NULL) {
+            lock_set_sha256(fresh, a->name, a->url != NULL ? a->url : a->file, bake->artifacts[i].sha256);
+            log_notice("pinned %s %s: %s", a->kind, a->name, bake->artifacts[i].sha256);
+        }
+    }
+    return result;
+}
+
+static int pin_images(struct bake *bake, char *const *names, json_t *fresh, struct error **err)
+{
+    for (size_t i = 0; i < bake->conf->n_images; i++) {
+        const struct container_image *image = &bake->conf->images[i];
+        const char *pin = strv_contains(names, image->name) ? NULL : image_pin(bake, image);
+        _cleanup_free_ char *found = NULL;
+        if (image->built || !image->preload) {
+            continue;
+        }
+        if (image->archive != NULL) {
+            if (pin == NULL && sha256_file(image->archive, &found, err) < 0) {
+                return error_wrap(err, "%s: image %s", image->where, image->name);
+            }
+            lock_set_sha256(fresh, image->name, image->archive, pin != NULL ? pin : found);
+        } else {
+            if (pin == NULL && registry_digest(registry_mirror_of(bake), image, &found, err) < 0) {
+                return error_wrap(err, "%s: image %s", image->where, image->name);
+            }
+            lock_set_digest(fresh, image->name, image->source, pin != NULL ? pin : found);
+        }
+        if (pin == NULL) {
+            log_notice("pinned image %s: %s", image->name, found);
+        }
+    }
+    return 0;
+}
+
+int sources_update_lock(struct bake *bake, char *const *names, struct error **err)
+{
+    _cleanup_json_ json_t *fresh = json_pack("{s:{}, s:{}}", "artifacts", "images");
+    bake->artifacts = xcalloc(bake->conf->n_artifacts + 1, sizeof *bake->artifacts);
+    bake->images = xcalloc(bake->conf->n_images + 1, sizeof *bake->images);
+    int result = pin_artifacts(bake, names, fresh, err);
+    if (result == 0) {
+        result = pin_images(bake, names, fresh, err);
+    }
+    if (result < 0) {
+        /* what could be learnt is kept beside what was known */
+        json_object_update(json_object_get(bake->lock, "artifacts"), json_object_get(fresh, "artifacts"));
+        json_object_update(json_object_get(bake->lock, "images"), json_object_get(fresh, "images"));
+    }
+    return lock_save(bake->options->lock, result < 0 ? bake->lock : fresh, result < 0 ? NULL : err) < 0 ? -1 : result;
+}
