@@ -49,6 +49,23 @@ static const struct step *const destroy[] = {
     &step_linked_etcd_clean, &step_kubelet_stop, &step_containers_stop, &step_docker_stop, NULL,
 };
 
+static const struct step *const upgrade_check[] = {
+    &step_data_room,
+    &step_version_skew,
+    &step_healthy_if_running,
+    NULL,
+};
+
+/* The old control plane comes up first, from the manifests on /data: kubeadm upgrades what runs. */
+static const struct step *const upgrade[] = {
+    &step_data_room,       &step_version_skew, &step_parameters,
+    &step_directories,     &step_files,        &step_system_settings,
+    &step_docker,          &step_images,       &step_certificates_fit,
+    &step_kubelet,         &step_api_server,   &step_control_plane_upgraded,
+    &step_control_plane,   &step_api_server,   &step_cluster_settings,
+    &step_node_annotation, &step_node_ready,   NULL,
+};
+
 static const struct step *const restore[] = {
     &step_parameters,
     &step_directories,
@@ -84,6 +101,8 @@ static const struct event events[] = {
     {"scale-in --check", scale_in_check},
     {"scale-in", scale_in},
     {"destroy", destroy},
+    {"upgrade --check", upgrade_check},
+    {"upgrade", upgrade},
     {"restore", restore},
     {"renew-certs", renew_certs},
     {NULL, NULL},

@@ -29,6 +29,17 @@ static const struct step *const destroy[] = {
     &step_pods_drained, &step_kubelet_stop, &step_containers_stop, &step_docker_stop, &step_membership_removed, NULL,
 };
 
+static const struct step *const upgrade_check[] = {
+    &step_data_room,
+    NULL,
+};
+
+static const struct step *const upgrade[] = {
+    &step_data_room,       &step_parameters,      &step_directories, &step_token, &step_files,
+    &step_system_settings, &step_docker,          &step_images,      &step_join,  &step_node_upgraded,
+    &step_kubelet,         &step_node_annotation, &step_node_ready,  NULL,
+};
+
 static const struct event events[] = {
     {"init", init},      {"start", start},     {"stop", stop}, {"scale-out", scale},
     {"scale-in", scale}, {"destroy", destroy}, {NULL, NULL},
