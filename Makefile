@@ -113,9 +113,16 @@ install: all
 		copy roles $(DESTDIR)$(PREFIX)/roles '-name *.conf'; copy templates $(DESTDIR)$(PREFIX)/templates; \
 		copy confd $(DESTDIR)/etc/confd '-name *.t*ml'
 
+# the texts of exit statuses in the app package, from the table in lib/status.h
+locale: $(B)/bin/k8s-hook
+	set -e; for l in en zh-cn; do f=templates/appcenter/locale/$$l.json; \
+		$(B)/bin/k8s-hook statuses --json | jq --arg locale $$l --slurpfile old $$f '($$old[0] \
+			| with_entries(select(.key | startswith("err_code") | not))) + (map(select(.status != 0) \
+			| {key: "err_code\(.status)", value: .[$$locale]}) | from_entries)' >$(B)/locale.json; cp $(B)/locale.json $$f; done
+
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps test bench fuzz check-style demo lab-down install clean
+.PHONY: all tests deps test bench fuzz locale check-style demo lab-down install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
