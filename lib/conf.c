@@ -6,29 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <confuse.h>
-
+#include "lib/conf_file.h"
 #include "lib/util.h"
 
 #define INSTALLED "/opt/kubernetes"
-
-/* libconfuse's error function has no context argument, and a section does not know its file: the file being parsed and
- * the first complaint about it. */
-static _Thread_local const char *parsed;
-static _Thread_local char *complaint;
-
-static void complain(cfg_t *cfg, const char *format, va_list args)
-{
-    if (complaint != NULL) {
-        return;
-    }
-    char *text = NULL;
-    if (vasprintf(&text, format, args) < 0) {
-        abort();
-    }
-    complaint = xasprintf("%s:%d: %s", parsed, cfg->line, text);
-    free(text);
-}
 
 static int check_number(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -177,7 +158,6 @@ static cfg_t *schema(const char *roles, const char *templates)
     if (cfg == NULL) {
         abort();
     }
-    cfg_set_error_function(cfg, complain);
     for (size_t i = 0; i < ELEMENTS(checks); i++) {
         cfg_set_validate_func(cfg, checks[i].name, checks[i].check);
     }
@@ -193,26 +173,10 @@ static void free_schema(cfg_t **cfg)
 
 static int parse_file(cfg_t *cfg, const char *path, bool required, struct error **err)
 {
-    if (access(path, R_OK) < 0) {
-        if (errno == ENOENT && !required) {
-            return 0;
-        }
-        return error_errno(err, STATUS_CONFIG, errno, "reading the configuration file %s", path);
-    }
-    parsed = path;
-    int r = cfg_parse(cfg, path);
-    parsed = NULL;
-    _cleanup_free_ char *reason = STEAL(complaint);
-    if (r == CFG_SUCCESS && reason == NULL) {
+    if (!required && access(path, F_OK) < 0 && errno == ENOENT) {
         return 0;
     }
-    if (r == CFG_FILE_ERROR) {
-        return error_errno(err, STATUS_CONFIG, errno, "reading the configuration file %s", path);
-    }
-    if (reason == NULL) {
-        return error_new(err, STATUS_CONFIG, "%s: this is not a configuration file", path);
-    }
-    return error_new(err, STATUS_CONFIG, "%s", reason);
+    return conf_file_parse(cfg, path, err);
 }
 
 static int parse_directory(cfg_t *cfg, const char *path, struct error **err)

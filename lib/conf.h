@@ -1,4 +1,5 @@
-/* /etc/k8s-hooks/hook.conf with hook.conf.d/ *.conf over it (libconfuse). An unknown key is STATUS_CONFIG with file and line. */
+/* /etc/k8s-hooks/hook.conf with hook.conf.d/ *.conf over it (libconfuse). An unknown key is STATUS_CONFIG with file and
+ * line. */
 #ifndef LIB_CONF_H
 #define LIB_CONF_H
 
@@ -23,11 +24,11 @@ struct conf {
         char *opt;       /* /opt/kubernetes: what the image brought (images/, manifests/, bin/, versions.json) */
     } paths;
     struct {
-        int event_s;  /* deadline of an event; 0: the default of each event */
-        int unit_s;   /* a unit reaching its state */
-        int api_s;    /* the API server getting ready */
-        int token_s;  /* the master's token appearing */
-        int drain_s;  /* draining one node */
+        int event_s; /* deadline of an event; 0: the default of each event */
+        int unit_s;  /* a unit reaching its state */
+        int api_s;   /* the API server getting ready */
+        int token_s; /* the master's token appearing */
+        int drain_s; /* draining one node */
     } timeouts;
     struct {
         char *mode; /* "auto": hostnic or flannel by enable_hostnic; "bridge": /24 a node with static routes */
@@ -36,8 +37,8 @@ struct conf {
         char *url; /* management listener of a metadata server ("http://IP:9611"); empty: no report */
     } report;
     struct {
-        bool enabled;        /* add-ons are applied to the cluster */
-        char **skip;         /* add-on names left out, where an image lacks their container images */
+        bool enabled; /* add-ons are applied to the cluster */
+        char **skip;  /* add-on names left out, where an image lacks their container images */
     } addons;
     struct {
         char *protocol, *host; /* cloud API end point when the metadata has none: https, api.qingcloud.com */

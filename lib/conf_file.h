@@ -1,0 +1,19 @@
+/* Reading a file of libconfuse's format. libconfuse by itself counts the lines of a comment several times, and takes a
+ * section or a comment without an end for a whole one: a file cut short would be silently half of itself. */
+#ifndef LIB_CONF_FILE_H
+#define LIB_CONF_FILE_H
+
+#include <stddef.h>
+
+#include <confuse.h>
+
+#include "lib/error.h"
+
+/* Parses PATH into CFG, whose error function is set here; validators may call cfg_error. STATUS_CONFIG: "PATH:LINE:
+ * ...". */
+int conf_file_parse(cfg_t *cfg, const char *path, struct error **err);
+
+/* The same from LEN bytes at TEXT, which NAME stands for in messages. */
+int conf_text_parse(cfg_t *cfg, const char *name, const char *text, size_t len, struct error **err);
+
+#endif
