@@ -317,16 +317,15 @@ int meta_cached(struct meta *meta, json_t **tree, struct error **err)
 
 int meta_get_or_cached(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err)
 {
-    if (meta_get(meta, deadline, tree, err) == 0) {
+    _cleanup_error_ struct error *reason = NULL;
+    if (meta_get(meta, deadline, tree, &reason) == 0) {
         return 0;
     }
-    _cleanup_error_ struct error *reason = NULL;
-    if (err == NULL || (*err)->status != STATUS_METADATA_UNREACHABLE || meta_cached(meta, tree, &reason) < 0) {
-        return -1;
+    if (reason->status == STATUS_METADATA_UNREACHABLE && meta_cached(meta, tree, NULL) == 0) {
+        log_warning("going by the cached metadata %s: %s", meta->cache, reason->message);
+        return 0;
     }
-    log_warning("going by the cached metadata %s: %s", meta->cache, (*err)->message);
-    error_freep(err);
-    return 0;
+    return error_new(err, reason->status, "%s", reason->message);
 }
 
 int meta_report(const char *url, const char *cluster, const char *role, const char *instance, const json_t *body,
