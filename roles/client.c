@@ -1,9 +1,14 @@
 #include "hooks/role.h"
 #include "hooks/steps/steps.h"
 
-/* One table for both: an operator reruns init by hand, and the client keeps its system disk, so they do not differ. */
+/* One table for all three: an operator reruns init by hand, and the client keeps its system disk, so they do not differ. */
 static const struct step *const set_up[] = {
-    &step_parameters, &step_token, &step_files, &step_system_settings, &step_client_kubeconfig, NULL,
+    &step_parameters,
+    &step_token,
+    &step_files,
+    &step_system_settings,
+    &step_client_kubeconfig,
+    NULL,
 };
 
 static const struct step *const scale[] = {
@@ -17,7 +22,13 @@ static const struct step *const stop[] = {
 };
 
 static const struct event events[] = {
-    {"init", set_up}, {"start", set_up}, {"stop", stop}, {"scale-out", scale}, {"scale-in", scale}, {NULL, NULL},
+    {"init", set_up},
+    {"start", set_up},
+    {"upgrade", set_up},
+    {"stop", stop},
+    {"scale-out", scale},
+    {"scale-in", scale},
+    {NULL, NULL},
 };
 
 static const struct role client = {"client", "/var/lib/k8s-hooks", events, NULL};

@@ -2,13 +2,29 @@
 #include "hooks/steps/steps.h"
 
 static const struct step *const init[] = {
-    &step_parameters, &step_directories, &step_files, &step_system_settings, &step_docker, &step_images, NULL,
+    &step_parameters,
+    &step_directories,
+    &step_files,
+    &step_system_settings,
+    &step_docker,
+    &step_images,
+    NULL,
 };
 
 /* The system disk may be new: all but what lies on /data is made again. */
 static const struct step *const start[] = {
-    &step_parameters, &step_directories, &step_token,   &step_files,           &step_system_settings, &step_docker,
-    &step_images,     &step_join,        &step_kubelet, &step_node_annotation, &step_node_ready,      NULL,
+    &step_parameters,
+    &step_directories,
+    &step_token,
+    &step_files,
+    &step_system_settings,
+    &step_docker,
+    &step_images,
+    &step_join,
+    &step_kubelet,
+    &step_node_annotation,
+    &step_node_ready,
+    NULL,
 };
 
 static const struct step *const stop[] = {
@@ -34,9 +50,38 @@ static const struct step *const destroy[] = {
     NULL,
 };
 
+static const struct step *const upgrade_check[] = {
+    &step_data_room,
+    NULL,
+};
+
+static const struct step *const upgrade[] = {
+    &step_data_room,
+    &step_parameters,
+    &step_directories,
+    &step_token,
+    &step_files,
+    &step_system_settings,
+    &step_docker,
+    &step_images,
+    &step_join,
+    &step_node_upgraded,
+    &step_kubelet,
+    &step_node_annotation,
+    &step_node_ready,
+    NULL,
+};
+
 static const struct event events[] = {
-    {"init", init},      {"start", start},     {"stop", stop}, {"scale-out", scale},
-    {"scale-in", scale}, {"destroy", destroy}, {NULL, NULL},
+    {"init", init},
+    {"start", start},
+    {"stop", stop},
+    {"scale-out", scale},
+    {"scale-in", scale},
+    {"destroy", destroy},
+    {"upgrade --check", upgrade_check},
+    {"upgrade", upgrade},
+    {NULL, NULL},
 };
 
 static const struct role log_role = {"log", "/data/kubernetes/hooks", events, NULL};

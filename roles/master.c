@@ -2,16 +2,38 @@
 #include "hooks/steps/steps.h"
 
 static const struct step *const init[] = {
-    &step_parameters,   &step_directories, &step_files, &step_system_settings, &step_docker, &step_images,
-    &step_certificates, &step_token_value, NULL,
+    &step_parameters,
+    &step_directories,
+    &step_files,
+    &step_system_settings,
+    &step_docker,
+    &step_images,
+    &step_certificates,
+    &step_client_access,
+    &step_token_value,
+    NULL,
 };
 
 /* The system disk may be new: all but what lies on /data is made again. */
 static const struct step *const start[] = {
-    &step_parameters,      &step_directories,     &step_files,        &step_system_settings,
-    &step_docker,          &step_images,          &step_certificates, &step_token_value,
-    &step_control_plane,   &step_kubelet,         &step_api_server,   &step_cluster_settings,
-    &step_token_at_create, &step_node_annotation, &step_node_ready,   NULL,
+    &step_parameters,
+    &step_directories,
+    &step_files,
+    &step_system_settings,
+    &step_docker,
+    &step_images,
+    &step_certificates,
+    &step_certificates_fit,
+    &step_client_access,
+    &step_token_value,
+    &step_control_plane,
+    &step_kubelet,
+    &step_api_server,
+    &step_cluster_settings,
+    &step_token_at_create,
+    &step_node_annotation,
+    &step_node_ready,
+    NULL,
 };
 
 static const struct step *const stop[] = {
@@ -46,7 +68,40 @@ static const struct step *const scale_in[] = {
 };
 
 static const struct step *const destroy[] = {
-    &step_linked_etcd_clean, &step_kubelet_stop, &step_containers_stop, &step_docker_stop, NULL,
+    &step_linked_etcd_clean,
+    &step_kubelet_stop,
+    &step_containers_stop,
+    &step_docker_stop,
+    NULL,
+};
+
+static const struct step *const upgrade_check[] = {
+    &step_data_room,
+    &step_version_skew,
+    &step_healthy_if_running,
+    NULL,
+};
+
+/* The old control plane comes up first, from the manifests on /data: kubeadm upgrades what runs. */
+static const struct step *const upgrade[] = {
+    &step_data_room,
+    &step_version_skew,
+    &step_parameters,
+    &step_directories,
+    &step_files,
+    &step_system_settings,
+    &step_docker,
+    &step_images,
+    &step_certificates_fit,
+    &step_kubelet,
+    &step_api_server,
+    &step_control_plane_upgraded,
+    &step_control_plane,
+    &step_api_server,
+    &step_cluster_settings,
+    &step_node_annotation,
+    &step_node_ready,
+    NULL,
 };
 
 static const struct step *const restore[] = {
@@ -72,7 +127,11 @@ static const struct step *const restore[] = {
 };
 
 static const struct step *const renew_certs[] = {
-    &step_certificates_renewed, &step_control_plane_restarted, &step_api_server, &step_kubelet_restarted, NULL,
+    &step_certificates_renewed,
+    &step_control_plane_restarted,
+    &step_api_server,
+    &step_kubelet_restarted,
+    NULL,
 };
 
 static const struct event events[] = {
@@ -84,6 +143,8 @@ static const struct event events[] = {
     {"scale-in --check", scale_in_check},
     {"scale-in", scale_in},
     {"destroy", destroy},
+    {"upgrade --check", upgrade_check},
+    {"upgrade", upgrade},
     {"restore", restore},
     {"renew-certs", renew_certs},
     {NULL, NULL},

@@ -3,13 +3,29 @@
 #include "hooks/steps/steps.h"
 
 static const struct step *const init[] = {
-    &step_parameters, &step_directories, &step_files, &step_system_settings, &step_docker, &step_images, NULL,
+    &step_parameters,
+    &step_directories,
+    &step_files,
+    &step_system_settings,
+    &step_docker,
+    &step_images,
+    NULL,
 };
 
 /* The system disk may be new: all but what lies on /data is made again. */
 static const struct step *const start[] = {
-    &step_parameters, &step_directories, &step_token,   &step_files,           &step_system_settings, &step_docker,
-    &step_images,     &step_join,        &step_kubelet, &step_node_annotation, &step_node_ready,      NULL,
+    &step_parameters,
+    &step_directories,
+    &step_token,
+    &step_files,
+    &step_system_settings,
+    &step_docker,
+    &step_images,
+    &step_join,
+    &step_kubelet,
+    &step_node_annotation,
+    &step_node_ready,
+    NULL,
 };
 
 static const struct step *const stop[] = {
@@ -26,12 +42,46 @@ static const struct step *const scale[] = {
 };
 
 static const struct step *const destroy[] = {
-    &step_pods_drained, &step_kubelet_stop, &step_containers_stop, &step_docker_stop, &step_membership_removed, NULL,
+    &step_pods_drained,
+    &step_kubelet_stop,
+    &step_containers_stop,
+    &step_docker_stop,
+    &step_membership_removed,
+    NULL,
+};
+
+static const struct step *const upgrade_check[] = {
+    &step_data_room,
+    NULL,
+};
+
+static const struct step *const upgrade[] = {
+    &step_data_room,
+    &step_parameters,
+    &step_directories,
+    &step_token,
+    &step_files,
+    &step_system_settings,
+    &step_docker,
+    &step_images,
+    &step_join,
+    &step_node_upgraded,
+    &step_kubelet,
+    &step_node_annotation,
+    &step_node_ready,
+    NULL,
 };
 
 static const struct event events[] = {
-    {"init", init},      {"start", start},     {"stop", stop}, {"scale-out", scale},
-    {"scale-in", scale}, {"destroy", destroy}, {NULL, NULL},
+    {"init", init},
+    {"start", start},
+    {"stop", stop},
+    {"scale-out", scale},
+    {"scale-in", scale},
+    {"destroy", destroy},
+    {"upgrade --check", upgrade_check},
+    {"upgrade", upgrade},
+    {NULL, NULL},
 };
 
 static const struct role node = {"node", "/data/kubernetes/hooks", events, NULL};

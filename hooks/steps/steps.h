@@ -69,6 +69,13 @@ extern const struct step step_log_data_safe;
 extern const struct step step_linked_etcd_clean;
 extern const struct step step_membership_removed;
 
+/* upgrade --check, and what upgrade has beside the steps of start. */
+extern const struct step step_data_room;
+extern const struct step step_version_skew;
+extern const struct step step_healthy_if_running;
+extern const struct step step_control_plane_upgraded;
+extern const struct step step_node_upgraded;
+
 /* restore on the master, with everything stopped; the steps of start follow. */
 extern const struct step step_backup_sound;
 extern const struct step step_etcd_restored;
