@@ -117,7 +117,7 @@ static void broken_structure_is_named(void **state)
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         _cleanup_json_ json_t *tree = metadata("three-logs", "master", 1);
         if (cases[i].value == NULL) {
-            assert_true(tree_remove(tree, cases[i].path, NULL));
+            assert_true(tree_delete(tree, cases[i].path, NULL));
         } else {
             put(tree, cases[i].path, cases[i].value);
         }
@@ -181,8 +181,8 @@ static void log_nodes_come_before_a_link_before_an_address(void **state)
     assert_string_equal(nodes->es_host, ELASTICSEARCH_IP);
     assert_int_equal(nodes->es_port, 9200);
     assert_int_equal(nodes->n_logs, 2);
-    assert_true(tree_remove(tree, "/hosts/log", NULL));
-    assert_true(tree_remove(tree, "/links", NULL));
+    assert_true(tree_delete(tree, "/hosts/log", NULL));
+    assert_true(tree_delete(tree, "/links", NULL));
     _cleanup_(facts_freep) struct facts *address = load(tree);
     assert_int_equal(address->log_target, LOG_ES_SERVER);
     assert_string_equal(address->es_host, "ignored.example.com");
@@ -193,8 +193,8 @@ static void a_link_s_port_and_roles_may_be_left_out(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *tree = metadata("elk-link", "node", 1);
-    assert_true(tree_remove(tree, "/links/elk_service/cluster", NULL));
-    assert_true(tree_remove(tree, "/links/elk_service/hosts", "es_node"));
+    assert_true(tree_delete(tree, "/links/elk_service/cluster", NULL));
+    assert_true(tree_delete(tree, "/links/elk_service/hosts", "es_node"));
     put(tree, "/links/elk_service/hosts/kibana_node/i-kib00001/ip", "192.168.9.8");
     _cleanup_(facts_freep) struct facts *facts = load(tree);
     assert_string_equal(facts->es_host, "192.168.9.8");
@@ -244,7 +244,7 @@ static void etcd_is_the_linked_one_if_there_is_one(void **state)
     assert_string_equal(facts->etcd_endpoints[0], "http://192.168.8.1:2379");
     assert_string_equal(facts->etcd_endpoints[2], "http://192.168.8.3:2379");
     assert_string_equal(facts->etcd_prefix, "/cl-a1b2c3d4");
-    assert_true(tree_remove(tree, "/links", NULL));
+    assert_true(tree_delete(tree, "/links", NULL));
     _cleanup_(facts_freep) struct facts *local = load(tree);
     assert_false(local->etcd_linked);
     assert_int_equal(strv_length(local->etcd_endpoints), 0);

@@ -237,7 +237,7 @@ bool metad_merge(struct metad *metad, const char *path, const json_t *value)
 bool metad_delete(struct metad *metad, const char *path)
 {
     lock(metad);
-    bool done = tree_remove(metad->data, path, NULL);
+    bool done = tree_delete(metad->data, path, NULL);
     metad_changed(metad);
     unlock(metad);
     return done;
@@ -265,7 +265,7 @@ void metad_map(struct metad *metad, const char *ip, const json_t *mapping)
     if (mapping != NULL) {
         tree_put(metad->mapping, ip, mapping, true);
     } else {
-        tree_remove(metad->mapping, ip, NULL);
+        tree_delete(metad->mapping, ip, NULL);
     }
     metad_changed(metad);
     unlock(metad);

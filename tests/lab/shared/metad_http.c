@@ -204,7 +204,7 @@ static enum MHD_Result manage(struct metad_request *request, json_t *root, const
         return update(request, root, path, strcmp(method, "POST") == 0);
     }
     if (strcmp(method, "DELETE") == 0) {
-        tree_remove(root, path, query(request, "subs"));
+        tree_delete(root, path, query(request, "subs"));
         metad_changed(request->metad);
         return respond_text(request, MHD_HTTP_OK, "OK");
     }

@@ -121,7 +121,7 @@ bool tree_put(json_t *root, const char *path, const json_t *value, bool replace)
     return true;
 }
 
-bool tree_remove(json_t *root, const char *path, const char *subs)
+bool tree_delete(json_t *root, const char *path, const char *subs)
 {
     bool removed = false;
     if (tree_at(root, path) == NULL) {

@@ -14,7 +14,7 @@ json_t *tree_at(json_t *root, const char *path);
 bool tree_put(json_t *root, const char *path, const json_t *value, bool replace);
 
 /* Removes PATH, or with SUBS ("a,b") only those entries of it. False when nothing was there. */
-bool tree_remove(json_t *root, const char *path, const char *subs);
+bool tree_delete(json_t *root, const char *path, const char *subs);
 
 /* Follows a mapping {name: data path, or a nested mapping}. A new reference; NULL when it leads to nothing. */
 json_t *tree_compose(json_t *data, const json_t *mapping);
