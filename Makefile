@@ -31,7 +31,7 @@ BINARIES = $(ROLES:%=$(B)/bin/k8s-%) $(B)/bin/k8s-hook $(B)/bin/k8s-bake
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 LIB = $(call objects,$(wildcard lib/*.c))
-HOOKS = $(call objects,$(filter-out hooks/k8s-hook.c,$(wildcard hooks/*.c hooks/steps/*.c)))
+HOOKS = $(call objects,$(filter-out hooks/k8s-hook.c,$(wildcard hooks/*.c hooks/steps/*.c hooks/checks/*.c)))
 BAKE = $(call objects,$(wildcard image/*.c))
 # a lab program is tests/lab/NAME.c, its parts tests/lab/NAME/*.c; what several share is tests/lab/shared/
 LAB_PROGRAMS = $(patsubst tests/lab/%.c,%,$(wildcard tests/lab/*.c))

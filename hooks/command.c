@@ -16,6 +16,7 @@ const struct command commands[] = {
     {"scale-in", NULL, "drain and remove leaving nodes; --check: may they leave?", METADATA_LIVE, true, 1740, NULL},
     {"destroy", NULL, "leave the cluster for good; refused when that loses data", METADATA_OR_CACHED, true, 240, NULL},
     {"upgrade", NULL, "move to the image's version; --check: can it?", METADATA_LIVE, true, 1740, NULL},
+    {"check", NULL, "is this host healthy? Asks the cached metadata first", METADATA_CACHED, false, 5, event_check},
     {"metadata", NULL, "print what this host registers: the master's join token", METADATA_OR_CACHED, false, 60,
      event_metadata},
     {"reload", NULL, "bring files up to the metadata, and do what those that changed need", METADATA_LIVE, true, 600,

@@ -56,7 +56,7 @@ struct role {
     const char *name;           /* as in the metadata; ssd_node runs as node */
     const char *state;          /* default state directory */
     const struct event *events; /* those made of steps, ended by one without a name */
-    const struct check *checks; /* hooks/check.h; ended by one without a name */
+    const struct check *const *checks; /* hooks/check.h; ended by NULL */
 };
 
 /* main of the four binaries: options, configuration, event. Returns the exit status. */

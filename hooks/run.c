@@ -72,27 +72,36 @@ int run_units(struct run *run, struct error **err)
     return run->units != NULL ? 0 : units_open(&run->units, err);
 }
 
-int run_kube(struct run *run, struct error **err)
+static const struct http_tls as_master = {
+    .ca = "/etc/kubernetes/pki/ca.crt",
+    .cert = "/etc/kubernetes/pki/apiserver-kubelet-client.crt",
+    .key = "/etc/kubernetes/pki/apiserver-kubelet-client.key",
+};
+
+static const struct http_tls as_node = {
+    .ca = "/etc/kubernetes/pki/ca.crt",
+    .cert = "/var/lib/kubelet/pki/kubelet-client-current.pem",
+    .key = "/var/lib/kubelet/pki/kubelet-client-current.pem",
+};
+
+static int open_kube(const struct run *run, const struct http_tls *tls, struct kube **kube, struct error **err)
 {
-    static const struct http_tls as_master = {
-        .ca = "/etc/kubernetes/pki/ca.crt",
-        .cert = "/etc/kubernetes/pki/apiserver-kubelet-client.crt",
-        .key = "/etc/kubernetes/pki/apiserver-kubelet-client.key",
-    };
-    static const struct http_tls as_node = {
-        .ca = "/etc/kubernetes/pki/ca.crt",
-        .cert = "/var/lib/kubelet/pki/kubelet-client-current.pem",
-        .key = "/var/lib/kubelet/pki/kubelet-client-current.pem",
-    };
-    if (run->kube != NULL) {
-        return 0;
-    }
     if (run->facts->master == NULL) {
         return error_new(err, STATUS_METADATA_INVALID, "the metadata names no master host");
     }
     _cleanup_free_ char *server = xasprintf("https://%s:%d", run->facts->master->ip, API_PORT);
+    return kube_open(kube, server, tls, err);
+}
+
+int run_kube(struct run *run, struct error **err)
+{
     bool master = strcmp(run->role->name, "master") == 0;
-    return kube_open(&run->kube, server, master ? &as_master : &as_node, err);
+    return run->kube != NULL ? 0 : open_kube(run, master ? &as_master : &as_node, &run->kube, err);
+}
+
+int run_kube_as_node(const struct run *run, struct kube **kube, struct error **err)
+{
+    return open_kube(run, &as_node, kube, err);
 }
 
 char *run_path(const struct run *run, const char *path)

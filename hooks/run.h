@@ -27,6 +27,9 @@ int run_units(struct run *run, struct error **err);
  */
 int run_kube(struct run *run, struct error **err);
 
+/* A connection of its own (for threads) with the node's certificate, on the master too. The caller frees it. */
+int run_kube_as_node(const struct run *run, struct kube **kube, struct error **err);
+
 /* PATH under --root, and NAME in the state directory (itself under --root). The caller frees. */
 char *run_path(const struct run *run, const char *path);
 char *run_state_path(const struct run *run, const char *name);

@@ -142,6 +142,7 @@ static void set_options(struct http *http, const struct http_request *request, c
     curl_easy_reset(easy);
     http->reason[0] = '\0';
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->socket);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* what the environment says is not for the cluster's own network */
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);

@@ -10,6 +10,7 @@
 #include <systemd/sd-bus.h>
 
 #include "lib/interrupt.h"
+#include "lib/proc.h"
 
 /* org.freedesktop.systemd1(5) */
 #define DESTINATION "org.freedesktop.systemd1"
@@ -19,7 +20,7 @@
 #define UNIT DESTINATION ".Unit"
 #define SERVICE DESTINATION ".Service"
 
-enum { CALL_MS = 25000, TAIL_LINES = 10 };
+enum { CALL_MS = 25000, SYNC_MS = 2000, TAIL_LINES = 10 };
 
 struct units {
     sd_bus *bus;
@@ -219,6 +220,8 @@ static int with_journal(struct error **err, enum status status, struct units *un
 {
     struct unit_state state = {.active = "unknown"};
     (void)unit_state(units, name, &state, NULL);
+    /* What the unit said last may still be on its way. */
+    (void)proc_exec(deadline_in(SYNC_MS), NULL, "journalctl", "--sync", NULL);
     _cleanup_free_ char *tail = journal_tail(name, TAIL_LINES);
     return error_new(err, status, "%s %s: %s; it is %s (%s)%s%s", what, name, reason, state.active, state.sub,
                      *tail == '\0' ? ", and the journal has nothing of it" : "; its last messages:\n", tail);

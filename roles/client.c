@@ -1,3 +1,4 @@
+#include "hooks/check.h"
 #include "hooks/role.h"
 #include "hooks/steps/steps.h"
 
@@ -21,6 +22,10 @@ static const struct step *const stop[] = {
     NULL,
 };
 
+static const struct check *const checks[] = {
+    &check_cluster_api, &check_certificates, &check_cluster_dns, &check_clock, NULL,
+};
+
 static const struct event events[] = {
     {"init", set_up},
     {"start", set_up},
@@ -31,7 +36,7 @@ static const struct event events[] = {
     {NULL, NULL},
 };
 
-static const struct role client = {"client", "/var/lib/k8s-hooks", events, NULL};
+static const struct role client = {"client", "/var/lib/k8s-hooks", events, checks};
 
 int main(int argc, char **argv)
 {

@@ -1,3 +1,4 @@
+#include "hooks/check.h"
 #include "hooks/role.h"
 #include "hooks/steps/steps.h"
 
@@ -72,6 +73,20 @@ static const struct step *const upgrade[] = {
     NULL,
 };
 
+static const struct check *const checks[] = {
+    &check_docker,
+    &check_kubelet,
+    &check_kubelet_healthz,
+    &check_node_ready,
+    &check_certificates,
+    &check_data_space,
+    &check_data_inodes,
+    &check_clock,
+    &check_hostnic,
+    &check_elasticsearch,
+    NULL,
+};
+
 static const struct event events[] = {
     {"init", init},
     {"start", start},
@@ -84,7 +99,7 @@ static const struct event events[] = {
     {NULL, NULL},
 };
 
-static const struct role log_role = {"log", "/data/kubernetes/hooks", events, NULL};
+static const struct role log_role = {"log", "/data/kubernetes/hooks", events, checks};
 
 int main(int argc, char **argv)
 {

@@ -1,3 +1,4 @@
+#include "hooks/check.h"
 #include "hooks/role.h"
 #include "hooks/steps/steps.h"
 
@@ -134,6 +135,20 @@ static const struct step *const renew_certs[] = {
     NULL,
 };
 
+static const struct check *const checks[] = {
+    &check_docker,
+    &check_kubelet,
+    &check_kubelet_healthz,
+    &check_api_server,
+    &check_node_ready,
+    &check_certificates,
+    &check_data_space,
+    &check_data_inodes,
+    &check_clock,
+    &check_hostnic,
+    NULL,
+};
+
 static const struct event events[] = {
     {"init", init},
     {"start", start},
@@ -150,7 +165,7 @@ static const struct event events[] = {
     {NULL, NULL},
 };
 
-static const struct role master = {"master", "/data/kubernetes/hooks", events, NULL};
+static const struct role master = {"master", "/data/kubernetes/hooks", events, checks};
 
 int main(int argc, char **argv)
 {

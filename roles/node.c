@@ -1,4 +1,5 @@
 /* Serves ssd_node too: its facts differ (a taint), its steps do not. */
+#include "hooks/check.h"
 #include "hooks/role.h"
 #include "hooks/steps/steps.h"
 
@@ -72,6 +73,11 @@ static const struct step *const upgrade[] = {
     NULL,
 };
 
+static const struct check *const checks[] = {
+    &check_docker,     &check_kubelet,     &check_kubelet_healthz, &check_node_ready, &check_certificates,
+    &check_data_space, &check_data_inodes, &check_clock,           &check_hostnic,    NULL,
+};
+
 static const struct event events[] = {
     {"init", init},
     {"start", start},
@@ -84,7 +90,7 @@ static const struct event events[] = {
     {NULL, NULL},
 };
 
-static const struct role node = {"node", "/data/kubernetes/hooks", events, NULL};
+static const struct role node = {"node", "/data/kubernetes/hooks", events, checks};
 
 int main(int argc, char **argv)
 {

@@ -1,0 +1,24 @@
+/* The kubeconfig files that kubeadm writes: one cluster, one user, block style, credentials inside. */
+#ifndef HOOKS_KUBECONFIG_H
+#define HOOKS_KUBECONFIG_H
+
+#include "lib/error.h"
+#include "lib/kube.h"
+
+struct kubeconfig {
+    char *server;
+    char *ca;      /* PEM; NULL when the file does not hold it */
+    char *cert;    /* PEM; NULL when the file does not hold it */
+    char *key;     /* PEM, secret */
+    int memory[3]; /* of kubeconfig_open; 0: none */
+};
+
+int kubeconfig_read(const char *path, struct kubeconfig *config, struct error **err);
+int kubeconfig_parse(const char *text, struct kubeconfig *config, struct error **err);
+void kubeconfig_free(struct kubeconfig *config);
+
+/* A connection with the file's own server and credentials, which touch no disk on their way to libcurl. CONFIG must
+ * outlive it. */
+int kubeconfig_open(struct kubeconfig *config, struct kube **kube, struct error **err);
+
+#endif
