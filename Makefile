@@ -115,11 +115,11 @@ install: all
 		copy confd $(DESTDIR)/etc/confd '-name *.t*ml'
 
 # the texts of exit statuses in the app package, from the table in lib/status.h
+ERROR_TEXTS = (map(select(.status != 0) | {key: "err_code\(.status)", value: .[$$locale]}) | from_entries) as $$texts \
+	| $$old[0] | with_entries(select(.key | startswith("err_code") | not)) + $$texts
 locale: $(B)/bin/k8s-hook
-	set -e; for l in en zh-cn; do f=templates/appcenter/locale/$$l.json; \
-		$(B)/bin/k8s-hook statuses --json | jq --arg locale $$l --slurpfile old $$f '($$old[0] \
-			| with_entries(select(.key | startswith("err_code") | not))) + (map(select(.status != 0) \
-			| {key: "err_code\(.status)", value: .[$$locale]}) | from_entries)' >$(B)/locale.json; cp $(B)/locale.json $$f; done
+	set -e; for l in en zh-cn; do f=templates/appcenter/locale/$$l.json; $< statuses --json \
+		| jq --arg locale $$l --slurpfile old $$f '$(ERROR_TEXTS)' >$(B)/locale.json; cp $(B)/locale.json $$f; done
 
 clean:
 	rm -rf build build-*
