@@ -75,6 +75,11 @@ test: deps
 	$(MAKE) tests SANITIZE=1 B=build-asan
 	BUILD="build build-asan" tests/run
 
+# what tests compare with: read the difference before it is committed
+golden: tests
+	UPDATE_GOLDEN=1 $(B)/tests/unit/golden_test
+	UPDATE_GOLDEN=1 tests/integration/golden.sh
+
 bench: tests
 	set -e; for b in $(filter $(B)/tests/bench/%,$(TESTS)); do $$b; done
 
@@ -124,6 +129,6 @@ locale: $(B)/bin/k8s-hook
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps test bench fuzz locale check-style demo lab-down install clean
+.PHONY: all tests deps test golden bench fuzz locale check-style demo lab-down install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

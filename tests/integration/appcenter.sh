@@ -2,25 +2,13 @@
 # The app package: what AppCenter's developer guide asks of config.json, cluster.json.mustache and locale/, the package filled
 # in with the form's defaults, and that the hooks know what it calls and accept what it lets users enter.
 set -uo pipefail
+. tests/integration/tap.bash
 bin=${BUILD:-build}/bin
 package=templates/appcenter
 form=$package/config.json
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cluster=$work/cluster.json
-
-n=0 bad=0
-# result DESCRIPTION COMPLAINT: passes when there is no complaint
-result() {
-    n=$((n + 1))
-    if [ -z "$2" ]; then
-        echo "ok $n - $1"
-    else
-        bad=1
-        echo "not ok $n - $1"
-        sed 's/^/# /' <<<"$2"
-    fi
-}
 
 # check DESCRIPTION FILE PROGRAM [OPTION...]: passes when the jq program prints nothing
 check() {
@@ -157,5 +145,4 @@ jq '{cluster: {app_id: "app-00000000", cluster_id: "cl-00000000", user_id: "usr-
 result "the hooks accept what the form's defaults give" \
     "$("$bin/k8s-hook" config check --metadata "$work/metadata.json" >"$work/config.log" 2>&1 || cat "$work/config.log")"
 
-echo "1..$n"
-exit $bad
+finish
