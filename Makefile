@@ -43,7 +43,8 @@ tests: all $(TESTS)
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -DSUITE_VERSION='"$(VERSION)"' $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "cc $<"
+	@$(CC) $(CPPFLAGS) -DSUITE_VERSION='"$(VERSION)"' $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/lib.a: $(LIB)
 	@rm -f $@ && $(AR) rcs $@ $^
@@ -52,20 +53,25 @@ $(B)/hooks.a: $(HOOKS)
 
 $(ROLES:%=$(B)/bin/k8s-%): $(B)/bin/k8s-%: $(B)/roles/%.o $(B)/hooks.a $(B)/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
+	@echo "ld $@"
+	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
 $(B)/bin/k8s-hook: $(B)/hooks/k8s-hook.o $(B)/hooks.a $(B)/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
+	@echo "ld $@"
+	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
 $(B)/bin/k8s-bake: $(BAKE) $(B)/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
+	@echo "ld $@"
+	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
 
 .SECONDEXPANSION:
 $(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(wildcard tests/lab/$$*/*.c)) $(LAB_SHARED) $(B)/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(LDHARDENING) -o $@ $^ $(LAB_LDLIBS)
+	@echo "ld $@"
+	@$(CC) $(LDHARDENING) -o $@ $^ $(LAB_LDLIBS)
 $(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/lib.a
-	$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)
+	@echo "ld $@"
+	@$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)
 
 deps:
 	tests/deps
@@ -100,7 +106,8 @@ SOURCES = $(shell git ls-files '*.c')
 check-style:
 	clang-format --dry-run --Werror $(shell git ls-files '*.[ch]')
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
-		--suppress=missingIncludeSystem --suppress=resourceLeak --suppress=memleak --suppress=readdirCalled --library=posix,gnu -D_GNU_SOURCE -I. $(SOURCES)
+		--suppress=missingIncludeSystem --suppress=varFuncNullUB --suppress=resourceLeak --suppress=memleak \
+		--suppress=readdirCalled --library=posix,gnu -D_GNU_SOURCE -I. $(SOURCES)
 	printf '%s\n' $(SOURCES) | xargs -P2 -n4 sh -c \
 		'clang-tidy --quiet "$$@" -- -std=gnu11 $(CPPFLAGS) -DSUITE_VERSION=\"\" 2>/dev/null' tidy
 
@@ -110,14 +117,15 @@ demo: deps
 lab-down:
 	$(B)/lab/lab down
 
+install_tree = find $(1) -type f -name '$(2)' -printf '%P\n' | xargs -I{} install -D -m 0644 $(1)/{} $(DESTDIR)$(3)/{}
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/usr/bin $(DESTDIR)/etc/k8s-hooks/hook.conf.d
 	install -m 0755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
 	ln -sf $(BINARIES:$(B)/%=$(PREFIX)/%) $(DESTDIR)/usr/bin
 	install -m 0644 hooks/hook.conf $(DESTDIR)/etc/k8s-hooks
-	set -e; copy() { (cd $$1 && find . -type f $$3) | while read -r f; do install -D -m 0644 $$1/$$f $$2/$$f; done; }; \
-		copy roles $(DESTDIR)$(PREFIX)/roles '-name *.conf'; copy templates $(DESTDIR)$(PREFIX)/templates; \
-		copy confd $(DESTDIR)/etc/confd '-name *.t*ml'
+	$(call install_tree,roles,*.conf,$(PREFIX)/roles)
+	$(call install_tree,templates,*,$(PREFIX)/templates)
+	$(call install_tree,confd,*.t*,/etc/confd)
 
 # the texts of exit statuses in the app package, from the table in lib/status.h
 ERROR_TEXTS = (map(select(.status != 0) | {key: "err_code\(.status)", value: .[$$locale]}) | from_entries) as $$texts \
