@@ -19,6 +19,7 @@ static const char usage[] =
 struct arguments {
     const char *file;
     const char *context;
+    bool help;
     struct mustache_options options;
 };
 
@@ -61,7 +62,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct er
             a->options.strict = true;
             break;
         case 'h':
-            a->file = NULL;
+            a->help = true;
             return 0;
         default:
             return error_new(err, STATUS_USAGE,
@@ -69,10 +70,10 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct er
                              argv[optind - 1]);
         }
     }
-    a->file = argv[optind];
-    if (a->file == NULL || optind + 1 < argc) {
-        return usage_error(err, a->file != NULL ? "one template at a time" : "which template?");
+    if (optind + 1 != argc) {
+        return usage_error(err, optind < argc ? "one template at a time" : "which template?");
     }
+    a->file = argv[optind];
     if (a->context == NULL) {
         return usage_error(err, "--context FILE.json is needed");
     }
@@ -120,7 +121,7 @@ int template_main(int argc, char **argv)
     struct arguments arguments = {.options = {.format = FORMAT_PLAIN}};
     _cleanup_error_ struct error *err = NULL;
     if (parse_arguments(argc, argv, &arguments, &err) == 0) {
-        if (arguments.file == NULL || arguments.context == NULL) { /* --help */
+        if (arguments.help) {
             (void)fputs(usage, stdout);
             return STATUS_OK;
         }
