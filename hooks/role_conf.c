@@ -74,21 +74,21 @@ static int check_action(cfg_t *cfg, cfg_opt_t *opt)
 static bool owner_id(const char *name, uid_t *uid)
 {
     long number = 0;
-    const struct passwd *entry = strcmp(name, "root") == 0 || str_number(name, 0, INT32_MAX, &number)
-                                     ? &(const struct passwd){.pw_uid = (uid_t)number}
-                                     : getpwnam(name);
-    *uid = entry == NULL ? 0 : entry->pw_uid;
-    return entry != NULL;
+    bool plain = strcmp(name, "root") == 0 || str_number(name, 0, INT32_MAX, &number);
+    /* cppcheck-suppress getpwnamCalled */
+    const struct passwd *entry = plain ? NULL : getpwnam(name);
+    *uid = entry != NULL ? entry->pw_uid : (uid_t)number;
+    return plain || entry != NULL;
 }
 
 static bool group_id(const char *name, gid_t *gid)
 {
     long number = 0;
-    const struct group *entry = strcmp(name, "root") == 0 || str_number(name, 0, INT32_MAX, &number)
-                                    ? &(const struct group){.gr_gid = (gid_t)number}
-                                    : getgrnam(name);
-    *gid = entry == NULL ? 0 : entry->gr_gid;
-    return entry != NULL;
+    bool plain = strcmp(name, "root") == 0 || str_number(name, 0, INT32_MAX, &number);
+    /* cppcheck-suppress getgrnamCalled */
+    const struct group *entry = plain ? NULL : getgrnam(name);
+    *gid = entry != NULL ? entry->gr_gid : (gid_t)number;
+    return plain || entry != NULL;
 }
 
 static mode_t file_mode(cfg_t *section)

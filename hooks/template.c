@@ -19,7 +19,6 @@ static const char usage[] =
 struct arguments {
     const char *file;
     const char *context;
-    bool help;
     struct mustache_options options;
 };
 
@@ -62,7 +61,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct er
             a->options.strict = true;
             break;
         case 'h':
-            a->help = true;
+            a->file = NULL;
             return 0;
         default:
             return error_new(err, STATUS_USAGE,
@@ -70,10 +69,10 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct er
                              argv[optind - 1]);
         }
     }
-    if (optind + 1 != argc) {
-        return usage_error(err, optind < argc ? "one template at a time" : "which template?");
-    }
     a->file = argv[optind];
+    if (a->file == NULL || optind + 1 < argc) {
+        return usage_error(err, a->file != NULL ? "one template at a time" : "which template?");
+    }
     if (a->context == NULL) {
         return usage_error(err, "--context FILE.json is needed");
     }
@@ -121,7 +120,7 @@ int template_main(int argc, char **argv)
     struct arguments arguments = {.options = {.format = FORMAT_PLAIN}};
     _cleanup_error_ struct error *err = NULL;
     if (parse_arguments(argc, argv, &arguments, &err) == 0) {
-        if (arguments.help) {
+        if (arguments.file == NULL || arguments.context == NULL) { /* --help */
             (void)fputs(usage, stdout);
             return STATUS_OK;
         }

@@ -176,29 +176,36 @@ int file_same(const struct file_spec *spec, struct error **err)
     return same < 0 ? error_errno(err, STATUS_FILE, errno, "cannot read %s", spec->path) : same;
 }
 
+static bool is_ours(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_uid == geteuid();
+}
+
 /* Opens and locks the file beside. One that is not an ordinary file of our own is replaced; one that another writer
  * renamed while we waited for its lock is left to it. */
 static int open_beside(const char *beside, struct error **err)
 {
     for (;;) {
-        _cleanup_close_ int fd = open(beside, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-        struct stat mine = {0};
+        struct stat mine;
         struct stat named;
-        if (fd >= 0 && (flock(fd, LOCK_EX) < 0 || fstat(fd, &mine) < 0)) {
-            return error_errno(err, STATUS_FILE, errno, "cannot lock %s", beside);
-        }
+        int fd = open(beside, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (fd < 0 && errno != ELOOP && errno != ENXIO) {
             return error_errno(err, STATUS_FILE, errno, "cannot write %s", beside);
         }
-        if (fd >= 0 && (lstat(beside, &named) < 0 || named.st_ino != mine.st_ino || named.st_dev != mine.st_dev)) {
-            continue;
+        bool locked = fd >= 0 && flock(fd, LOCK_EX) == 0 && fstat(fd, &mine) == 0;
+        bool still_named =
+            locked && lstat(beside, &named) == 0 && named.st_ino == mine.st_ino && named.st_dev == mine.st_dev;
+        if (still_named && is_ours(&mine)) {
+            return fd;
         }
-        if (fd >= 0 && S_ISREG(mine.st_mode) && mine.st_nlink == 1 && mine.st_uid == geteuid()) {
-            int locked = fd;
-            fd = -1;
-            return locked;
+        int why = errno;
+        if (fd >= 0) {
+            (void)close(fd);
         }
-        if (unlink(beside) < 0 && errno != ENOENT) {
+        if (fd >= 0 && !locked) {
+            return error_errno(err, STATUS_FILE, why, "cannot lock %s", beside);
+        }
+        if ((fd < 0 || still_named) && unlink(beside) < 0 && errno != ENOENT) {
             return error_errno(err, STATUS_FILE, errno, "cannot remove %s", beside);
         }
     }

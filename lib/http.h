@@ -22,14 +22,14 @@ struct http_request {
     const char *const *headers; /* NULL-terminated "Name: value"; may be NULL */
     const void *body;
     size_t body_len;
-    size_t limit;  /* most bytes of answer accepted; 0: 16 MiB */
+    size_t limit; /* most bytes of answer accepted; 0: 16 MiB */
 };
 
 struct http_answer {
-    long code;            /* HTTP status */
-    struct buffer body;   /* NUL-terminated */
-    char *content_type;   /* may be NULL */
-    char *metad_version;  /* X-Metad-Version; may be NULL */
+    long code;           /* HTTP status */
+    struct buffer body;  /* NUL-terminated */
+    char *content_type;  /* may be NULL */
+    char *metad_version; /* X-Metad-Version; may be NULL */
 };
 
 int http_open(struct http **http, const struct http_tls *tls, struct error **err);

@@ -1,4 +1,5 @@
-/* SIGTERM, SIGINT, SIGHUP as an orderly stop: whatever waits watches one descriptor and ends with STATUS_INTERRUPTED. */
+/* SIGTERM, SIGINT, SIGHUP as an orderly stop: whatever waits watches one descriptor and ends with STATUS_INTERRUPTED.
+ */
 #ifndef LIB_INTERRUPT_H
 #define LIB_INTERRUPT_H
 

@@ -10,16 +10,19 @@
 #define MOST_NODES 50000000UL
 #define MOST_OUTPUT (64UL << 20)
 
+struct frame {
+    const json_t *value;
+};
+
 struct render {
     const struct mustache_options *options;
     struct buffer *out;
-    size_t start;         /* what was in out before */
-    const json_t **stack; /* context, the innermost last */
+    size_t start;        /* what was in out before */
+    struct frame *stack; /* the innermost last */
     size_t n_stack, stack_size;
-    struct buffer indent; /* of the partials around */
-    size_t indent_from;   /* of which this much is for others: an inline partial indents nothing */
-    struct template **partials;
-    size_t n_partials;
+    struct buffer indent;      /* of the partials around */
+    size_t indent_from;        /* of which this much is for others: an inline partial indents nothing */
+    struct template *partials; /* all that were loaded */
     unsigned depth;
     unsigned long nodes;
     struct error **err;
@@ -36,9 +39,9 @@ static void push(struct render *r, const json_t *value)
 {
     if (r->n_stack == r->stack_size) {
         r->stack_size = r->stack_size == 0 ? 16 : r->stack_size * 2;
-        r->stack = xrealloc((void *)r->stack, r->stack_size * sizeof *r->stack);
+        r->stack = xrealloc(r->stack, r->stack_size * sizeof *r->stack);
     }
-    r->stack[r->n_stack++] = value;
+    r->stack[r->n_stack++].value = value;
 }
 
 static const json_t *member(const json_t *object, struct span name)
@@ -50,14 +53,14 @@ static const json_t *member(const json_t *object, struct span name)
 static const json_t *look_up(const struct render *r, struct span name)
 {
     if (name.len == 1 && name.at[0] == '.') {
-        return r->stack[r->n_stack - 1];
+        return r->stack[r->n_stack - 1].value;
     }
     const char *end = name.at + name.len;
     const char *dot = memchr(name.at, '.', name.len);
     struct span part = {name.at, (size_t)((dot == NULL ? end : dot) - name.at)};
     const json_t *value = NULL;
     for (size_t i = r->n_stack; i-- > 0 && value == NULL;) {
-        value = member(r->stack[i], part);
+        value = member(r->stack[i].value, part);
     }
     while (dot != NULL && value != NULL) {
         part.at = dot + 1;
@@ -146,7 +149,7 @@ static bool truthy(const json_t *value)
 
 bool mustache_truthy(const json_t *context, const char *name)
 {
-    const json_t *stack[] = {context};
+    struct frame stack[] = {{context}};
     const struct render r = {.stack = stack, .n_stack = 1};
     return truthy(look_up(&r, (struct span){name, strlen(name)}));
 }
@@ -209,9 +212,9 @@ static int load_partial(struct render *r, const struct template *t, const struct
         return r->options->strict ? fail(r, t, node, "there is no directory of partials") : 0;
     }
     _cleanup_free_ char *name = xasprintf("%.*s.mustache", (int)node->text.len, node->text.at);
-    for (size_t i = 0; i < r->n_partials; i++) {
-        if (strcmp(r->partials[i]->name, name) == 0) {
-            *partial = r->partials[i];
+    for (struct template *loaded = r->partials; loaded != NULL; loaded = loaded->next) {
+        if (strcmp(loaded->name, name) == 0) {
+            *partial = loaded;
             return 0;
         }
     }
@@ -226,8 +229,8 @@ static int load_partial(struct render *r, const struct template *t, const struct
         return -1;
     }
     (*partial)->text = STEAL(text);
-    r->partials = xrealloc((void *)r->partials, (r->n_partials + 1) * sizeof *r->partials);
-    r->partials[r->n_partials++] = *partial;
+    (*partial)->next = r->partials;
+    r->partials = *partial;
     return 0;
 }
 
@@ -314,11 +317,12 @@ int mustache_render(const char *name, const char *text, size_t len, const json_t
         out->len = r.start;
         out->data[out->len] = '\0';
     }
-    for (size_t i = 0; i < r.n_partials; i++) {
-        template_free(r.partials[i]);
+    while (r.partials != NULL) {
+        struct template *next = r.partials->next;
+        template_free(r.partials);
+        r.partials = next;
     }
-    free((void *)r.partials);
-    free((void *)r.stack);
+    free(r.stack);
     buffer_free(&r.indent);
     return status;
 }

@@ -35,6 +35,7 @@ struct template
     struct node *nodes;
     size_t n_nodes;
     size_t size;
+    struct template *next; /* of the partials of one render */
 };
 
 /* Spans of *TEMPLATE point into TEXT, which must outlive it. STATUS_TEMPLATE with NAME and line. */

@@ -22,13 +22,13 @@ struct fixture {
 static int set_up(void **state)
 {
     struct fixture *f = xcalloc(1, sizeof *f);
+    *state = f;
     strcpy(f->directory, "/tmp/conf_test.XXXXXX");
     if (mkdtemp(f->directory) == NULL) {
         return -1;
     }
     f->main = xasprintf("%s/hook.conf", f->directory);
     f->over = xasprintf("%s/hook.conf.d/20-over.conf", f->directory);
-    *state = f;
     return 0;
 }
 

@@ -147,7 +147,7 @@ static void taking_a_value_out_leaves_null(void **state)
     _cleanup_free_ char *b = STEAL(a);
     assert_null(a);
     assert_ptr_equal(b, before);
-    assert_null(xstrdup(NULL));
+    assert_null(xstrdup(a));
 }
 
 int main(void)

@@ -53,10 +53,10 @@ enum metad_fault_kind {
 };
 
 struct metad_fault {
+    const char *body;
     enum metad_fault_kind kind;
     int delay_ms;
     unsigned code;
-    const char *body;
     unsigned count; /* of requests it meets, then good answers again; 0: every one */
 };
 

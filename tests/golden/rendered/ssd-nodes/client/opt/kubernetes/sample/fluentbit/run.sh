@@ -1,0 +1,8 @@
+#!/bin/sh
+# Prints what Fluent Bit forwards to port 24224 of this host, until Ctrl-C.
+set -eu
+image=fluent/fluent-bit:1.6.10
+systemctl start docker
+here=$(cd "$(dirname "$0")" && pwd)
+exec docker run --rm --interactive --network host --volume "$here/fluent-bit.conf:/fluent-bit/etc/fluent-bit.conf:ro" \
+    "$image" /fluent-bit/bin/fluent-bit -c /fluent-bit/etc/fluent-bit.conf

@@ -1,0 +1,25 @@
+# Test results as TAP. Sourced by the tests that are shell scripts.
+# shellcheck shell=bash
+tests=0 failures=0
+# result DESCRIPTION COMPLAINT: one line of TAP; passes when there is no complaint
+result() {
+    tests=$((tests + 1))
+    if [ -z "$2" ]; then
+        echo "ok $tests - $1"
+    else
+        failures=$((failures + 1))
+        echo "not ok $tests - $1"
+        sed 's/^/# /' <<<"$2"
+    fi
+}
+
+# skipped DESCRIPTION REASON
+skipped() {
+    tests=$((tests + 1))
+    echo "ok $tests - $1 # SKIP $2"
+}
+
+finish() {
+    echo "1..$tests"
+    [ "$failures" = 0 ]
+}
