@@ -38,11 +38,6 @@ static int restart_running(struct run *run, const char *unit, struct error **err
     return unit_restart(run->units, unit, deadline, err);
 }
 
-static int modules(struct run *run, struct error **err)
-{
-    return restart_running(run, "systemd-modules-load.service", err);
-}
-
 static int sysctl(struct run *run, struct error **err)
 {
     return restart_running(run, "systemd-sysctl.service", err);
@@ -147,7 +142,6 @@ static int kube_proxy(struct run *run, struct error **err)
 
 const struct reload_action reload_actions[] = {
     {"daemon-reload", daemon_reload},
-    {"modules", modules},
     {"sysctl", sysctl},
     {"routes-restart", routes_restart},
     {"docker-restart", docker_restart},

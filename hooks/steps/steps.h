@@ -13,6 +13,8 @@ extern const struct step step_directories;
 extern const struct step step_files;
 /* systemd has read the unit files, the kernel the sysctls. */
 extern const struct step step_system_settings;
+/* What roles/ROLE.conf lists as `unit` runs: what has no step of its own. */
+extern const struct step step_units;
 /* docker.service runs. */
 extern const struct step step_docker;
 /* The image's container archives are in Docker. */
