@@ -245,7 +245,7 @@ static int base_in_place(struct bake *bake, struct error **err)
         install[n++] = *p;
     }
     install[n] = NULL;
-    if (root_run(&bake->root, update, err) < 0 || root_run(&bake->root, install, err) < 0) {
+    if (root_run(&bake->root, update, NULL, err) < 0 || root_run(&bake->root, install, NULL, err) < 0) {
         return error_wrap(err, "%s: packages", bake->conf->packages.where);
     }
     bake->applied++;

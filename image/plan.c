@@ -35,9 +35,21 @@ static int add_overlays(struct list *list, const struct bake *bake, struct error
     return 0;
 }
 
-static char *artifact_key(const struct artifact *a, const struct source *source)
+/* What a command prints follows from all that was put in. */
+static void add_sources(struct hash *hash, const struct bake *bake)
+{
+    for (size_t i = 0; i < bake->conf->n_artifacts; i++) {
+        hash_string(hash, bake->artifacts[i].sha256);
+    }
+}
+
+static char *artifact_key(const struct bake *bake, const struct artifact *a, const struct source *source)
 {
     _cleanup_(hash_freep) struct hash *hash = hash_new();
+    if (a->command[0] != NULL) {
+        hash_strings(hash, a->command);
+        add_sources(hash, bake);
+    }
     _cleanup_free_ char *numbers = xasprintf("%o %d %d", a->mode, a->unpack, a->strip);
     hash_string(hash, source->sha256);
     hash_string(hash, a->to);
@@ -51,7 +63,7 @@ static void add_artifacts(struct list *list, const struct bake *bake)
 {
     for (size_t i = 0; i < bake->conf->n_artifacts; i++) {
         const struct artifact *a = &bake->conf->artifacts[i];
-        add(list, xasprintf("%s %s", a->kind, a->name), a->where, artifact_key(a, &bake->artifacts[i]), a,
+        add(list, xasprintf("%s %s", a->kind, a->name), a->where, artifact_key(bake, a, &bake->artifacts[i]), a,
             artifact_apply);
     }
 }

@@ -42,7 +42,7 @@ static int local_source(struct source *source, const char *path, const char *pin
 
 static const char *artifact_pin(const struct bake *bake, const struct artifact *a)
 {
-    if (a->sha256 != NULL || a->built) {
+    if (a->sha256 != NULL || a->built || a->command[0] != NULL) {
         return a->sha256;
     }
     return lock_sha256(bake->lock, a->name, a->url != NULL ? a->url : a->file);
@@ -61,7 +61,7 @@ static int check_pins(const struct bake *bake, struct error **err)
     _cleanup_buffer_ struct buffer missing = {0};
     for (size_t i = 0; i < bake->conf->n_artifacts; i++) {
         const struct artifact *a = &bake->conf->artifacts[i];
-        if (!a->built && artifact_pin(bake, a) == NULL) {
+        if (!a->built && a->command[0] == NULL && artifact_pin(bake, a) == NULL) {
             buffer_printf(&missing, "\n  %s: %s %s from %s", a->where, a->kind, a->name,
                           a->url != NULL ? a->url : a->file);
         }
@@ -100,6 +100,9 @@ static int get_artifacts(struct bake *bake, struct error **err)
     size_t n = 0;
     for (size_t i = 0; i < conf->n_artifacts; i++) {
         const struct artifact *a = &conf->artifacts[i];
+        if (a->command[0] != NULL) {
+            continue;
+        }
         if (a->url != NULL) {
             downloads[n++] = (struct download){.name = a->name,
                                                .where = a->where,
@@ -164,7 +167,7 @@ static int pin_artifacts(struct bake *bake, char *const *names, json_t *fresh, s
         const struct artifact *a = &conf->artifacts[i];
         const char *pin = strv_contains(names, a->name) ? NULL : artifact_pin(bake, a);
         const char *from = a->url != NULL ? a->url : a->file;
-        if (a->built || a->sha256 != NULL) {
+        if (a->built || a->sha256 != NULL || a->command[0] != NULL) {
             continue;
         }
         if (pin != NULL) {
