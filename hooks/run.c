@@ -51,6 +51,9 @@ int run_facts(struct run *run, enum metadata_source source, struct error **err)
     if (source == METADATA_NONE || run->facts != NULL) {
         return 0;
     }
+    if (run->conf->metadata.cache == NULL) {
+        run->conf->metadata.cache = run_state_path(run, "metadata.json");
+    }
     if (run->meta == NULL && meta_open(&run->meta, run->conf, run->source, err) < 0) {
         return -1;
     }

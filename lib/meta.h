@@ -11,7 +11,8 @@
 struct meta;
 
 /* SOURCE NULL: the servers of CONF (or confd.toml), in turn. "http://..." or "https://...": that server alone. Anything
- * else: a file holding the JSON of /self, or of an object with the one key "self". Nothing is asked yet. */
+ * else: a file holding the JSON of /self, or of an object with the one key "self". Nothing is asked yet. Without CONF's
+ * metadata.cache nothing is cached. */
 int meta_open(struct meta **meta, const struct conf *conf, const char *source, struct error **err);
 void meta_free(struct meta *meta);
 void meta_freep(struct meta **meta);
