@@ -60,6 +60,9 @@ char *cache_path(const struct options *options, const char *kind, const char *na
 int plan_make(const struct bake *bake, struct item **items, struct error **err);
 void plan_free(struct item *items);
 
+/* The hash of everything that decides what is in the image. BASE is base_inputs'. The caller frees. */
+char *plan_inputs(const struct bake *bake, const struct item *items, const char *base);
+
 /* Applies what the root does not have, and takes out what it has from items that are no more. */
 int plan_apply(struct bake *bake, const struct item *items, struct error **err);
 
@@ -80,9 +83,15 @@ void sources_free(struct bake *bake);
 /* image.lock with a pin for all that has a URL; NAMES (may be empty) are pinned anew even where they have one. */
 int sources_update_lock(struct bake *bake, char *const *names, struct error **err);
 
+/* The hash of what the base system is made of. */
+int base_inputs(const struct bake *bake, char **hash, struct error **err);
+
 /* Opens bake->root: makes DIR from Debian packages unless it was made from the same list before (--root), or installs
  * what the running system lacks (--in-place). */
 int base_open(struct bake *bake, const char *dir, struct error **err);
+
+/* Removes a root that was made by base_open. */
+int base_remove(const char *dir, struct error **err);
 
 /* Removes what an image must not hold, host by host different or of no use. */
 int clean_root(const struct bake *bake, struct error **err);

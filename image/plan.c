@@ -143,6 +143,21 @@ int plan_make(const struct bake *bake, struct item **items, struct error **err)
     return 0;
 }
 
+char *plan_inputs(const struct bake *bake, const struct item *items, const char *base)
+{
+    _cleanup_(hash_freep) struct hash *hash = hash_new();
+    hash_string(hash, SUITE_VERSION);
+    hash_string(hash, base);
+    for (; items->title != NULL; items++) {
+        hash_string(hash, items->title);
+        hash_string(hash, items->key);
+    }
+    hash_strings(hash, bake->conf->clean.values);
+    hash_string(hash, bake->disk ? bake->conf->disk_size : NULL);
+    hash_string(hash, bake->disk ? bake->conf->disk_cmdline : NULL);
+    return hash_end(hash);
+}
+
 void plan_free(struct item *items)
 {
     for (struct item *item = items; item != NULL && item->title != NULL; item++) {
