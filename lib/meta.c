@@ -65,7 +65,7 @@ int meta_open(struct meta **meta, const struct conf *conf, const char *source, s
     strip_slashes(m->servers);
     m->timeout_ms = conf->metadata.timeout_ms;
     m->deadline_ms = conf->metadata.deadline_ms;
-    m->cache = xstrdup(conf->metadata.cache);
+    m->cache = source == NULL ? xstrdup(conf->metadata.cache) : NULL;
     if (m->file == NULL && http_open(&m->http, NULL, err) < 0) {
         return -1;
     }
@@ -198,6 +198,10 @@ static void remember(struct meta *meta, json_t *tree)
 {
     json_decref(meta->last);
     meta->last = json_incref(tree);
+}
+
+void meta_keep(struct meta *meta, json_t *tree)
+{
     _cleanup_error_ struct error *err = NULL;
     if (meta->cache != NULL && meta_tree_save_private(meta->cache, tree, &err) < 0) {
         log_warning("the metadata is not cached: %s", err->message);
@@ -308,7 +312,7 @@ int meta_wait(struct meta *meta, struct deadline deadline, json_t **tree, struct
 int meta_cached(struct meta *meta, json_t **tree, struct error **err)
 {
     if (meta->cache == NULL) {
-        return error_new(err, STATUS_METADATA_UNREACHABLE, "no place is set for the cached metadata");
+        return error_new(err, STATUS_METADATA_UNREACHABLE, "there is no cached metadata for this source");
     }
     return meta_tree_load_private(meta->cache, tree, err);
 }
