@@ -14,7 +14,7 @@
 #include "image/scan.h"
 #include "image/state.h"
 #include "image/versions.h"
-#include "lib/file.h"
+#include "lib/crypto.h"
 #include "lib/interrupt.h"
 #include "lib/log.h"
 
@@ -203,10 +203,14 @@ static int begin(struct bake *bake, struct options *options, char **lock, struct
     return lock_load(options->lock, &bake->lock, err);
 }
 
-/* One bake at a time in a root: the lock is a file beside it, so that the root holds no trace. */
-static int lock_target(const char *target, int *fd, struct error **err)
+/* One bake at a time in a root. The lock lies in the cache, so that nothing is left beside the root. */
+static int lock_target(const struct options *options, const char *target, int *fd, struct error **err)
 {
-    _cleanup_free_ char *path = xasprintf("%s.lock", target);
+    _cleanup_free_ char *name = sha256_hex(target, strlen(target));
+    _cleanup_free_ char *path = cache_path(options, "lock", name, err);
+    if (path == NULL) {
+        return -1;
+    }
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (*fd < 0) {
         return error_errno(err, STATUS_FILE, errno, "cannot open %s", path);
@@ -236,7 +240,8 @@ static int dry_run(struct bake *bake, const char *dir, const struct item *items,
 
 static int fill_root(struct bake *bake, const char *dir, const struct item *items, struct error **err)
 {
-    if (base_open(bake, dir, err) < 0 || state_load(&bake->root, &bake->state, err) < 0) {
+    if (base_open(bake, dir, err) < 0 || state_load(&bake->root, &bake->state, err) < 0 ||
+        sources_get(bake, items, err) < 0) {
         return -1;
     }
     return plan_apply(bake, items, err);
@@ -274,7 +279,7 @@ static int bake_items(struct bake *bake, const char *dir, const struct item *ite
     if (o->dry_run) {
         return dry_run(bake, dir, items, err);
     }
-    if (lock_target(o->in_place ? "/run/k8s-bake" : dir, &lock, err) < 0 || base_inputs(bake, &base, err) < 0) {
+    if (lock_target(o, dir, &lock, err) < 0 || base_inputs(bake, &base, err) < 0) {
         return -1;
     }
     _cleanup_free_ char *inputs = plan_inputs(bake, items, base);
@@ -306,7 +311,7 @@ static int bake_all(struct command *c, struct error **err)
     if (o->output != NULL && output_kind(o->output, &bake.disk, err) < 0) {
         return -1;
     }
-    if (begin(&bake, o, &lock, err) < 0 || sources_get(&bake, err) < 0 || plan_make(&bake, &items, err) < 0) {
+    if (begin(&bake, o, &lock, err) < 0 || sources_know(&bake, err) < 0 || plan_make(&bake, &items, err) < 0) {
         return -1;
     }
     int result = bake_items(&bake, dir, items, err);

@@ -98,7 +98,7 @@ static void add_images(const struct bake *bake, json_t *components)
         }
         json_t *component = json_pack("{s:s, s:s, s:s, s:s}", "type", "container", "bom-ref", ref, "name", image->name,
                                       "version", tagged ? colon + 1 : "latest");
-        add_hash(component, source->sha256);
+        add_hash(component, source->digest != NULL ? source->digest + strlen("sha256:") : source->sha256);
         add_property(component, "reference", image->reference);
         add_property(component, "digest", source->digest);
         json_array_append_new(components, component);

@@ -80,9 +80,11 @@ static void add_images(struct list *list, const struct bake *bake)
 {
     for (size_t i = 0; i < bake->conf->n_images; i++) {
         const struct container_image *image = &bake->conf->images[i];
+        const struct source *source = &bake->images[i];
         if (image->preload) {
             add(list, xasprintf("image %s", image->name), image->where,
-                text_key(image->reference, bake->images[i].sha256), image, image_apply);
+                text_key(image->reference, source->digest != NULL ? source->digest : source->sha256), image,
+                image_apply);
         }
     }
 }
@@ -158,6 +160,14 @@ char *plan_inputs(const struct bake *bake, const struct item *items, const char 
     return hash_end(hash);
 }
 
+bool plan_has(const struct bake *bake, const struct item *items, const void *data)
+{
+    while (items->title != NULL && items->data != data) {
+        items++;
+    }
+    return items->title != NULL && state_has(bake->state, &bake->root, items->title, items->key);
+}
+
 void plan_free(struct item *items)
 {
     for (struct item *item = items; item != NULL && item->title != NULL; item++) {
@@ -167,7 +177,8 @@ void plan_free(struct item *items)
     free(items);
 }
 
-static int apply(struct bake *bake, const struct item *item, struct error **err)
+/* TOUCHED grows by the paths that are new or other than before. */
+static int apply(struct bake *bake, const struct item *item, char ***touched, struct error **err)
 {
     _cleanup_place_ struct place place = {.root = &bake->root};
     int64_t begin = clock_ms();
@@ -185,6 +196,9 @@ static int apply(struct bake *bake, const struct item *item, struct error **err)
     }
     if (state_set(bake->state, &bake->root, item->title, item->key, place.paths, err) < 0) {
         return -1;
+    }
+    for (char **path = place.paths; path != NULL && *path != NULL; path++) {
+        strv_push(touched, *path);
     }
     log_timed(LOG_LEVEL_INFO, clock_ms() - begin, "%s", item->title);
     return 0;
@@ -231,8 +245,20 @@ static int take_out_old(struct bake *bake, const struct item *items, struct erro
     return 0;
 }
 
+/* Whether an item that was applied in this run lies over what ITEM put in before it. */
+static bool covered(const struct bake *bake, const struct item *item, char *const *touched)
+{
+    for (; touched != NULL && *touched != NULL; touched++) {
+        if (state_has_path(bake->state, item->title, *touched)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int plan_apply(struct bake *bake, const struct item *items, struct error **err)
 {
+    _cleanup_strv_ char **touched = NULL;
     if (take_out_old(bake, items, err) < 0) {
         return -1;
     }
@@ -240,9 +266,9 @@ int plan_apply(struct bake *bake, const struct item *items, struct error **err)
         if (interrupt_check(err) < 0) {
             return -1;
         }
-        if (state_has(bake->state, &bake->root, item->title, item->key)) {
+        if (state_has(bake->state, &bake->root, item->title, item->key) && !covered(bake, item, touched)) {
             bake->skipped++;
-        } else if (apply(bake, item, err) < 0) {
+        } else if (apply(bake, item, &touched, err) < 0) {
             return -1;
         } else {
             bake->applied++;
