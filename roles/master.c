@@ -4,12 +4,15 @@
 
 static const struct step *const init[] = {
     &step_parameters,
+    &step_logging,
+    &step_hostnic_check,
     &step_directories,
     &step_files,
     &step_system_settings,
     &step_units,
     &step_docker,
     &step_images,
+    &step_hostnic_host,
     &step_certificates,
     &step_client_access,
     &step_token_value,
@@ -19,12 +22,14 @@ static const struct step *const init[] = {
 /* The system disk may be new: all but what lies on /data is made again. */
 static const struct step *const start[] = {
     &step_parameters,
+    &step_hostnic_check,
     &step_directories,
     &step_files,
     &step_system_settings,
     &step_units,
     &step_docker,
     &step_images,
+    &step_hostnic_host,
     &step_certificates,
     &step_certificates_fit,
     &step_client_access,
@@ -96,6 +101,7 @@ static const struct step *const upgrade[] = {
     &step_units,
     &step_docker,
     &step_images,
+    &step_hostnic_host,
     &step_certificates_fit,
     &step_kubelet,
     &step_api_server,

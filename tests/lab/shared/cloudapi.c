@@ -82,17 +82,20 @@ static json_t *refusal(int code, const char *message)
     return json_pack("{s:i, s:s}", "ret_code", code, "message", message == NULL ? "" : message);
 }
 
-static enum MHD_Result answer(struct cloudapi *api, struct MHD_Connection *connection)
+static enum MHD_Result answer(struct cloudapi *api, struct MHD_Connection *connection, bool known)
 {
     struct cloudapi_fault fault = take_fault(api);
+    if (fault.kind == CLOUDAPI_HTTP) {
+        return respond(connection, (unsigned)fault.code, xstrdup(fault.text == NULL ? "" : fault.text), false);
+    }
+    if (!known) {
+        return respond(connection, MHD_HTTP_NOT_FOUND, xstrdup("not found"), false);
+    }
     _cleanup_(arguments_clear) struct cloudapi_arguments arguments = {0};
     const char *message = NULL;
     MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, take_argument, &arguments);
     int code = cloudapi_verify(&arguments, api->data, time(NULL), &message);
     api->with_signature += code == 0;
-    if (fault.kind == CLOUDAPI_HTTP) {
-        return respond(connection, (unsigned)fault.code, xstrdup(fault.text == NULL ? "" : fault.text), false);
-    }
     if (code == 0 && fault.kind == CLOUDAPI_ERROR) {
         code = fault.code;
         message = fault.text;
@@ -126,10 +129,9 @@ static enum MHD_Result take_request(void *context, struct MHD_Connection *connec
         api->requests++;
     } else if (api->stopping || api->fault.kind == CLOUDAPI_HANG) {
         result = MHD_NO;
-    } else if (strcmp(method, "GET") != 0 || strcmp(url, "/iaas/") != 0) {
-        result = respond(connection, MHD_HTTP_NOT_FOUND, xstrdup("not found"), false);
     } else {
-        result = answer(api, connection);
+        bool known = strcmp(method, "GET") == 0 && strcmp(url, "/iaas/") == 0;
+        result = answer(api, connection, known);
     }
     *state = &seen;
     pthread_mutex_unlock(&api->lock);
