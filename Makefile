@@ -4,7 +4,7 @@
 B ?= build
 CC = gcc
 PREFIX ?= /opt/kubernetes
-PACKAGES = libconfuse libcurl jansson openssl libsystemd yaml-0.1
+PACKAGES = libconfuse libcurl jansson openssl libsystemd
 LAB_PACKAGES = $(PACKAGES) libmicrohttpd
 TEST_PACKAGES = $(LAB_PACKAGES) cmocka
 
@@ -32,7 +32,7 @@ objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 LIB = $(call objects,$(wildcard lib/*.c))
 HOOKS = $(call objects,$(filter-out hooks/k8s-hook.c,$(wildcard hooks/*.c hooks/steps/*.c hooks/checks/*.c)))
-BAKE = $(call objects,$(wildcard image/*.c))
+BAKE = $(call objects,$(filter-out image/bake.c,$(wildcard image/*.c)))
 # a lab program is tests/lab/NAME.c, its parts tests/lab/NAME/*.c; what several share is tests/lab/shared/
 LAB_PROGRAMS = $(patsubst tests/lab/%.c,%,$(wildcard tests/lab/*.c))
 LAB_SHARED = $(call objects,$(wildcard tests/lab/shared/*.c))
@@ -50,6 +50,8 @@ $(B)/lib.a: $(LIB)
 	@rm -f $@ && $(AR) rcs $@ $^
 $(B)/hooks.a: $(HOOKS)
 	@rm -f $@ && $(AR) rcs $@ $^
+$(B)/image.a: $(BAKE)
+	@rm -f $@ && $(AR) rcs $@ $^
 
 $(ROLES:%=$(B)/bin/k8s-%): $(B)/bin/k8s-%: $(B)/roles/%.o $(B)/hooks.a $(B)/lib.a
 	@mkdir -p $(@D)
@@ -59,7 +61,7 @@ $(B)/bin/k8s-hook: $(B)/hooks/k8s-hook.o $(B)/hooks.a $(B)/lib.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
-$(B)/bin/k8s-bake: $(BAKE) $(B)/lib.a
+$(B)/bin/k8s-bake: $(B)/image/bake.o $(B)/image.a $(B)/lib.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
@@ -69,7 +71,7 @@ $(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LAB_LDLIBS)
-$(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/lib.a
+$(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/image.a $(B)/lib.a
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)
 

@@ -183,15 +183,14 @@ static const struct check *find_check(const struct check *const *checks, const c
     return NULL;
 }
 
-static int load_conf(const struct run *run, const struct check *const *checks, struct role_conf **conf,
-                     struct error **err)
+static int load_conf(const struct run *run, struct role_conf **conf, struct error **err)
 {
     if (role_conf_load(conf, run->conf->paths.roles, run->role->name, err) < 0) {
         return -1;
     }
     for (size_t i = 0; i < (*conf)->n_checks; i++) {
         const char *name = (*conf)->checks[i].name;
-        if (find_check(checks, name) == NULL) {
+        if (find_check(run->role->checks, name) == NULL) {
             return error_new(err, STATUS_CONFIG, "%s/%s.conf: a %s has no check \"%s\"", run->conf->paths.roles,
                              run->role->name, run->role->name, name);
         }
@@ -219,7 +218,7 @@ int checks_run(const struct run *run, const struct check *const *checks, struct 
     struct job *jobs[CHECKS];
     int ends[2];
     _cleanup_(role_conf_freep) struct role_conf *conf = NULL;
-    if (load_conf(run, checks, &conf, err) < 0) {
+    if (load_conf(run, &conf, err) < 0) {
         return -1;
     }
     if (pipe2(ends, O_CLOEXEC) < 0) {

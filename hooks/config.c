@@ -145,7 +145,7 @@ static void print_settings(const json_t *all)
     const char *key;
     json_t *members;
     json_t *value;
-    json_object_foreach ((json_t *)(uintptr_t)all, section, members) {
+    json_object_foreach ((json_t *)all, section, members) {
         printf("%s {\n", section);
         json_object_foreach (members, key, value) {
             _cleanup_free_ char *text = json_dumps(value, JSON_ENCODE_ANY);
@@ -217,7 +217,7 @@ static int run_verb(const struct arguments *a, struct error **err)
 
 int config_main(int argc, char **argv)
 {
-    struct arguments arguments = {0};
+    struct arguments arguments = {.verb = ""};
     _cleanup_error_ struct error *err = NULL;
     if (parse_arguments(argc, argv, &arguments, &err) == 0) {
         if (arguments.help) {

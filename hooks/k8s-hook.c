@@ -9,9 +9,11 @@
 
 #include "hooks/tools.h"
 #include "lib/conf.h"
+#include "lib/file.h"
 #include "lib/interrupt.h"
 #include "lib/log.h"
 #include "lib/meta.h"
+#include "lib/meta_tree.h"
 #include "lib/util.h"
 
 static const char usage[] =
@@ -47,15 +49,44 @@ static const char *option_value(char **argv, const char *name)
     return NULL;
 }
 
-static int find_role(char **argv, char **role, struct error **err)
+/* The tree as whichever role ran here last saw it. */
+static int cached_tree(const struct conf *conf, json_t **tree)
+{
+    static const char *const states[] = {"/data/kubernetes/hooks", "/var/lib/k8s-hooks"};
+    if (conf->metadata.cache != NULL) {
+        return meta_tree_load_private(conf->metadata.cache, tree, NULL);
+    }
+    for (size_t i = 0; i < ELEMENTS(states); i++) {
+        _cleanup_free_ char *path =
+            path_join(conf->paths.state != NULL ? conf->paths.state : states[i], "metadata.json");
+        if (meta_tree_load_private(path, tree, NULL) == 0) {
+            return 0;
+        }
+    }
+    return -1;
+}
+
+/* A host's role is for life, so the cached tree will do. */
+static int get_tree(char **argv, json_t **tree, struct error **err)
 {
     struct conf *conf __attribute__((cleanup(conf_freep))) = NULL;
     struct meta *meta __attribute__((cleanup(meta_freep))) = NULL;
-    _cleanup_json_ json_t *tree = NULL;
     const char *config = option_value(argv, "--config");
-    if (conf_load(&conf, config != NULL ? config : "/etc/k8s-hooks/hook.conf", config != NULL, err) < 0 ||
-        meta_open(&meta, conf, option_value(argv, "--metadata"), err) < 0 ||
-        meta_get_or_cached(meta, deadline_in(conf->metadata.deadline_ms), &tree, err) < 0) {
+    const char *source = option_value(argv, "--metadata");
+    if (conf_load(&conf, config != NULL ? config : "/etc/k8s-hooks/hook.conf", config != NULL, err) < 0) {
+        return -1;
+    }
+    if (source == NULL && cached_tree(conf, tree) == 0) {
+        return 0;
+    }
+    return meta_open(&meta, conf, source, err) < 0 ? -1
+                                                   : meta_get(meta, deadline_in(conf->metadata.deadline_ms), tree, err);
+}
+
+static int find_role(char **argv, char **role, struct error **err)
+{
+    _cleanup_json_ json_t *tree = NULL;
+    if (get_tree(argv, &tree, err) < 0) {
         return -1;
     }
     const char *name = json_string_value(json_object_get(json_object_get(tree, "host"), "role"));

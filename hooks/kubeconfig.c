@@ -8,7 +8,7 @@
 #include "lib/file.h"
 
 /* The value behind `KEY: ` at the start of a line, indented or a list's member; NULL when there is none. */
-static char *value_of(const char *text, const char *key)
+static char *yaml_value(const char *text, const char *key)
 {
     size_t len = strlen(key);
     for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
@@ -23,13 +23,20 @@ static char *value_of(const char *text, const char *key)
     return NULL;
 }
 
-static int pem_of(const char *text, const char *key, char **pem, struct error **err)
+/* LIST[0].MEMBER.KEY */
+static char *json_value(const json_t *json, const char *list, const char *member, const char *key)
 {
-    _cleanup_secret_ char *base64 = value_of(text, key);
+    const json_t *first = json_array_get(json_object_get(json, list), 0);
+    return xstrdup(json_string_value(json_object_get(json_object_get(first, member), key)));
+}
+
+static int decode(char *base64, const char *what, char **pem, struct error **err)
+{
+    _cleanup_secret_ char *text = base64;
     unsigned char *decoded = NULL;
     size_t len = 0;
-    if (base64 != NULL && base64_decode(base64, &decoded, &len, err) < 0) {
-        return error_wrap(err, "%s", key);
+    if (text != NULL && base64_decode(text, &decoded, &len, err) < 0) {
+        return error_wrap(err, "%s", what);
     }
     *pem = (char *)decoded;
     return 0;
@@ -37,13 +44,20 @@ static int pem_of(const char *text, const char *key, char **pem, struct error **
 
 int kubeconfig_parse(const char *text, struct kubeconfig *config, struct error **err)
 {
-    *config = (struct kubeconfig){.server = value_of(text, "server")};
+    static const char ca[] = "certificate-authority-data";
+    static const char cert[] = "client-certificate-data";
+    static const char key[] = "client-key-data";
+    _cleanup_json_ json_t *json = json_loads(text, 0, NULL);
+    bool yaml = json == NULL;
+    *config = (struct kubeconfig){
+        .server = yaml ? yaml_value(text, "server") : json_value(json, "clusters", "cluster", "server"),
+    };
     if (config->server == NULL) {
-        return error_new(err, STATUS_FILE, "it names no server; is it a kubeconfig?");
+        return error_new(err, STATUS_CONFIG, "it names no server; is it a kubeconfig?");
     }
-    if (pem_of(text, "certificate-authority-data", &config->ca, err) < 0 ||
-        pem_of(text, "client-certificate-data", &config->cert, err) < 0 ||
-        pem_of(text, "client-key-data", &config->key, err) < 0) {
+    if (decode(yaml ? yaml_value(text, ca) : json_value(json, "clusters", "cluster", ca), ca, &config->ca, err) < 0 ||
+        decode(yaml ? yaml_value(text, cert) : json_value(json, "users", "user", cert), cert, &config->cert, err) < 0 ||
+        decode(yaml ? yaml_value(text, key) : json_value(json, "users", "user", key), key, &config->key, err) < 0) {
         kubeconfig_free(config);
         return -1;
     }

@@ -1,4 +1,5 @@
-/* The kubeconfig files that kubeadm writes: one cluster, one user, block style, credentials inside. */
+/* Kubeconfig files with one cluster, one user and the credentials inside: kubeadm's (block style YAML) and ours (JSON).
+ */
 #ifndef HOOKS_KUBECONFIG_H
 #define HOOKS_KUBECONFIG_H
 
@@ -13,6 +14,7 @@ struct kubeconfig {
     int memory[3]; /* of kubeconfig_open; 0: none */
 };
 
+/* STATUS_FILE when there is none; STATUS_CONFIG, STATUS_CRYPTO when it is something else. */
 int kubeconfig_read(const char *path, struct kubeconfig *config, struct error **err);
 int kubeconfig_parse(const char *text, struct kubeconfig *config, struct error **err);
 void kubeconfig_free(struct kubeconfig *config);

@@ -52,9 +52,9 @@ static void pending_add(const struct run *run, json_t *pending)
     }
 }
 
-static int carry_out(struct run *run, json_t *pending, struct error **err)
+static int carry_out(struct run *run, const struct reload_action *actions, json_t *pending, struct error **err)
 {
-    for (const struct reload_action *action = reload_actions; action->name != NULL; action++) {
+    for (const struct reload_action *action = actions; action->name != NULL; action++) {
         if (json_object_get(pending, action->name) == NULL) {
             continue;
         }
@@ -76,9 +76,9 @@ static int carry_out(struct run *run, json_t *pending, struct error **err)
     return pending_save(run, pending, err);
 }
 
-static int preview(struct run *run, const json_t *pending, struct error **err)
+static int preview(struct run *run, const struct reload_action *actions, const json_t *pending, struct error **err)
 {
-    for (const struct reload_action *action = reload_actions; action->name != NULL; action++) {
+    for (const struct reload_action *action = actions; action->name != NULL; action++) {
         if (json_object_get(pending, action->name) != NULL) {
             printf("would do: %s\n", action->name);
         }
@@ -86,7 +86,7 @@ static int preview(struct run *run, const json_t *pending, struct error **err)
     return files_preview(run, err);
 }
 
-int event_reload(struct run *run, struct error **err)
+int reload(struct run *run, const struct reload_action *actions, struct error **err)
 {
     _cleanup_json_ json_t *pending = NULL;
     size_t changed = 0;
@@ -104,7 +104,7 @@ int event_reload(struct run *run, struct error **err)
         return 0;
     }
     if (run->dry_run || run->diff) {
-        return preview(run, pending, err);
+        return preview(run, actions, pending, err);
     }
     if (owed > 0) {
         log_notice("going on with what an earlier reload did not get to");
@@ -112,5 +112,10 @@ int event_reload(struct run *run, struct error **err)
     if (pending_save(run, pending, err) < 0 || files_write(run, err) < 0) {
         return -1;
     }
-    return carry_out(run, pending, err);
+    return carry_out(run, actions, pending, err);
+}
+
+int event_reload(struct run *run, struct error **err)
+{
+    return reload(run, reload_actions, err);
 }

@@ -14,6 +14,10 @@ struct reload_action {
 /* In the order in which they are done, ended by one without a name. */
 extern const struct reload_action reload_actions[];
 
+/* Writes the files that differ and does what each names, once, in the order of ACTIONS. What is to be done is recorded
+ * in the state directory before the files are written, so that a killed or failed reload is taken up by the next. */
+int reload(struct run *run, const struct reload_action *actions, struct error **err);
+
 bool reload_action_known(const char *name);
 
 #endif

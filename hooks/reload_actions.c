@@ -5,13 +5,9 @@
 #include "hooks/run.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/proc.h"
 
-#define API_CERTIFICATE "/etc/kubernetes/pki/apiserver.crt"
-#define API_KEY "/etc/kubernetes/pki/apiserver.key"
 #define CA_KEY "/etc/kubernetes/pki/ca.key"
 
 static int daemon_reload(struct run *run, struct error **err)
@@ -38,11 +34,6 @@ static int restart_running(struct run *run, const char *unit, struct error **err
     return unit_restart(run->units, unit, deadline, err);
 }
 
-static int modules(struct run *run, struct error **err)
-{
-    return restart_running(run, "systemd-modules-load.service", err);
-}
-
 static int sysctl(struct run *run, struct error **err)
 {
     return restart_running(run, "systemd-sysctl.service", err);
@@ -63,46 +54,16 @@ static int kubelet_restart(struct run *run, struct error **err)
     return restart_running(run, "kubelet.service", err);
 }
 
-static int certificate_names(const char *domain, bool *named, struct error **err)
-{
-    struct cert_info info = {0};
-    *named = false;
-    if (access(API_CERTIFICATE, F_OK) < 0 || access(API_KEY, F_OK) < 0) {
-        return 0;
-    }
-    if (cert_read(API_CERTIFICATE, &info, err) < 0) {
-        return -1;
-    }
-    *named = strv_contains(info.names, domain);
-    cert_info_free(&info);
-    return 0;
-}
-
-/* The API server takes the new certificate by itself: it watches the file. */
-static int certificate(struct run *run, struct error **err)
-{
-    const char *domain = run->facts->parameters.api_external_domain;
-    bool named = false;
-    if (access(CA_KEY, F_OK) < 0) {
-        return 0;
-    }
-    if (certificate_names(domain, &named, err) < 0) {
-        return -1;
-    }
-    if (named) {
-        log_info("the API server's certificate has the name %s already", domain);
-        return 0;
-    }
-    if (file_remove(API_CERTIFICATE, NULL, err) < 0 || file_remove(API_KEY, NULL, err) < 0) {
-        return -1;
-    }
-    return kubeadm_phase(run, "certs", "apiserver", err);
-}
-
 static int apply_step(struct run *run, const struct step *step, struct error **err)
 {
     int done = step->done == NULL ? 0 : step->done(run, err);
     return done != 0 ? (done < 0 ? -1 : 0) : step->apply(run, err);
+}
+
+/* The API server takes a new certificate by itself: it watches the file. */
+static int certificate(struct run *run, struct error **err)
+{
+    return access(CA_KEY, F_OK) < 0 ? 0 : apply_step(run, &step_certificates_fit, err);
 }
 
 static int control_plane(struct run *run, struct error **err)
@@ -147,7 +108,6 @@ static int kube_proxy(struct run *run, struct error **err)
 
 const struct reload_action reload_actions[] = {
     {"daemon-reload", daemon_reload},
-    {"modules", modules},
     {"sysctl", sysctl},
     {"routes-restart", routes_restart},
     {"docker-restart", docker_restart},

@@ -21,6 +21,7 @@ int event_render(struct run *run, struct error **err)
     if (files_write(run, err) < 0) {
         return -1;
     }
-    log_notice("%zu of %zu files written below %s", changed, run->rendered->n_files, run->root);
+    log_notice("%zu files written below %s, %zu were as they should be", changed, run->root,
+               run->rendered->n_files - changed);
     return 0;
 }

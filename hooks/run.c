@@ -26,6 +26,9 @@ static int use_tree(struct run *run, json_t *tree, struct error **err)
     run->facts = facts;
     run->tree = tree;
     rendered_free(STEAL(run->rendered));
+    if (run->meta != NULL && !run->dry_run) {
+        meta_keep(run->meta, tree);
+    }
     if (strcmp(binary_role(facts->self->role), run->role->name) != 0) {
         return error_new(err, STATUS_USAGE,
                          "this host is a %s in the metadata (%s, %s): run k8s-%s, or k8s-hook which finds it",
@@ -50,6 +53,9 @@ int run_facts(struct run *run, enum metadata_source source, struct error **err)
     json_t *tree = NULL;
     if (source == METADATA_NONE || run->facts != NULL) {
         return 0;
+    }
+    if (run->conf->metadata.cache == NULL) {
+        run->conf->metadata.cache = run_state_path(run, "metadata.json");
     }
     if (run->meta == NULL && meta_open(&run->meta, run->conf, run->source, err) < 0) {
         return -1;

@@ -63,7 +63,7 @@ static int run_inside(const struct bake *bake, const struct artifact *a, struct 
     argv[0] = "env";
     argv[1] = dir;
     memcpy((void *)(argv + 2), (const void *)a->run, n * sizeof *argv);
-    return root_run(&bake->root, argv, err);
+    return root_run(&bake->root, argv, NULL, err);
 }
 
 /* The archive is opened outside the root: a wrong one leaves nothing there. */
@@ -89,10 +89,22 @@ static int place_unpacked(const struct bake *bake, const struct artifact *a, con
     return result;
 }
 
+static int place_printed(const struct bake *bake, const struct artifact *a, struct place *place, struct error **err)
+{
+    _cleanup_free_ char *text = NULL;
+    if (root_run(&bake->root, (const char *const *)a->command, &text, err) < 0) {
+        return -1;
+    }
+    return place_data(place, a->to, a->mode, text, strlen(text), err);
+}
+
 int artifact_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err)
 {
     const struct artifact *a = item->data;
     const struct source *source = &bake->artifacts[a - bake->conf->artifacts];
+    if (a->command[0] != NULL) {
+        return place_printed(bake, a, place, err);
+    }
     if (!a->unpack) {
         return place_source(place, a->to, a->mode, source, err);
     }

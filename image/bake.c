@@ -14,7 +14,7 @@
 #include "image/scan.h"
 #include "image/state.h"
 #include "image/versions.h"
-#include "lib/file.h"
+#include "lib/crypto.h"
 #include "lib/interrupt.h"
 #include "lib/log.h"
 
@@ -203,10 +203,14 @@ static int begin(struct bake *bake, struct options *options, char **lock, struct
     return lock_load(options->lock, &bake->lock, err);
 }
 
-/* One bake at a time in a root: the lock is a file beside it, so that the root holds no trace. */
-static int lock_target(const char *target, int *fd, struct error **err)
+/* One bake at a time in a root. The lock lies in the cache, so that nothing is left beside the root. */
+static int lock_target(const struct options *options, const char *target, int *fd, struct error **err)
 {
-    _cleanup_free_ char *path = xasprintf("%s.lock", target);
+    _cleanup_free_ char *name = sha256_hex(target, strlen(target));
+    _cleanup_free_ char *path = cache_path(options, "lock", name, err);
+    if (path == NULL) {
+        return -1;
+    }
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (*fd < 0) {
         return error_errno(err, STATUS_FILE, errno, "cannot open %s", path);
@@ -225,30 +229,22 @@ static void say_plan(const struct bake *bake, const struct item *items)
     }
 }
 
-static int bake_root(struct bake *bake, const char *dir, struct error **err)
+static int dry_run(struct bake *bake, const char *dir, const struct item *items, struct error **err)
 {
-    struct item *items = NULL;
-    if (sources_get(bake, err) < 0 || plan_make(bake, &items, err) < 0) {
+    if (root_open(&bake->root, dir, bake->epoch, NULL) == 0 && state_load(&bake->root, &bake->state, err) < 0) {
         return -1;
     }
-    if (bake->options->dry_run) {
-        if (root_open(&bake->root, dir, bake->epoch, NULL) == 0 && state_load(&bake->root, &bake->state, err) < 0) {
-            plan_free(items);
-            return -1;
-        }
-        say_plan(bake, items);
-        plan_free(items);
-        return 0;
+    say_plan(bake, items);
+    return 0;
+}
+
+static int fill_root(struct bake *bake, const char *dir, const struct item *items, struct error **err)
+{
+    if (base_open(bake, dir, err) < 0 || state_load(&bake->root, &bake->state, err) < 0 ||
+        sources_get(bake, items, err) < 0) {
+        return -1;
     }
-    int result = base_open(bake, dir, err);
-    if (result == 0) {
-        result = state_load(&bake->root, &bake->state, err);
-    }
-    if (result == 0) {
-        result = plan_apply(bake, items, err);
-    }
-    plan_free(items);
-    return result;
+    return plan_apply(bake, items, err);
 }
 
 static int finish_root(struct bake *bake, struct error **err)
@@ -263,41 +259,64 @@ static int finish_root(struct bake *bake, struct error **err)
     return scan_root(&bake->root, err);
 }
 
+static void say_result(const struct bake *bake, int64_t begin)
+{
+    if (bake->applied == 0) {
+        log_notice("%s is up to date: nothing to do", bake->root.path);
+    } else {
+        log_notice("%s is baked: %zu done, %zu were there already, %.1f s", bake->root.path, bake->applied,
+                   bake->skipped, (double)(clock_ms() - begin) / 1000);
+    }
+}
+
+/* DIR is the root; --output has one of its own that goes when the output is there, unless --root names it. */
+static int bake_items(struct bake *bake, const char *dir, const struct item *items, struct error **err)
+{
+    const struct options *o = bake->options;
+    _cleanup_close_ int lock = -1;
+    _cleanup_free_ char *base = NULL;
+    int64_t begin = clock_ms();
+    if (o->dry_run) {
+        return dry_run(bake, dir, items, err);
+    }
+    if (lock_target(o, dir, &lock, err) < 0 || base_inputs(bake, &base, err) < 0) {
+        return -1;
+    }
+    _cleanup_free_ char *inputs = plan_inputs(bake, items, base);
+    _cleanup_free_ char *id = uuid_of(inputs);
+    int fresh = o->output == NULL || o->refresh ? 0 : output_fresh(o->output, inputs, err);
+    if (fresh != 0) {
+        log_notice("%s is up to date: nothing to do", o->output);
+        return fresh < 0 ? -1 : 0;
+    }
+    if (fill_root(bake, dir, items, err) < 0 || (bake->disk && disk_prepare(bake, id, err) < 0) ||
+        finish_root(bake, err) < 0) {
+        return -1;
+    }
+    say_result(bake, begin);
+    if (o->output == NULL) {
+        return 0;
+    }
+    return output_make(bake, inputs, err) < 0 || (o->root == NULL && base_remove(dir, err) < 0) ? -1 : 0;
+}
+
 static int bake_all(struct command *c, struct error **err)
 {
     struct options *o = &c->options;
     _cleanup_(bake_end) struct bake bake = {.root = {.fd = -1}};
-    _cleanup_free_ char *lock_path = NULL;
-    _cleanup_close_ int lock = -1;
-    _cleanup_free_ char *work = o->output != NULL && o->root == NULL ? xasprintf("%s.root", o->output) : NULL;
-    const char *dir = o->in_place ? "/run/k8s-bake" : work != NULL ? work : o->root;
-    int64_t start = clock_ms();
-    if (begin(&bake, o, &lock_path, err) < 0) {
+    _cleanup_free_ char *lock = NULL;
+    _cleanup_free_ char *work = o->output != NULL ? xasprintf("%s.root", o->output) : NULL;
+    const char *dir = o->in_place ? "/" : o->root != NULL ? o->root : work;
+    struct item *items = NULL;
+    if (o->output != NULL && output_kind(o->output, &bake.disk, err) < 0) {
         return -1;
     }
-    bake.disk = o->output != NULL && output_is_disk(o->output);
-    if (!o->dry_run && lock_target(dir, &lock, err) < 0) {
+    if (begin(&bake, o, &lock, err) < 0 || sources_know(&bake, err) < 0 || plan_make(&bake, &items, err) < 0) {
         return -1;
     }
-    if (o->output != NULL && !o->dry_run) {
-        int made = output_fresh(&bake, err);
-        if (made != 0) {
-            return made < 0 ? -1 : 0;
-        }
-    }
-    if (bake_root(&bake, o->in_place ? "/" : dir, err) < 0 || (!o->dry_run && finish_root(&bake, err) < 0)) {
-        return -1;
-    }
-    if (o->dry_run) {
-        return 0;
-    }
-    if (bake.applied == 0) {
-        log_notice("%s is up to date: nothing to do", bake.root.path);
-    } else {
-        log_notice("%s is baked: %zu done, %zu were there already, %.1f s", bake.root.path, bake.applied, bake.skipped,
-                   (double)(clock_ms() - start) / 1000);
-    }
-    return o->output != NULL ? output_make(&bake, work != NULL, err) : 0;
+    int result = bake_items(&bake, dir, items, err);
+    plan_free(items);
+    return result;
 }
 
 static int update_lock(struct command *c, struct error **err)

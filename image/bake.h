@@ -23,10 +23,10 @@ struct options {
     long jobs; /* downloads at once */
 };
 
-/* A file on this machine that goes into the image, with its verified hash. */
+/* A file that goes into the image. */
 struct source {
-    char *path;
-    char *sha256;
+    char *path;   /* NULL until it is fetched */
+    char *sha256; /* of the file; NULL for a container image that is not fetched */
     char *digest; /* of a container image: "sha256:..." of its manifest; NULL where there was only an archive */
 };
 
@@ -60,6 +60,12 @@ char *cache_path(const struct options *options, const char *kind, const char *na
 int plan_make(const struct bake *bake, struct item **items, struct error **err);
 void plan_free(struct item *items);
 
+/* The hash of everything that decides what is in the image. BASE is base_inputs'. The caller frees. */
+char *plan_inputs(const struct bake *bake, const struct item *items, const char *base);
+
+/* True when the root has the item of DATA. */
+bool plan_has(const struct bake *bake, const struct item *items, const void *data);
+
 /* Applies what the root does not have, and takes out what it has from items that are no more. */
 int plan_apply(struct bake *bake, const struct item *items, struct error **err);
 
@@ -72,17 +78,26 @@ int user_apply(struct bake *bake, const struct item *item, struct place *place, 
 int unit_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err);
 int versions_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err);
 
-/* Where each artifact and image comes from: everything without a pin is named in one error before anything is fetched;
- * what is not on this machine yet is downloaded; every hash is checked. */
-int sources_get(struct bake *bake, struct error **err);
+/* Finds the pin of each artifact and image, or its hash where it is a file of this machine; those without are named in
+ * one error, before anything is fetched. */
+int sources_know(struct bake *bake, struct error **err);
+
+/* Downloads what the cache lacks of those that the root has not yet. */
+int sources_get(struct bake *bake, const struct item *items, struct error **err);
 void sources_free(struct bake *bake);
 
 /* image.lock with a pin for all that has a URL; NAMES (may be empty) are pinned anew even where they have one. */
 int sources_update_lock(struct bake *bake, char *const *names, struct error **err);
 
+/* The hash of what the base system is made of. */
+int base_inputs(const struct bake *bake, char **hash, struct error **err);
+
 /* Opens bake->root: makes DIR from Debian packages unless it was made from the same list before (--root), or installs
  * what the running system lacks (--in-place). */
 int base_open(struct bake *bake, const char *dir, struct error **err);
+
+/* Removes a root that was made by base_open. */
+int base_remove(const char *dir, struct error **err);
 
 /* Removes what an image must not hold, host by host different or of no use. */
 int clean_root(const struct bake *bake, struct error **err);

@@ -119,7 +119,7 @@ static int unpack_archive(const char *archive, const char *dir, struct error **e
     return proc_run(&proc, NULL, err);
 }
 
-static int remove_all(const char *dir, struct error **err)
+int base_remove(const char *dir, struct error **err)
 {
     return proc_exec(deadline_in(BASE_DEADLINE_MS), err, "rm", "-rf", "--one-file-system", "--", dir, NULL);
 }
@@ -131,10 +131,10 @@ static int make_root(struct bake *bake, const char *dir, const char *archive, co
     _cleanup_free_ char *old = xasprintf("%s.old", dir);
     _cleanup_root_ struct root root = {.fd = -1};
     _cleanup_json_ json_t *state = json_object();
-    if (remove_all(part, err) < 0 || remove_all(old, err) < 0 || dir_make(part, 0755, err) < 0 ||
+    if (base_remove(part, err) < 0 || base_remove(old, err) < 0 || dir_make(part, 0755, err) < 0 ||
         unpack_archive(archive, part, err) < 0 || root_open(&root, part, bake->epoch, err) < 0 ||
         state_set(state, &root, BASE_ITEM, key, NULL, err) < 0) {
-        (void)remove_all(part, NULL);
+        (void)base_remove(part, NULL);
         return -1;
     }
     if (rename(dir, old) < 0 && errno != ENOENT) {
@@ -143,7 +143,13 @@ static int make_root(struct bake *bake, const char *dir, const char *archive, co
     if (rename(part, dir) < 0) {
         return error_errno(err, STATUS_FILE, errno, "cannot rename %s to %s", part, dir);
     }
-    return remove_all(old, err);
+    return base_remove(old, err);
+}
+
+int base_inputs(const struct bake *bake, char **hash, struct error **err)
+{
+    _cleanup_strv_ char **packages = package_list(bake);
+    return base_key(bake, packages, hash, err);
 }
 
 static bool is_empty(const char *dir)
@@ -245,7 +251,7 @@ static int base_in_place(struct bake *bake, struct error **err)
         install[n++] = *p;
     }
     install[n] = NULL;
-    if (root_run(&bake->root, update, err) < 0 || root_run(&bake->root, install, err) < 0) {
+    if (root_run(&bake->root, update, NULL, err) < 0 || root_run(&bake->root, install, NULL, err) < 0) {
         return error_wrap(err, "%s: packages", bake->conf->packages.where);
     }
     bake->applied++;

@@ -2,24 +2,19 @@
 
 #include <fnmatch.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "image/parse.h"
 #include "lib/util.h"
 
 static cfg_opt_t artifact_opts[] = {
-    CFG_STR("url", NULL, CFGF_NONE),
-    CFG_STR_CB("file", NULL, CFGF_NONE, parse_path),
-    CFG_STR("sha256", NULL, CFGF_NONE),
-    CFG_BOOL("built", cfg_false, CFGF_NONE),
-    CFG_STR("to", NULL, CFGF_NONE),
-    CFG_STR("mode", "0644", CFGF_NONE),
-    CFG_BOOL("unpack", cfg_false, CFGF_NONE),
-    CFG_INT("strip", 0, CFGF_NONE),
-    CFG_STR_LIST("members", "{}", CFGF_NONE),
-    CFG_STR_LIST("run", "{}", CFGF_NONE),
-    CFG_STR("version", NULL, CFGF_NONE),
-    CFG_STR("license", NULL, CFGF_NONE),
-    CFG_END(),
+    CFG_STR("url", NULL, CFGF_NONE),          CFG_STR_CB("file", NULL, CFGF_NONE, parse_path),
+    CFG_STR_LIST("command", "{}", CFGF_NONE), CFG_STR("sha256", NULL, CFGF_NONE),
+    CFG_BOOL("built", cfg_false, CFGF_NONE),  CFG_STR("to", NULL, CFGF_NONE),
+    CFG_STR("mode", "0644", CFGF_NONE),       CFG_BOOL("unpack", cfg_false, CFGF_NONE),
+    CFG_INT("strip", 0, CFGF_NONE),           CFG_STR_LIST("members", "{}", CFGF_NONE),
+    CFG_STR_LIST("run", "{}", CFGF_NONE),     CFG_STR("version", NULL, CFGF_NONE),
+    CFG_STR("license", NULL, CFGF_NONE),      CFG_END(),
 };
 
 static cfg_opt_t image_opts[] = {
@@ -56,7 +51,7 @@ static cfg_opt_t top_opts[] = {
     CFG_FUNC("include", parse_include),
     CFG_STR_CB("kubernetes", NULL, CFGF_NONE, parse_kubernetes),
     CFG_STR("suite", "bookworm", CFGF_NONE),
-    CFG_STR_CB("apt-sources", "/etc/apt/sources.list.d/debian.sources", CFGF_NONE, parse_path),
+    CFG_STR_CB("apt-sources", NULL, CFGF_NONE, parse_path),
     CFG_STR("mirror", NULL, CFGF_NONE),
     CFG_STR("registry-mirror", NULL, CFGF_NONE),
     CFG_INT("epoch", 1609459200, CFGF_NONE),
@@ -113,8 +108,10 @@ static int check_artifact(const struct artifact *a, const char *mode, struct err
     const char *wrong = NULL;
     if (!is_name(a->name)) {
         wrong = "the name may hold letters, digits, \"._-@+\" only";
-    } else if ((a->url == NULL) == (a->file == NULL)) {
-        wrong = "one of url and file is needed";
+    } else if ((a->url != NULL) + (a->file != NULL) + (a->command[0] != NULL) != 1) {
+        wrong = "one of url, file and command is needed";
+    } else if (a->command[0] != NULL && (a->built || a->sha256 != NULL || a->unpack)) {
+        wrong = "what a command prints has no sha256 and is not unpacked";
     } else if (a->url != NULL && !str_starts(a->url, "https://") && !str_starts(a->url, "http://")) {
         wrong = "url must be http:// or https://";
     } else if (a->built && (a->url != NULL || a->sha256 != NULL)) {
@@ -142,6 +139,7 @@ static int load_artifact(struct artifact *a, const char *kind, cfg_t *sec, struc
         .where = parse_where_section(sec),
         .url = get_string(sec, "url"),
         .file = get_string(sec, "file"),
+        .command = get_list(sec, "command"),
         .sha256 = get_string(sec, "sha256"),
         .built = cfg_getbool(sec, "built") == cfg_true,
         .to = get_string(sec, "to"),
@@ -259,12 +257,22 @@ static int check_settings(const struct bake_conf *conf, struct error **err)
     return 0;
 }
 
+/* Those of this machine. */
+static char *default_sources(void)
+{
+    const char *deb822 = "/etc/apt/sources.list.d/debian.sources";
+    return xstrdup(access(deb822, R_OK) == 0 ? deb822 : "/etc/apt/sources.list");
+}
+
 static int load(struct bake_conf *conf, cfg_t *cfg, struct error **err)
 {
     cfg_t *disk = cfg_getsec(cfg, "disk");
     conf->kubernetes = get_string(cfg, "kubernetes");
     conf->suite = get_string(cfg, "suite");
     conf->apt_sources = get_string(cfg, "apt-sources");
+    if (conf->apt_sources == NULL) {
+        conf->apt_sources = default_sources();
+    }
     conf->mirror = get_string(cfg, "mirror");
     conf->registry_mirror = get_string(cfg, "registry-mirror");
     conf->epoch = cfg_getint(cfg, "epoch");
@@ -362,6 +370,7 @@ static void artifact_free(struct artifact *a)
     for (size_t i = 0; i < ELEMENTS(strings); i++) {
         free(strings[i]);
     }
+    strv_free(a->command);
     strv_free(a->members);
     strv_free(a->run);
 }

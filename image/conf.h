@@ -13,8 +13,9 @@ struct artifact {
     const char *kind; /* "artifact" or "manifest" */
     char *name;
     char *where;    /* "image.conf:12" */
-    char *url;      /* http, https; NULL when file is set */
-    char *file;     /* on this machine; NULL when url is set */
+    char *url;      /* http, https; NULL when it is not fetched */
+    char *file;     /* on this machine */
+    char **command; /* or what this prints inside the image, from nothing but other artifacts; empty: url or file */
     char *sha256;   /* pin written in image.conf itself; NULL: the one in image.lock */
     bool built;     /* made on this machine: nothing to pin, the hash goes into the image's manifest */
     char *to;       /* path in the image; with unpack the directory */

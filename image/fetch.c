@@ -173,6 +173,7 @@ static void take(struct batch *batch, struct transfer *t)
         return;
     }
     t->download->got->path = STEAL(path);
+    free(t->download->got->sha256);
     t->download->got->sha256 = STEAL(found);
     t->phase = DONE;
     batch->done++;
@@ -330,7 +331,6 @@ static int look_up(struct transfer *t, const struct fetch_options *options, stru
         }
         if (access(path, R_OK) == 0) {
             t->download->got->path = STEAL(path);
-            t->download->got->sha256 = xstrdup(t->download->sha256);
             return 1;
         }
     }

@@ -13,7 +13,7 @@ struct download {
     const char *name, *where; /* for messages */
     const char *url;
     const char *sha256; /* expected; NULL: any, to be learnt */
-    struct source *got; /* path and sha256 are set on success */
+    struct source *got; /* on success path is set, and sha256 */
 };
 
 struct fetch_options {

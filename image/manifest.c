@@ -55,16 +55,24 @@ static int add_packages(const struct bake *bake, json_t *components, struct erro
     return 0;
 }
 
+static char *hash_inside(const struct bake *bake, const char *path)
+{
+    size_t len = 0;
+    _cleanup_free_ char *text = root_read(&bake->root, path, &len);
+    return sha256_hex(text == NULL ? "" : text, len);
+}
+
 static void add_artifacts(const struct bake *bake, json_t *components)
 {
     for (size_t i = 0; i < bake->conf->n_artifacts; i++) {
         const struct artifact *a = &bake->conf->artifacts[i];
-        const struct source *source = &bake->artifacts[i];
+        _cleanup_free_ char *printed = a->command[0] != NULL ? hash_inside(bake, a->to) : NULL;
+        const char *sha256 = printed != NULL ? printed : bake->artifacts[i].sha256;
         _cleanup_free_ char *ref = xasprintf("%s:%s", a->kind, a->name);
-        _cleanup_free_ char *shortened = xasprintf("%.12s", source->sha256);
+        _cleanup_free_ char *shortened = xasprintf("%.12s", sha256);
         json_t *component = json_pack("{s:s, s:s, s:s, s:s}", "type", "file", "bom-ref", ref, "name", a->name,
                                       "version", a->version != NULL ? a->version : shortened);
-        add_hash(component, source->sha256);
+        add_hash(component, sha256);
         if (a->url != NULL) {
             json_object_set_new(component, "externalReferences",
                                 json_pack("[{s:s, s:s}]", "type", "distribution", "url", a->url));
@@ -90,7 +98,7 @@ static void add_images(const struct bake *bake, json_t *components)
         }
         json_t *component = json_pack("{s:s, s:s, s:s, s:s}", "type", "container", "bom-ref", ref, "name", image->name,
                                       "version", tagged ? colon + 1 : "latest");
-        add_hash(component, source->sha256);
+        add_hash(component, source->digest != NULL ? source->digest + strlen("sha256:") : source->sha256);
         add_property(component, "reference", image->reference);
         add_property(component, "digest", source->digest);
         json_array_append_new(components, component);

@@ -1,18 +1,28 @@
-/* The root as one file: FILE.tar.zst, or FILE.qcow2, a disk that boots. */
+/* The root as one file: FILE.tar.zst, or FILE.qcow2, a disk that boots. Beside it lie FILE.manifest.json and
+ * FILE.inputs, the hash of all that decided what is in it. */
 #ifndef IMAGE_OUTPUT_H
 #define IMAGE_OUTPUT_H
 
+#include <stdbool.h>
+
 #include "image/bake.h"
 
-bool output_is_disk(const char *path);
+/* STATUS_USAGE unless PATH ends in .tar.zst or .qcow2; *disk is true for the latter. */
+int output_kind(const char *path, bool *disk, struct error **err);
 
-/* 1 when the output was made from exactly these inputs before, and says so; 0 when it must be made. */
-int output_fresh(struct bake *bake, struct error **err);
+/* 1 when the output was made from exactly INPUTS before, else 0. */
+int output_fresh(const char *path, const char *inputs, struct error **err);
 
-/* Makes the output and FILE.manifest.json beside it, then removes the root if it was only for this. */
-int output_make(struct bake *bake, bool remove_root, struct error **err);
+/* Makes the output, its manifest, and last its inputs. */
+int output_make(struct bake *bake, const char *inputs, struct error **err);
 
-/* A disk image of the root (image/disk.c). */
-int disk_make(struct bake *bake, const char *path, struct error **err);
+/* Puts fstab and the boot loader's configuration into the root. ID names the file system. */
+int disk_prepare(struct bake *bake, const char *id, struct error **err);
+
+/* A qcow2 disk at PATH: GPT, one ext4 partition, extlinux. Needs root, a loop device, and extlinux in the root. */
+int disk_make(const struct bake *bake, const char *id, const char *path, struct error **err);
+
+/* An RFC 4122 shaped identifier that follows from HASH (hex). The caller frees. */
+char *uuid_of(const char *hash);
 
 #endif

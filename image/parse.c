@@ -59,7 +59,8 @@ static int check_variables(const char *path, const char *text, struct error **er
         } else if (!comment && p[0] == '$' && p[1] == '{') {
             size_t len = strcspn(p + 2, ":}\n");
             _cleanup_free_ char *name = xstrndup(p + 2, len);
-            if (getenv(name) == NULL && strncmp(p + 2 + len, ":-", 2) != 0) {
+            bool own = strcmp(name, "kubernetes") == 0; /* by parse_kubernetes */
+            if (!own && getenv(name) == NULL && strncmp(p + 2 + len, ":-", 2) != 0) {
                 return error_new(err, STATUS_CONFIG, "%s:%d: ${%s} has no value: give --set %s=VALUE", path, line, name,
                                  name);
             }

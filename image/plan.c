@@ -35,9 +35,21 @@ static int add_overlays(struct list *list, const struct bake *bake, struct error
     return 0;
 }
 
-static char *artifact_key(const struct artifact *a, const struct source *source)
+/* What a command prints follows from all that was put in. */
+static void add_sources(struct hash *hash, const struct bake *bake)
+{
+    for (size_t i = 0; i < bake->conf->n_artifacts; i++) {
+        hash_string(hash, bake->artifacts[i].sha256);
+    }
+}
+
+static char *artifact_key(const struct bake *bake, const struct artifact *a, const struct source *source)
 {
     _cleanup_(hash_freep) struct hash *hash = hash_new();
+    if (a->command[0] != NULL) {
+        hash_strings(hash, a->command);
+        add_sources(hash, bake);
+    }
     _cleanup_free_ char *numbers = xasprintf("%o %d %d", a->mode, a->unpack, a->strip);
     hash_string(hash, source->sha256);
     hash_string(hash, a->to);
@@ -51,7 +63,7 @@ static void add_artifacts(struct list *list, const struct bake *bake)
 {
     for (size_t i = 0; i < bake->conf->n_artifacts; i++) {
         const struct artifact *a = &bake->conf->artifacts[i];
-        add(list, xasprintf("%s %s", a->kind, a->name), a->where, artifact_key(a, &bake->artifacts[i]), a,
+        add(list, xasprintf("%s %s", a->kind, a->name), a->where, artifact_key(bake, a, &bake->artifacts[i]), a,
             artifact_apply);
     }
 }
@@ -68,9 +80,11 @@ static void add_images(struct list *list, const struct bake *bake)
 {
     for (size_t i = 0; i < bake->conf->n_images; i++) {
         const struct container_image *image = &bake->conf->images[i];
+        const struct source *source = &bake->images[i];
         if (image->preload) {
             add(list, xasprintf("image %s", image->name), image->where,
-                text_key(image->reference, bake->images[i].sha256), image, image_apply);
+                text_key(image->reference, source->digest != NULL ? source->digest : source->sha256), image,
+                image_apply);
         }
     }
 }
@@ -131,6 +145,29 @@ int plan_make(const struct bake *bake, struct item **items, struct error **err)
     return 0;
 }
 
+char *plan_inputs(const struct bake *bake, const struct item *items, const char *base)
+{
+    _cleanup_(hash_freep) struct hash *hash = hash_new();
+    hash_string(hash, SUITE_VERSION);
+    hash_string(hash, base);
+    for (; items->title != NULL; items++) {
+        hash_string(hash, items->title);
+        hash_string(hash, items->key);
+    }
+    hash_strings(hash, bake->conf->clean.values);
+    hash_string(hash, bake->disk ? bake->conf->disk_size : NULL);
+    hash_string(hash, bake->disk ? bake->conf->disk_cmdline : NULL);
+    return hash_end(hash);
+}
+
+bool plan_has(const struct bake *bake, const struct item *items, const void *data)
+{
+    while (items->title != NULL && items->data != data) {
+        items++;
+    }
+    return items->title != NULL && state_has(bake->state, &bake->root, items->title, items->key);
+}
+
 void plan_free(struct item *items)
 {
     for (struct item *item = items; item != NULL && item->title != NULL; item++) {
@@ -140,7 +177,8 @@ void plan_free(struct item *items)
     free(items);
 }
 
-static int apply(struct bake *bake, const struct item *item, struct error **err)
+/* TOUCHED grows by the paths that are new or other than before. */
+static int apply(struct bake *bake, const struct item *item, char ***touched, struct error **err)
 {
     _cleanup_place_ struct place place = {.root = &bake->root};
     int64_t begin = clock_ms();
@@ -158,6 +196,9 @@ static int apply(struct bake *bake, const struct item *item, struct error **err)
     }
     if (state_set(bake->state, &bake->root, item->title, item->key, place.paths, err) < 0) {
         return -1;
+    }
+    for (char **path = place.paths; path != NULL && *path != NULL; path++) {
+        strv_push(touched, *path);
     }
     log_timed(LOG_LEVEL_INFO, clock_ms() - begin, "%s", item->title);
     return 0;
@@ -204,8 +245,20 @@ static int take_out_old(struct bake *bake, const struct item *items, struct erro
     return 0;
 }
 
+/* Whether an item that was applied in this run lies over what ITEM put in before it. */
+static bool covered(const struct bake *bake, const struct item *item, char *const *touched)
+{
+    for (; touched != NULL && *touched != NULL; touched++) {
+        if (state_has_path(bake->state, item->title, *touched)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int plan_apply(struct bake *bake, const struct item *items, struct error **err)
 {
+    _cleanup_strv_ char **touched = NULL;
     if (take_out_old(bake, items, err) < 0) {
         return -1;
     }
@@ -213,9 +266,9 @@ int plan_apply(struct bake *bake, const struct item *items, struct error **err)
         if (interrupt_check(err) < 0) {
             return -1;
         }
-        if (state_has(bake->state, &bake->root, item->title, item->key)) {
+        if (state_has(bake->state, &bake->root, item->title, item->key) && !covered(bake, item, touched)) {
             bake->skipped++;
-        } else if (apply(bake, item, err) < 0) {
+        } else if (apply(bake, item, &touched, err) < 0) {
             return -1;
         } else {
             bake->applied++;

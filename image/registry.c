@@ -100,8 +100,9 @@ static int keep_hash(const char *archive, const char *sha256, struct error **err
 }
 
 int registry_get(const struct options *options, const char *mirror, const struct container_image *image,
-                 const char *digest, struct source *got, struct error **err)
+                 struct source *got, struct error **err)
 {
+    const char *digest = got->digest;
     if (!str_starts(digest, "sha256:") || strlen(digest) != 71) {
         return error_new(err, STATUS_CONFIG, "the pin \"%s\" is no digest (sha256:...)", digest);
     }
@@ -127,6 +128,7 @@ int registry_get(const struct options *options, const char *mirror, const struct
             return -1;
         }
     }
-    *got = (struct source){.path = STEAL(archive), .sha256 = STEAL(sha256), .digest = xstrdup(digest)};
+    got->path = STEAL(archive);
+    got->sha256 = STEAL(sha256);
     return 0;
 }

@@ -4,9 +4,9 @@
 
 #include "image/bake.h"
 
-/* The archive of IMAGE with exactly DIGEST ("sha256:..."), from the cache or the registry. */
+/* The archive of IMAGE with exactly the digest in GOT, from the cache or the registry. */
 int registry_get(const struct options *options, const char *mirror, const struct container_image *image,
-                 const char *digest, struct source *got, struct error **err);
+                 struct source *got, struct error **err);
 
 /* The digest the registry has now. The caller frees. */
 int registry_digest(const char *mirror, const struct container_image *image, char **digest, struct error **err);

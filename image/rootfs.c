@@ -10,6 +10,8 @@
 
 #include "lib/proc.h"
 
+#define RUN_DEADLINE_MS (30L * 60 * 1000)
+
 int root_open(struct root *root, const char *path, long epoch, struct error **err)
 {
     *root = (struct root){.path = realpath(path, NULL), .fd = -1, .epoch = epoch};
@@ -157,7 +159,7 @@ char *root_read(const struct root *root, const char *path, size_t *len)
     return b.data;
 }
 
-int root_run(const struct root *root, const char *const *argv, struct error **err)
+int root_run(const struct root *root, const char *const *argv, char **output, struct error **err)
 {
     size_t n = 0;
     while (argv[n] != NULL) {
@@ -172,7 +174,15 @@ int root_run(const struct root *root, const char *const *argv, struct error **er
     struct proc proc = {
         .argv = strcmp(root->path, "/") == 0 ? argv : inside,
         .environment = environment,
-        .deadline = deadline_in(600000),
+        .keep_output = output != NULL,
+        .deadline = deadline_in(RUN_DEADLINE_MS),
     };
-    return proc_run(&proc, NULL, err);
+    _cleanup_proc_ struct proc_result result = {0};
+    if (proc_run(&proc, &result, err) < 0) {
+        return -1;
+    }
+    if (output != NULL) {
+        *output = STEAL(result.output);
+    }
+    return 0;
 }

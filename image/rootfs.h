@@ -38,7 +38,7 @@ int root_remove_tree(const struct root *root, const char *path, struct error **e
 /* Reads a small file inside; NULL and errno when it cannot. The caller frees. */
 char *root_read(const struct root *root, const char *path, size_t *len);
 
-/* Runs ARGV inside (chroot); for "/" straight. */
-int root_run(const struct root *root, const char *const *argv, struct error **err);
+/* Runs ARGV inside (chroot); for "/" straight. OUTPUT NULL: not kept; else what it printed, freed by the caller. */
+int root_run(const struct root *root, const char *const *argv, char **output, struct error **err);
 
 #endif

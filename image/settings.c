@@ -69,7 +69,7 @@ int user_apply(struct bake *bake, const struct item *item, struct place *place, 
         argv[n++] = list;
     }
     argv[n] = user->name;
-    return root_run(&bake->root, argv, err);
+    return root_run(&bake->root, argv, NULL, err);
 }
 
 static bool has_unit(const struct bake *bake, const char *name)

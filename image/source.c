@@ -42,7 +42,7 @@ static int local_source(struct source *source, const char *path, const char *pin
 
 static const char *artifact_pin(const struct bake *bake, const struct artifact *a)
 {
-    if (a->sha256 != NULL || a->built) {
+    if (a->sha256 != NULL || a->built || a->command[0] != NULL) {
         return a->sha256;
     }
     return lock_sha256(bake->lock, a->name, a->url != NULL ? a->url : a->file);
@@ -61,7 +61,7 @@ static int check_pins(const struct bake *bake, struct error **err)
     _cleanup_buffer_ struct buffer missing = {0};
     for (size_t i = 0; i < bake->conf->n_artifacts; i++) {
         const struct artifact *a = &bake->conf->artifacts[i];
-        if (!a->built && artifact_pin(bake, a) == NULL) {
+        if (!a->built && a->command[0] == NULL && artifact_pin(bake, a) == NULL) {
             buffer_printf(&missing, "\n  %s: %s %s from %s", a->where, a->kind, a->name,
                           a->url != NULL ? a->url : a->file);
         }
@@ -92,7 +92,45 @@ static struct fetch_options fetch_options(const struct bake *bake)
     };
 }
 
-static int get_artifacts(struct bake *bake, struct error **err)
+static int know_artifacts(struct bake *bake, struct error **err)
+{
+    for (size_t i = 0; i < bake->conf->n_artifacts; i++) {
+        const struct artifact *a = &bake->conf->artifacts[i];
+        const char *pin = artifact_pin(bake, a);
+        if (a->url != NULL) {
+            bake->artifacts[i].sha256 = xstrdup(pin);
+        } else if (a->file != NULL && local_source(&bake->artifacts[i], a->file, pin, err) < 0) {
+            return error_wrap(err, "%s: %s %s", a->where, a->kind, a->name);
+        }
+    }
+    return 0;
+}
+
+static int know_images(struct bake *bake, struct error **err)
+{
+    for (size_t i = 0; i < bake->conf->n_images; i++) {
+        const struct container_image *image = &bake->conf->images[i];
+        const char *pin = image_pin(bake, image);
+        if (!image->preload) {
+            continue;
+        }
+        if (image->archive == NULL) {
+            bake->images[i].digest = xstrdup(pin);
+        } else if (local_source(&bake->images[i], image->archive, pin, err) < 0) {
+            return error_wrap(err, "%s: image %s", image->where, image->name);
+        }
+    }
+    return 0;
+}
+
+int sources_know(struct bake *bake, struct error **err)
+{
+    bake->artifacts = xcalloc(bake->conf->n_artifacts + 1, sizeof *bake->artifacts);
+    bake->images = xcalloc(bake->conf->n_images + 1, sizeof *bake->images);
+    return check_pins(bake, err) < 0 || know_artifacts(bake, err) < 0 ? -1 : know_images(bake, err);
+}
+
+static int get_artifacts(struct bake *bake, const struct item *items, struct error **err)
 {
     const struct bake_conf *conf = bake->conf;
     _cleanup_free_ struct download *downloads = xcalloc(conf->n_artifacts + 1, sizeof *downloads);
@@ -100,42 +138,30 @@ static int get_artifacts(struct bake *bake, struct error **err)
     size_t n = 0;
     for (size_t i = 0; i < conf->n_artifacts; i++) {
         const struct artifact *a = &conf->artifacts[i];
-        if (a->url != NULL) {
+        if (a->url != NULL && !plan_has(bake, items, a)) {
             downloads[n++] = (struct download){.name = a->name,
                                                .where = a->where,
                                                .url = a->url,
                                                .sha256 = artifact_pin(bake, a),
                                                .got = &bake->artifacts[i]};
-        } else if (local_source(&bake->artifacts[i], a->file, artifact_pin(bake, a), err) < 0) {
-            return error_wrap(err, "%s: %s %s", a->where, a->kind, a->name);
         }
     }
     return fetch_all(downloads, n, &options, err);
 }
 
-static int get_images(struct bake *bake, struct error **err)
+int sources_get(struct bake *bake, const struct item *items, struct error **err)
 {
+    if (get_artifacts(bake, items, err) < 0) {
+        return -1;
+    }
     for (size_t i = 0; i < bake->conf->n_images; i++) {
         const struct container_image *image = &bake->conf->images[i];
-        int result = 0;
-        if (image->preload && image->archive != NULL) {
-            result = local_source(&bake->images[i], image->archive, image_pin(bake, image), err);
-        } else if (image->preload) {
-            result = registry_get(bake->options, registry_mirror_of(bake), image, image_pin(bake, image),
-                                  &bake->images[i], err);
-        }
-        if (result < 0) {
+        if (image->preload && image->archive == NULL && !plan_has(bake, items, image) &&
+            registry_get(bake->options, registry_mirror_of(bake), image, &bake->images[i], err) < 0) {
             return error_wrap(err, "%s: image %s", image->where, image->name);
         }
     }
     return 0;
-}
-
-int sources_get(struct bake *bake, struct error **err)
-{
-    bake->artifacts = xcalloc(bake->conf->n_artifacts + 1, sizeof *bake->artifacts);
-    bake->images = xcalloc(bake->conf->n_images + 1, sizeof *bake->images);
-    return check_pins(bake, err) < 0 || get_artifacts(bake, err) < 0 ? -1 : get_images(bake, err);
 }
 
 static void free_list(struct source *list, size_t n)
@@ -164,7 +190,7 @@ static int pin_artifacts(struct bake *bake, char *const *names, json_t *fresh, s
         const struct artifact *a = &conf->artifacts[i];
         const char *pin = strv_contains(names, a->name) ? NULL : artifact_pin(bake, a);
         const char *from = a->url != NULL ? a->url : a->file;
-        if (a->built || a->sha256 != NULL) {
+        if (a->built || a->sha256 != NULL || a->command[0] != NULL) {
             continue;
         }
         if (pin != NULL) {

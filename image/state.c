@@ -91,6 +91,11 @@ static bool others_have(const json_t *state, const char *item, const char *path)
     return false;
 }
 
+bool state_has_path(const json_t *state, const char *item, const char *path)
+{
+    return has_path(json_object_get(state, item), path);
+}
+
 char **state_own_paths(const json_t *state, const char *item, char *const *keep)
 {
     char **own = xcalloc(1, sizeof *own);

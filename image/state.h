@@ -20,6 +20,9 @@ bool state_has(const json_t *state, const struct root *root, const char *item, c
 /* The key recorded, or NULL. */
 const char *state_key(const json_t *state, const char *item);
 
+/* True when ITEM put something at PATH. */
+bool state_has_path(const json_t *state, const char *item, const char *path);
+
 /* Records and saves. */
 int state_set(json_t *state, const struct root *root, const char *item, const char *key, char *const *paths,
               struct error **err);

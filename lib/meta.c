@@ -4,14 +4,12 @@
 #include <string.h>
 
 #include "lib/confd.h"
-#include "lib/file.h"
 #include "lib/http.h"
 #include "lib/interrupt.h"
 #include "lib/log.h"
 #include "lib/meta_tree.h"
 
 #define DEFAULT_SERVER "http://metadata"
-#define DEFAULT_STATE "/data/kubernetes/hooks"
 #define ANSWER_LIMIT ((size_t)64 << 20) /* 10,000 hosts are about 10 MiB */
 #define FIRST_PAUSE_MS 200
 #define LONGEST_PAUSE_MS 5000
@@ -67,10 +65,7 @@ int meta_open(struct meta **meta, const struct conf *conf, const char *source, s
     strip_slashes(m->servers);
     m->timeout_ms = conf->metadata.timeout_ms;
     m->deadline_ms = conf->metadata.deadline_ms;
-    m->cache = xstrdup(conf->metadata.cache);
-    if (m->cache == NULL) {
-        m->cache = path_join(conf->paths.state != NULL ? conf->paths.state : DEFAULT_STATE, "metadata.json");
-    }
+    m->cache = source == NULL ? xstrdup(conf->metadata.cache) : NULL;
     if (m->file == NULL && http_open(&m->http, NULL, err) < 0) {
         return -1;
     }
@@ -203,8 +198,12 @@ static void remember(struct meta *meta, json_t *tree)
 {
     json_decref(meta->last);
     meta->last = json_incref(tree);
+}
+
+void meta_keep(struct meta *meta, json_t *tree)
+{
     _cleanup_error_ struct error *err = NULL;
-    if (meta_tree_save_private(meta->cache, tree, &err) < 0) {
+    if (meta->cache != NULL && meta_tree_save_private(meta->cache, tree, &err) < 0) {
         log_warning("the metadata is not cached: %s", err->message);
     }
 }
@@ -312,6 +311,9 @@ int meta_wait(struct meta *meta, struct deadline deadline, json_t **tree, struct
 
 int meta_cached(struct meta *meta, json_t **tree, struct error **err)
 {
+    if (meta->cache == NULL) {
+        return error_new(err, STATUS_METADATA_UNREACHABLE, "there is no cached metadata for this source");
+    }
     return meta_tree_load_private(meta->cache, tree, err);
 }
 

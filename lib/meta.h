@@ -10,14 +10,15 @@
 
 struct meta;
 
-/* SOURCE NULL: the servers of CONF (or confd.toml), in turn. "http://..." or "https://...": that server alone. Anything
- * else: a file holding the JSON of /self, or of an object with the one key "self". Nothing is asked yet. */
+/* SOURCE NULL: the servers of CONF (or confd.toml), in turn, with CONF's cache. "http://..." or "https://...": that
+ * server alone, without cache. Anything else: a file holding the JSON of /self, or of an object with the one key
+ * "self". Nothing is asked yet. */
 int meta_open(struct meta **meta, const struct conf *conf, const char *source, struct error **err);
 void meta_free(struct meta *meta);
 void meta_freep(struct meta **meta);
 
 /* Asks until one server gives a good answer or CONF's deadline (or DEADLINE, if earlier) passes: servers in turn,
- * back-off with jitter between rounds. A good answer is a JSON object whose leaves are strings; it is cached.
+ * back-off with jitter between rounds. A good answer is a JSON object whose leaves are strings.
  * STATUS_METADATA_UNREACHABLE, _INVALID (garbage, half a JSON) or _UNKNOWN_HOST (404 from all); the message names every
  * server and what it said. *tree is a new reference. */
 int meta_get(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err);
@@ -26,7 +27,11 @@ int meta_get(struct meta *meta, struct deadline deadline, json_t **tree, struct 
  * STATUS_DEADLINE at once. STATUS_DEADLINE when nothing changed in time. */
 int meta_wait(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err);
 
-/* The last good answer from the cache; STATUS_METADATA_UNREACHABLE when there is none that can be trusted. */
+/* Writes TREE to the cache, where there is one: a tree that was found right, not only well-formed. A warning in the log
+ * when that fails. */
+void meta_keep(struct meta *meta, json_t *tree);
+
+/* The tree last kept; STATUS_METADATA_UNREACHABLE when there is none that can be trusted. */
 int meta_cached(struct meta *meta, json_t **tree, struct error **err);
 
 /* meta_get, and the cache (with a warning in the log) when no server can be reached: for stop, check, restart. */

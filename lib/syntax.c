@@ -124,23 +124,6 @@ bool syntax_host_maybe_port(const char *s)
 }
 
 /* RFC 3986: segments of pchar. */
-static bool url_path(const char *s)
-{
-    while (*s != '\0') {
-        if (*s == '%') {
-            if (!isxdigit((unsigned char)s[1]) || !isxdigit((unsigned char)s[2])) {
-                return false;
-            }
-            s += 3;
-        } else if (strchr(DIGITS LOWER UPPER "/-._~!$&'()*+,;=:@", *s) != NULL) {
-            s++;
-        } else {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool syntax_http_url(const char *s)
 {
     if (str_starts(s, "http://")) {
@@ -152,5 +135,5 @@ bool syntax_http_url(const char *s)
     }
     size_t len = strcspn(s, "/");
     _cleanup_free_ char *authority = xstrndup(s, len);
-    return syntax_host_maybe_port(authority) && url_path(s + len);
+    return syntax_host_maybe_port(authority) && (s[len] == '\0' || strcmp(s + len, "/") == 0);
 }

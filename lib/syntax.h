@@ -36,7 +36,8 @@ bool syntax_host_port(const char *s, char **host, int *port);
 /* host or host:port. */
 bool syntax_host_maybe_port(const char *s);
 
-/* http:// or https://, a host, maybe a port, maybe a path; no user, query or fragment. */
+/* http:// or https://, a host, maybe a port, maybe a slash at the end: Docker does not start with a mirror that has a
+ * path. */
 bool syntax_http_url(const char *s);
 
 #endif

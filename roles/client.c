@@ -8,6 +8,7 @@ static const struct step *const set_up[] = {
     &step_token,
     &step_files,
     &step_system_settings,
+    &step_units,
     &step_client_kubeconfig,
     NULL,
 };

@@ -5,23 +5,29 @@
 
 static const struct step *const init[] = {
     &step_parameters,
+    &step_hostnic_check,
     &step_directories,
     &step_files,
     &step_system_settings,
+    &step_units,
     &step_docker,
     &step_images,
+    &step_hostnic_host,
     NULL,
 };
 
 /* The system disk may be new: all but what lies on /data is made again. */
 static const struct step *const start[] = {
     &step_parameters,
+    &step_hostnic_check,
     &step_directories,
     &step_token,
     &step_files,
     &step_system_settings,
+    &step_units,
     &step_docker,
     &step_images,
+    &step_hostnic_host,
     &step_join,
     &step_kubelet,
     &step_node_annotation,
@@ -63,8 +69,10 @@ static const struct step *const upgrade[] = {
     &step_token,
     &step_files,
     &step_system_settings,
+    &step_units,
     &step_docker,
     &step_images,
+    &step_hostnic_host,
     &step_join,
     &step_node_upgraded,
     &step_kubelet,

@@ -7,12 +7,21 @@
 
 /* What the user may not change (a pod vxnet disappears) against what was accepted here last. */
 extern const struct step step_parameters;
+/* The Elasticsearch outside the cluster that logs go to, if that is where they go, answers within a minute. */
+extern const struct step step_logging;
+/* With hostnic: the cloud API takes the key; on the master also the pod vxnets are there, of one VPC and large enough. Not
+ * asked again while the answer cannot have changed; the health check reads what came. */
+extern const struct step step_hostnic_check;
+/* With hostnic, once images are loaded: CNI plugins, and hostnic's records on /data. Docker's unit sets the FORWARD policy. */
+extern const struct step step_hostnic_host;
 /* The directories on /data and the links that lead there from where programs look. */
 extern const struct step step_directories;
 /* The role's files, as roles/ROLE.conf lists them. */
 extern const struct step step_files;
 /* systemd has read the unit files, the kernel the sysctls. */
 extern const struct step step_system_settings;
+/* What roles/ROLE.conf lists as `unit` runs: what has no step of its own. */
+extern const struct step step_units;
 /* docker.service runs. */
 extern const struct step step_docker;
 /* The image's container archives are in Docker. */
@@ -40,6 +49,8 @@ extern const struct step step_control_plane;
 extern const struct step step_api_server;
 /* master: kubeadm's configuration in the cluster, control-plane label and taint, kube-proxy and DNS. */
 extern const struct step step_cluster_settings;
+/* master: nodes may read the kubelet's figures, for `monitor`. */
+extern const struct step step_metrics_access;
 /* master: the cluster honours the token for a limited span: once when it is created, and again for scale-out. */
 extern const struct step step_token_at_create;
 extern const struct step step_token_honoured;

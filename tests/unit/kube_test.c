@@ -44,7 +44,7 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
     (void)snprintf(api.path, sizeof api.path, "%s", url);
     (void)snprintf(api.content_type, sizeof api.content_type, "%s", type == NULL ? "" : type);
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(api.body), (void *)(uintptr_t)api.body, MHD_RESPMEM_MUST_COPY);
+        MHD_create_response_from_buffer(strlen(api.body), xstrdup(api.body), MHD_RESPMEM_MUST_FREE);
     enum MHD_Result result = MHD_queue_response(connection, api.code, response);
     MHD_destroy_response(response);
     return result;

@@ -36,7 +36,7 @@ static const struct {
      {"", "vxnet-abcde", "vxnet-abcde12345 vxnet-ab12c", "  vxnet-abcde\tvxnet-fghij\n"},
      {"vxnet-abcd", "vxnet-abcdefghijk", "vxnet-ABCDE", "vxnet-abcde,vxnet-fghij", "abcde", "vxnet-", "vxnet-abcde x"}},
     {"registry-mirrors",
-     {"", "https://registry.docker-cn.com", "http://10.0.0.1:5000 https://a.b/c"},
+     {"", "https://registry.docker-cn.com", "http://10.0.0.1:5000 https://a.b:443/"},
      {"registry.docker-cn.com", "ftp://a", "http://a http://", "http://u@a", "http://a?b", "http://a\"b",
       "https://a,https://b"}},
     {"insecure-registries",

@@ -82,11 +82,19 @@ static int call_job(void *data, struct error **err)
     return r == 0 ? 0 : error_wrap(err, "%s: %s", call->machine->name, call->event);
 }
 
+/* The service that "init" before start, "post_start init" after it, or any other EVENT stands for. */
+static const struct service *service_of(const struct machine *machine, const char *event)
+{
+    bool after = str_starts(event, "post_start ");
+    const struct service *service = service_find(machine->role, after ? strchr(event, ' ') + 1 : event);
+    return service != NULL && service->post_start == after ? service : NULL;
+}
+
 static int next_order(const struct lab *lab, filter *which, const char *event, int after)
 {
     int next = INT_MAX;
     for (size_t i = 0; i < lab->n_machines; i++) {
-        const struct service *service = service_find(lab->machines[i]->role, event);
+        const struct service *service = service_of(lab->machines[i], event);
         if (which(lab->machines[i]) && service != NULL && service->order > after && service->order < next) {
             next = service->order;
         }
@@ -104,9 +112,9 @@ static int run_event(struct lab *lab, filter *which, const char *event, struct e
          order = next_order(lab, which, event, order)) {
         size_t n = 0;
         for (size_t i = 0; i < lab->n_machines; i++) {
-            const struct service *service = service_find(lab->machines[i]->role, event);
+            const struct service *service = service_of(lab->machines[i], event);
             if (which(lab->machines[i]) && service != NULL && service->order == order) {
-                calls[n] = (struct call){lab, lab->machines[i], event};
+                calls[n] = (struct call){lab, lab->machines[i], service->event};
                 jobs[n] = (struct job){call_job, &calls[n], NULL};
                 n++;
             }
@@ -189,11 +197,18 @@ int appcenter_register(struct lab *lab, const struct role_count *counts, struct 
     return add_machines(lab, counts, false, err);
 }
 
+static int bring_up(struct lab *lab, filter *which, struct error **err)
+{
+    return run_event(lab, which, "init", err) == 0 && run_event(lab, which, "custom_metadata", err) == 0 &&
+                   metadata_publish(lab, err) == 0 && run_event(lab, which, "start", err) == 0 &&
+                   run_event(lab, which, "post_start init", err) == 0
+               ? 0
+               : -1;
+}
+
 int appcenter_create(struct lab *lab, const struct role_count *counts, struct error **err)
 {
-    if (appcenter_register(lab, counts, err) != 0 || appcenter_boot(lab, err) != 0 ||
-        run_event(lab, every, "init", err) != 0 || run_event(lab, every, "custom_metadata", err) != 0 ||
-        metadata_publish(lab, err) != 0 || run_event(lab, every, "start", err) != 0) {
+    if (appcenter_register(lab, counts, err) != 0 || appcenter_boot(lab, err) != 0 || bring_up(lab, every, err) != 0) {
         return -1;
     }
     lab->created = true;
@@ -230,9 +245,7 @@ int appcenter_add(struct lab *lab, const struct role_count *counts, struct error
     if (run_event(lab, every, "scale_out.check", err) != 0 || add_machines(lab, counts, true, err) != 0) {
         return -1;
     }
-    int r = appcenter_boot(lab, err) == 0 && appcenter_reload(lab, err) == 0 &&
-                    run_event(lab, adding, "init", err) == 0 && run_event(lab, adding, "custom_metadata", err) == 0 &&
-                    metadata_publish(lab, err) == 0 && run_event(lab, adding, "start", err) == 0 &&
+    int r = appcenter_boot(lab, err) == 0 && appcenter_reload(lab, err) == 0 && bring_up(lab, adding, err) == 0 &&
                     run_event(lab, staying, "scale_out", err) == 0
                 ? 0
                 : -1;

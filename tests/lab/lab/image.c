@@ -70,7 +70,7 @@ static int make_base(const struct lab *lab, char **path, struct error **err)
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/man/*",
             "--customize-hook=chroot \"$1\" systemctl disable docker.service docker.socket containerd.service "
-                              "systemd-networkd.service cni-dhcp.service cni-dhcp.socket ssh.socket",
+            "systemd-networkd.service cni-dhcp.service cni-dhcp.socket ssh.socket",
             "--customize-hook=: >\"$1/etc/machine-id\"; rm -f \"$1\"/etc/ssh/ssh_host_*",
             "bookworm",
             beside,
@@ -140,6 +140,18 @@ static const char kubelet_unit[] =
     "[Service]\nExecStart=/usr/bin/kubelet\nRestart=always\nRestartSec=10\n\n"
     "[Install]\nWantedBy=multi-user.target\n";
 
+/* What the archives hold, by the names templates use. */
+static const char versions_text[] =
+    "{\"kubernetes\": \"" KUBERNETES_VERSION "\", \"images\": {\n"
+    "  \"kube_apiserver\": \"k8s.gcr.io/kube-apiserver:" KUBERNETES_VERSION "\",\n"
+    "  \"kube_controller_manager\": \"k8s.gcr.io/kube-controller-manager:" KUBERNETES_VERSION "\",\n"
+    "  \"kube_scheduler\": \"k8s.gcr.io/kube-scheduler:" KUBERNETES_VERSION "\",\n"
+    "  \"kube_proxy\": \"k8s.gcr.io/kube-proxy:" KUBERNETES_VERSION "\",\n"
+    "  \"etcd\": \"k8s.gcr.io/etcd:3.4.13-0\",\n"
+    "  \"pause\": \"k8s.gcr.io/pause:3.2\",\n"
+    "  \"busybox\": \"busybox:1.35\"\n"
+    "}}\n";
+
 static int make_kubernetes_layer(const struct lab *lab, const char *programs, const char *images, char **path,
                                  struct error **err)
 {
@@ -147,8 +159,10 @@ static int make_kubernetes_layer(const struct lab *lab, const char *programs, co
     if (access(layer, F_OK) != 0) {
         _cleanup_free_ char *beside = xasprintf("%s.%d", layer, getpid());
         _cleanup_free_ char *unit = path_join(beside, "usr/lib/systemd/system/kubelet.service");
+        _cleanup_free_ char *versions = path_join(beside, "opt/kubernetes/versions.json");
         if (place_kubernetes(programs, beside, err) != 0 || place_images(images, beside, err) != 0 ||
-            text_put(unit, 0644, err, "%s", kubelet_unit) != 0) {
+            text_put(unit, 0644, err, "%s", kubelet_unit) != 0 ||
+            text_put(versions, 0644, err, "%s", versions_text) != 0) {
             return -1;
         }
         if (rename(beside, layer) != 0) {
@@ -159,22 +173,17 @@ static int make_kubernetes_layer(const struct lab *lab, const char *programs, co
     return 0;
 }
 
-/* Until the Makefile installs: the built programs and what they read, in their installed places. */
-static int install_suite(const struct lab *lab, const char *layer, struct error **err)
-{
-    static const char script[] =
-        "mkdir -p \"$2/opt/kubernetes/bin\" \"$2/usr/bin\" && cd \"$1\" && "
-        "cp -R roles templates \"$2/opt/kubernetes/\" && cd \"$0/bin\" && for p in k8s-*; do "
-        "cp \"$p\" \"$2/opt/kubernetes/bin/\" && ln -s \"/opt/kubernetes/bin/$p\" \"$2/usr/bin/$p\" || exit 1; done";
-    _cleanup_free_ char *build = xasprintf("%s/..", lab->bin);
-    return proc_exec(deadline_in(60000), err, "sh", "-c", script, build, lab->source, layer, NULL);
-}
-
 /* The suite as this tree has built it: a layer of its own, so that a new build needs no new image. */
 static int make_suite_layer(const struct lab *lab, char **path, struct error **err)
 {
     _cleanup_free_ char *layer = lab_path(lab, "suite");
-    if (files_remove(layer, err) != 0 || dir_make(layer, 0755, err) != 0 || install_suite(lab, layer, err) != 0) {
+    _cleanup_free_ char *above = xasprintf("%s/..", lab->bin);
+    _cleanup_free_ char *build = realpath(above, NULL);
+    _cleanup_free_ char *built = xasprintf("B=%s", build);
+    _cleanup_free_ char *destination = xasprintf("DESTDIR=%s", layer);
+    _cleanup_free_ char *log = lab_path(lab, "install.log");
+    const char *argv[] = {"make", "-s", "-C", lab->source, built, destination, "install", NULL};
+    if (files_remove(layer, err) != 0 || dir_make(layer, 0755, err) != 0 || logged_run(argv, log, 5, err) != 0) {
         return error_wrap(err, "installing the suite");
     }
     *path = STEAL(layer);

@@ -34,13 +34,20 @@ static const char network_script[] =
     "ip address replace \"$address/24\" dev eth0\n"
     "ip route replace default via \"$gateway\"\n";
 
-/* runc asks for an oom_score_adj below 0 where the kubelet does, which fails without CAP_SYS_RESOURCE. */
+/* runc asks for an oom_score_adj below 0 where the kubelet does, and for every capability where a container is
+ * privileged; without CAP_SYS_RESOURCE on this host both fail. */
 static const char runc_wrapper[] =
     "#!/bin/sh\n"
     "bundle= before=\n"
     "for a in \"$@\"; do case $before in --bundle | -b) bundle=$a ;; esac; before=$a; done\n"
-    "[ -z \"$bundle\" ] || sed -i -E 's/\"oomScoreAdj\":-[0-9]+/\"oomScoreAdj\":0/' \"$bundle/config.json\"\n"
+    "[ -z \"$bundle\" ] || sed -i -E -e 's/\"oomScoreAdj\":-[0-9]+/\"oomScoreAdj\":0/' "
+    "-e 's/\"CAP_SYS_RESOURCE\",?//g' -e 's/,\\]/]/g' \"$bundle/config.json\"\n"
     "exec /usr/lib/k8s-lab/runc \"$@\"\n";
+
+/* The machines share one network, and no image but those made here can be had. */
+static const char hook_conf[] = "network {\n    mode = \"bridge\"\n}\n"
+                                "addons {\n    enabled = false\n}\n"
+                                "report {\n    url = \"http://" LAB_GATEWAY ":9611\"\n}\n";
 
 static int copy(const char *from, const char *to, mode_t mode, struct error **err)
 {
@@ -85,10 +92,11 @@ int machine_lab_layer(const struct lab *lab, char **path, struct error **err)
     _cleanup_free_ char *unit = path_join(layer, "etc/systemd/system/k8s-lab-network.service");
     _cleanup_free_ char *wants = path_join(layer, "etc/systemd/system/sysinit.target.wants/k8s-lab-network.service");
     _cleanup_free_ char *wants_dir = path_join(layer, "etc/systemd/system/sysinit.target.wants");
+    _cleanup_free_ char *conf = path_join(layer, "etc/k8s-hooks/hook.conf.d/lab.conf");
     _cleanup_free_ char *script = path_join(layer, "usr/lib/k8s-lab/network");
     if (text_put(unit, 0644, err, "%s", network_unit) != 0 || text_put(script, 0755, err, "%s", network_script) != 0 ||
         dir_make(wants_dir, 0755, err) != 0 || link_make("../k8s-lab-network.service", wants, NULL, err) != 0 ||
-        wrap_runc(lab, layer, err) != 0) {
+        text_put(conf, 0644, err, "%s", hook_conf) != 0 || wrap_runc(lab, layer, err) != 0) {
         return -1;
     }
     *path = STEAL(layer);

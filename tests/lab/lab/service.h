@@ -11,7 +11,8 @@ struct service {
                           "scale_in.check" */
     int order;         /* ascending; the same number: in parallel */
     const char *command;
-    int timeout; /* s */
+    int timeout;     /* s */
+    bool post_start; /* of init: runs after start (post_start_service) */
 };
 
 /* NULL where the role has no such service. */

@@ -1,0 +1,19 @@
+/* What `revive` can do about a check that fails. */
+#ifndef HOOKS_HEAL_H
+#define HOOKS_HEAL_H
+
+#include "hooks/check.h"
+
+struct heal {
+    const struct check *check;
+    /* Only when nothing else was broken: it may follow from what was, and needs time to come back. */
+    bool alone;
+    /* 1 with *done, what was done in a few words: healed. 0: there is nothing to do about it on this host. -1: it
+     * failed. */
+    int (*apply)(struct run *run, const char **done, struct error **err);
+};
+
+/* In the order in which they are tried: causes before what follows from them. Ended by one without a check. */
+extern const struct heal heals[];
+
+#endif

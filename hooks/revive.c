@@ -1,0 +1,176 @@
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hooks/backoff.h"
+#include "hooks/events.h"
+#include "hooks/heal.h"
+#include "hooks/run.h"
+#include "lib/file.h"
+#include "lib/log.h"
+
+enum { CHECKS_MS = 3000, AGAIN_MS = 2000 };
+
+struct revival {
+    struct run *run;
+    json_t *backoff;
+    json_t *report;  /* of --json */
+    size_t healed;   /* so far */
+    size_t unhealed; /* fail, and nothing could be done */
+    struct buffer unhealed_names;
+};
+
+static json_t *load_backoff(const struct run *run)
+{
+    _cleanup_free_ char *path = run_state_path(run, "revive.json");
+    json_t *state = json_load_file(path, 0, NULL);
+    if (json_is_object(state)) {
+        return state;
+    }
+    json_decref(state);
+    return json_object();
+}
+
+static int save_backoff(const struct run *run, const json_t *state, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, "revive.json");
+    _cleanup_free_ char *text = json_dumps(state, JSON_COMPACT);
+    const struct file_spec spec = {
+        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
+    return file_put(&spec, NULL, err);
+}
+
+static void tell(struct revival *revival, const char *name, const char *result, const char *text)
+{
+    bool good = strcmp(result, "healed") == 0;
+    log_message(good ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, "%s %s: %s", name, result, text);
+    json_array_append_new(revival->report, json_pack("{ss ss ss}", "name", name, "result", result, "message", text));
+    if (good) {
+        revival->healed++;
+    } else {
+        buffer_printf(&revival->unhealed_names, "%s%s", revival->unhealed++ == 0 ? "" : ", ", name);
+    }
+}
+
+/* What was healed before may have healed this too: it is looked at again. */
+static bool still_fails(const struct revival *revival, const struct check_result *result)
+{
+    if (revival->healed == 0) {
+        return true;
+    }
+    _cleanup_(check_results_freep) struct check_results *again = NULL;
+    const struct check *const one[] = {result->check, NULL};
+    return checks_run(revival->run, one, run_deadline(revival->run, AGAIN_MS / 1000), &again, NULL) < 0 ||
+           !checks_healthy(again);
+}
+
+static int heal_one(struct revival *revival, const struct heal *heal, const struct check_result *result,
+                    struct error **err)
+{
+    struct run *run = revival->run;
+    const char *name = result->check->name;
+    int64_t now = (int64_t)time(NULL);
+    int64_t wait = backoff_wait(revival->backoff, name, now);
+    if (wait > 0) {
+        _cleanup_free_ char *text = xasprintf("%s; tried %" PRId64 " times, again in %" PRId64 " s",
+                                              result->finding.reason, backoff_tries(revival->backoff, name, now), wait);
+        tell(revival, name, "waits", text);
+        return 0;
+    }
+    if (run->dry_run) {
+        printf("would heal %s: %s\n", name, result->finding.reason);
+        return 0;
+    }
+    /* Before the try: one that kills this process must count too. */
+    backoff_note(revival->backoff, name, now);
+    if (save_backoff(run, revival->backoff, err) < 0) {
+        return -1;
+    }
+    _cleanup_error_ struct error *failure = NULL;
+    const char *done = NULL;
+    int r = heal->apply(run, &done, &failure);
+    if (r < 0 && failure->status == STATUS_INTERRUPTED) {
+        return error_new(err, failure->status, "%s", failure->message);
+    }
+    tell(revival, name,
+         r > 0    ? "healed"
+         : r == 0 ? "left"
+                  : "failed",
+         r > 0    ? done
+         : r == 0 ? result->finding.reason
+                  : failure->message);
+    return 0;
+}
+
+static const struct check_result *result_of(const struct check_results *results, const struct check *check)
+{
+    for (size_t i = 0; i < results->n; i++) {
+        if (results->of[i].check == check && results->of[i].finding.verdict == VERDICT_FAILS) {
+            return &results->of[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct heal *heal_of(const struct check *check)
+{
+    for (const struct heal *heal = heals; heal->check != NULL; heal++) {
+        if (heal->check == check) {
+            return heal;
+        }
+    }
+    return NULL;
+}
+
+static int heal_all(struct revival *revival, const struct check_results *results, struct error **err)
+{
+    for (const struct heal *heal = heals; heal->check != NULL; heal++) {
+        const struct check_result *result = result_of(results, heal->check);
+        if (result == NULL) {
+            continue;
+        }
+        if (heal->alone && revival->healed + revival->unhealed > 0) {
+            log_info("%s is given time: it may follow from the rest", heal->check->name);
+        } else if (still_fails(revival, result) && heal_one(revival, heal, result, err) < 0) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < results->n; i++) {
+        const struct check_result *result = &results->of[i];
+        if (result->finding.verdict == VERDICT_FAILS && heal_of(result->check) == NULL) {
+            tell(revival, result->check->name, "left", result->finding.reason);
+        }
+    }
+    return 0;
+}
+
+static int conclude(const struct revival *revival, struct error **err)
+{
+    if (revival->run->json) {
+        (void)json_dumpf(revival->report, stdout, JSON_COMPACT);
+        (void)putchar('\n');
+    }
+    if (revival->unhealed > 0) {
+        return error_new(err, STATUS_UNHEALTHY, "not healed: %s", revival->unhealed_names.data);
+    }
+    if (revival->healed == 0 && !revival->run->dry_run) {
+        log_info("nothing fails, nothing was touched");
+    }
+    return 0;
+}
+
+int event_revive(struct run *run, struct error **err)
+{
+    _cleanup_(check_results_freep) struct check_results *results = NULL;
+    if (checks_run(run, run->role->checks, deadline_earlier(run->deadline, deadline_in(CHECKS_MS)), &results, err) <
+        0) {
+        return -1;
+    }
+    struct revival revival = {.run = run, .backoff = load_backoff(run), .report = json_array()};
+    int r = heal_all(&revival, results, err) < 0 ? -1 : conclude(&revival, err);
+    json_decref(revival.backoff);
+    json_decref(revival.report);
+    buffer_free(&revival.unhealed_names);
+    return r;
+}

@@ -1,0 +1,108 @@
+/* What it costs to render all files of one node, by the size of the cluster: `render_bench` prints a table; each row is
+ * a process of its own, `render_bench METADATA`, so that its memory is its own too. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hooks/files.h"
+#include "lib/log.h"
+#include "tests/lab/shared/cluster.h"
+
+static struct conf conf = {
+    .paths = {.opt = (char *)"tests/golden/opt", .roles = (char *)"roles", .templates = (char *)"templates"}};
+static const struct role role = {.name = "node", .state = "/data/kubernetes/hooks"};
+
+static double cpu_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static size_t rendered_bytes(const struct rendered *rendered)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < rendered->n_files; i++) {
+        bytes += rendered->files[i].content.len;
+    }
+    return bytes;
+}
+
+static int measure(const char *path, struct error **err)
+{
+    struct run run = {.role = &role, .event = "render", .conf = &conf, .root = ""};
+    struct rusage usage;
+    double start = cpu_ms();
+    run.tree = json_load_file(path, 0, NULL);
+    double parsed = cpu_ms();
+    if (facts_load(&run.facts, run.tree, &conf, err) < 0) {
+        return -1;
+    }
+    double known = cpu_ms();
+    if (files_render(&run, err) < 0) {
+        return -1;
+    }
+    double end = cpu_ms();
+    getrusage(RUSAGE_SELF, &usage);
+    printf("%8zu %12.2f %12.2f %12.2f %12.1f %12zu\n", run.facts->n_hosts, parsed - start, known - parsed, end - known,
+           (double)usage.ru_maxrss / 1024, rendered_bytes(run.rendered) / 1024);
+    rendered_free(run.rendered);
+    facts_free(run.facts);
+    json_decref(run.tree);
+    return 0;
+}
+
+/* As node 1 of a cluster of COUNT nodes sees it. */
+static bool write_metadata(const char *path, int count, struct error **err)
+{
+    _cleanup_json_ json_t *cluster = cluster_load("three-logs", err);
+    if (cluster == NULL) {
+        return false;
+    }
+    cluster_generate(cluster, "node", count);
+    _cleanup_json_ json_t *view = cluster_view(cluster, "node", 1);
+    return json_dump_file(view, path, JSON_COMPACT) == 0;
+}
+
+static int row(const char *program, int count, struct error **err)
+{
+    char path[] = "/tmp/render-bench-XXXXXX";
+    int status = -1;
+    int fd = mkstemp(path);
+    if (fd < 0 || close(fd) < 0 || !write_metadata(path, count, err)) {
+        return -1;
+    }
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        execl(program, program, path, NULL);
+        _exit(127);
+    }
+    bool ended = child > 0 && waitpid(child, &status, 0) == child;
+    (void)unlink(path);
+    return ended && status == 0 ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    static const int counts[] = {10, 100, 1000, 10000};
+    _cleanup_error_ struct error *err = NULL;
+    int result = 0;
+    log_open("bench", NULL, NULL, LOG_LEVEL_ERROR);
+    if (argc > 1) {
+        result = measure(argv[1], &err);
+    } else {
+        printf("%8s %12s %12s %12s %12s %12s\n", "hosts", "parse ms", "facts ms", "render ms", "peak MiB",
+               "written KiB");
+        for (size_t i = 0; i < ELEMENTS(counts) && result == 0; i++) {
+            result = row("/proc/self/exe", counts[i], &err);
+        }
+    }
+    if (result < 0) {
+        (void)fprintf(stderr, "render_bench: %s\n", err != NULL ? err->message : "a measurement failed");
+    }
+    return result < 0 ? 1 : 0;
+}

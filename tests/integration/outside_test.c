@@ -1,0 +1,318 @@
+/* The steps that ask what lies outside the cluster: the cloud's API before hostnic, and the Elasticsearch that logs go
+ * to. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hooks/role.h"
+#include "hooks/steps/logging.h"
+#include "hooks/steps/steps.h"
+#include "lib/file.h"
+#include "lib/proc.h"
+#include "tests/lab/shared/cloudapi.h"
+#include "tests/lab/shared/cluster.h"
+#include "tests/lab/shared/tree.h"
+
+#define KEY "ABCDEFGHIJKLMNOPQRST"
+#define SECRET "0123456789abcdefghijABCDEFGHIJ0123456789"
+
+static char directory[64];
+static struct cloudapi *api;
+static struct conf conf;
+static struct role role;
+static struct run run;
+static json_t *cloud; /* what the API serves */
+static json_t *tree;
+
+static void load(const char *of_role)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_json_ json_t *view = cluster_view(tree, of_role, 1);
+    facts_free(STEAL(run.facts));
+    role.name = of_role;
+    if (facts_load(&run.facts, view, &conf, &err) < 0) {
+        fail_msg("%s", err->message);
+    }
+}
+
+static void put(const char *path, const char *value)
+{
+    _cleanup_json_ json_t *leaf = json_string(value);
+    assert_true(tree_put(tree, path, leaf, true));
+    load(role.name);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)strcpy(directory, "/tmp/outside_test.XXXXXX");
+    cloud = json_pack("{s:{s:s}, s:[s], s:[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}], s:[{s:s},{s:s}]}", "keys", KEY,
+                      SECRET, "zones", "pek3a", "vxnets", "vxnet_id", "vxnet-main001", "vpc_router_id", "rtr-1",
+                      "vxnet_id", "vxnet-pods01", "vpc_router_id", "rtr-1", "vxnet_id", "vxnet-pods02", "vpc_router_id",
+                      "rtr-1", "vxnet_id", "vxnet-other1", "vpc_router_id", "rtr-2", "instances", "instance_id",
+                      "i-mas00001", "instance_id", "i-nod00001");
+    if (mkdtemp(directory) == NULL || cloudapi_start(&api, "127.0.0.1", 0, cloud, NULL) < 0) {
+        return -1;
+    }
+    _cleanup_free_ char *port = xasprintf("%u", cloudapi_port(api));
+    _cleanup_json_ json_t *server = json_pack("{s:s, s:s, s:s}", "host", "127.0.0.1", "port", port, "protocol", "http");
+    tree = cluster_load("hostnic", NULL);
+    json_object_set(json_object_get(tree, "cluster"), "api_server", server);
+    conf = (struct conf){.paths = {.state = directory}};
+    run = (struct run){.role = &role, .conf = &conf, .root = "", .deadline = deadline_in(20000)};
+    load("master");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    facts_free(STEAL(run.facts));
+    cloudapi_stop(api);
+    json_decref(cloud);
+    json_decref(tree);
+    return proc_exec(deadline_in(30000), NULL, "rm", "-rf", directory, NULL);
+}
+
+static json_t *cloud_state(void)
+{
+    _cleanup_free_ char *path = xasprintf("%s/cloud.json", directory);
+    return json_load_file(path, 0, NULL);
+}
+
+static void assert_kept(enum status status)
+{
+    struct stat st;
+    _cleanup_free_ char *path = xasprintf("%s/cloud.json", directory);
+    _cleanup_json_ json_t *state = cloud_state();
+    _cleanup_free_ char *text = json_dumps(state, 0);
+    assert_int_equal(json_integer_value(json_object_get(state, "status")), status);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_null(strstr(text, KEY));
+    assert_null(strstr(text, SECRET));
+}
+
+static void assert_refused(enum status status, const char *needle)
+{
+    _cleanup_error_ struct error *err = NULL;
+    assert_int_equal(step_hostnic_check.done(&run, NULL), 0);
+    assert_int_equal(step_hostnic_check.apply(&run, &err), -1);
+    if (err->status != status || strstr(err->message, needle) == NULL) {
+        fail_msg("status %d, \"%s\" instead of %d, \"%s\"", (int)err->status, err->message, (int)status, needle);
+    }
+    assert_kept(status);
+    assert_int_equal(step_hostnic_check.done(&run, NULL), 0);
+}
+
+static void assert_accepted(void)
+{
+    _cleanup_error_ struct error *err = NULL;
+    assert_int_equal(step_hostnic_check.done(&run, NULL), 0);
+    if (step_hostnic_check.apply(&run, &err) < 0) {
+        fail_msg("%s", err->message);
+    }
+    assert_kept(STATUS_OK);
+    assert_int_equal(step_hostnic_check.done(&run, NULL), 1);
+}
+
+static void set_fault(enum cloudapi_fault_kind kind, int code)
+{
+    const struct cloudapi_fault fault = {kind, code, "the reason", 0};
+    cloudapi_fault(api, &fault);
+}
+
+static void without_hostnic_nobody_is_asked(void **state)
+{
+    (void)state;
+    put("/env/enable_hostnic", "false");
+    assert_int_equal(step_hostnic_check.done(&run, NULL), 1);
+    assert_int_equal(step_hostnic_check.apply(&run, NULL), 0);
+    assert_int_equal(step_hostnic_host.done(&run, NULL), 1);
+    assert_int_equal(cloudapi_requests(api), 0);
+    assert_null(cloud_state());
+}
+
+static void what_was_accepted_is_not_asked_again(void **state)
+{
+    (void)state;
+    assert_accepted();
+    assert_int_equal(cloudapi_requests(api), 2);
+    put("/hosts/node/i-nod00001/ip", "192.168.1.77");
+    assert_int_equal(step_hostnic_check.done(&run, NULL), 1);
+    put("/env/pod_vxnets", "vxnet-pods01 vxnet-pods02 vxnet-other1");
+    assert_refused(STATUS_VXNET_VPC, "vxnet-other1 (rtr-2)");
+}
+
+static void another_key_is_asked_with(void **state)
+{
+    (void)state;
+    assert_accepted();
+    put("/env/secret_access_key", "0000000000000000000000000000000000000000");
+    assert_refused(STATUS_CLOUD_KEY, "the API key is refused");
+}
+
+static void an_absent_vxnet_is_named(void **state)
+{
+    (void)state;
+    put("/env/pod_vxnets", "vxnet-pods01 vxnet-gone01 vxnet-gone02");
+    assert_refused(STATUS_VXNET_ABSENT, "vxnet-gone01 vxnet-gone02");
+}
+
+static void a_cluster_vxnet_outside_any_vpc_is_refused(void **state)
+{
+    (void)state;
+    json_object_del(json_array_get(json_object_get(cloud, "vxnets"), 0), "vpc_router_id");
+    cloudapi_data(api, cloud);
+    assert_refused(STATUS_VXNET_VPC, "vxnet-main001 is in no VPC");
+}
+
+static void addresses_must_suffice_for_all_nodes(void **state)
+{
+    (void)state;
+    put("/env/pod_vxnets", "vxnet-pods01");
+    assert_refused(STATUS_VXNET_ADDRESSES, "5 nodes with 60 pods each need 300 addresses, 1 vxnets have 252");
+    put("/env/pod_vxnets", "vxnet-pods01 vxnet-pods02");
+    assert_accepted();
+    cluster_generate(tree, "ssd_node", 4);
+    load("master");
+    assert_refused(STATUS_VXNET_ADDRESSES, "9 nodes");
+    /* those that leave need none */
+    for (int sid = 1; sid <= 4; sid++) {
+        _cleanup_free_ char *path = xasprintf("/deleting-hosts/ssd_node/i-ssd%05d/sid", sid);
+        put(path, "x");
+    }
+    assert_accepted();
+}
+
+static void the_api_s_refusals_keep_their_status(void **state)
+{
+    (void)state;
+    set_fault(CLOUDAPI_ERROR, 2500);
+    assert_refused(STATUS_CLOUD_QUOTA, "2500");
+    set_fault(CLOUDAPI_ERROR, 1200);
+    assert_refused(STATUS_CLOUD_KEY, "1200");
+    set_fault(CLOUDAPI_HTTP, 502);
+    assert_refused(STATUS_CLOUD_UNREACHABLE, "502");
+    set_fault(CLOUDAPI_HANG, 0);
+    run.deadline = deadline_in(300);
+    assert_refused(STATUS_CLOUD_UNREACHABLE, "the cloud API");
+    set_fault(CLOUDAPI_GOOD, 0);
+    run.deadline = deadline_in(20000);
+    assert_accepted();
+}
+
+static void a_node_asks_about_the_key_alone(void **state)
+{
+    (void)state;
+    load("node");
+    put("/env/pod_vxnets", "vxnet-gone01");
+    assert_accepted();
+    assert_int_equal(cloudapi_requests(api), 1);
+}
+
+static void hostnic_s_records_lie_on_data(void **state)
+{
+    (void)state;
+    char root[128];
+    char target[64] = {0};
+    struct stat st;
+    (void)snprintf(root, sizeof root, "%s/root", directory);
+    run.root = root;
+    _cleanup_free_ char *plugin = xasprintf("%s/opt/cni/bin/hostnic", root);
+    _cleanup_free_ char *link = xasprintf("%s/var/lib/hostnic", root);
+    _cleanup_free_ char *kept = xasprintf("%s/data/var/lib/hostnic", root);
+    const struct file_spec spec = {plugin, "#!", 2, 0755, geteuid(), getegid()};
+    assert_int_equal(file_put(&spec, NULL, NULL), 0);
+    assert_int_equal(step_hostnic_host.done(&run, NULL), 0);
+    assert_int_equal(step_hostnic_host.apply(&run, NULL), 0);
+    assert_true(readlink(link, target, sizeof target - 1) > 0);
+    assert_string_equal(target, "/data/var/lib/hostnic");
+    assert_int_equal(stat(kept, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(step_hostnic_host.apply(&run, NULL), 0);
+}
+
+static void a_bake_without_hostnic_is_told(void **state)
+{
+    (void)state;
+    char root[128];
+    (void)snprintf(root, sizeof root, "%s/root", directory);
+    run.root = root;
+    _cleanup_error_ struct error *err = NULL;
+    assert_int_equal(step_hostnic_host.apply(&run, &err), -1);
+    assert_int_equal(err->status, STATUS_FILE);
+    assert_non_null(strstr(err->message, "versions.json"));
+}
+
+static void log_nodes_need_no_answer(void **state)
+{
+    (void)state;
+    assert_int_equal(step_logging.done(&run, NULL), 1);
+}
+
+static void an_external_elasticsearch_must_answer(void **state)
+{
+    (void)state;
+    _cleanup_free_ char *server = xasprintf("127.0.0.1:%u", cloudapi_port(api));
+    assert_true(tree_delete(tree, "/hosts/log", NULL));
+    put("/env/es_server", server);
+    assert_int_equal(step_logging.done(&run, NULL), 0);
+    assert_int_equal(step_logging.apply(&run, NULL), 0);
+    assert_int_equal(cloudapi_requests(api), 1);
+}
+
+static void one_that_starts_is_waited_for(void **state)
+{
+    (void)state;
+    const struct cloudapi_fault starting = {CLOUDAPI_HTTP, 503, "starting", 1};
+    cloudapi_fault(api, &starting);
+    assert_int_equal(elasticsearch_await("127.0.0.1", cloudapi_port(api), deadline_in(20000), NULL), 0);
+    assert_int_equal(cloudapi_requests(api), 2);
+}
+
+static void assert_not_there(const char *needle)
+{
+    _cleanup_error_ struct error *err = NULL;
+    assert_int_equal(elasticsearch_await("127.0.0.1", cloudapi_port(api), deadline_in(200), &err), -1);
+    assert_int_equal(err->status, STATUS_LOG_UNREACHABLE);
+    assert_non_null(strstr(err->message, needle));
+}
+
+static void one_that_never_answers_is_102(void **state)
+{
+    (void)state;
+    assert_int_equal(STATUS_LOG_UNREACHABLE, 102);
+    set_fault(CLOUDAPI_HTTP, 503);
+    assert_not_there("HTTP status 503");
+    set_fault(CLOUDAPI_HANG, 0);
+    assert_not_there("127.0.0.1");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(without_hostnic_nobody_is_asked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_accepted_is_not_asked_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_key_is_asked_with, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_absent_vxnet_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_cluster_vxnet_outside_any_vpc_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(addresses_must_suffice_for_all_nodes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_api_s_refusals_keep_their_status, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_node_asks_about_the_key_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hostnic_s_records_lie_on_data, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_bake_without_hostnic_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(log_nodes_need_no_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_external_elasticsearch_must_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_starts_is_waited_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_never_answers_is_102, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("outside", tests, NULL, NULL);
+}

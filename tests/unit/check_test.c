@@ -1,0 +1,269 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <microhttpd.h>
+
+#include "hooks/check.h"
+#include "hooks/elasticsearch.h"
+#include "lib/proc.h"
+
+static char directory[] = "/tmp/check_test.XXXXXX";
+
+static struct conf conf;
+static struct facts facts;
+static void write_role_conf(const char *text)
+{
+    _cleanup_free_ char *path = xasprintf("%s/node.conf", directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    if (mkdtemp(directory) == NULL) {
+        return -1;
+    }
+    conf.paths.roles = directory;
+    conf.paths.data = directory;
+    conf.addons.enabled = true;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return proc_exec(deadline_in(30000), NULL, "rm", "-rf", directory, NULL);
+}
+
+static void look_good(const struct check_context *context, struct finding *finding)
+{
+    finding_ok(finding, "limits %ld and %ld", context->limits.warn, context->limits.fail);
+}
+
+static void look_bad(const struct check_context *context, struct finding *finding)
+{
+    (void)context;
+    finding_fails(finding, "repair it", "first line\nsecond line");
+}
+
+/* Ends when the test closes the pipe: a check that hangs for as long as it is wanted to. */
+static int gate[2];
+
+static void look_hanging(const struct check_context *context, struct finding *finding)
+{
+    (void)context;
+    char byte = 0;
+    (void)!read(gate[0], &byte, 1);
+    finding_ok(finding, "too late");
+}
+
+static const struct check good = {.name = "good", .limits = {.warn = 1, .fail = 2}, .look = look_good};
+static const struct check bad = {.name = "bad", .severity = FAILS, .look = look_bad};
+static const struct check mild = {.name = "mild", .severity = WARNS, .look = look_bad};
+static const struct check hanging = {.name = "hanging", .severity = FAILS, .look = look_hanging};
+
+static const struct check *const role_checks[] = {&good, &bad, &mild, &hanging, NULL};
+static const struct role role = {.name = "node", .checks = role_checks};
+static const struct run run = {.role = &role, .root = "", .conf = &conf, .facts = &facts};
+
+static struct check_results *run_all(const struct check *const *checks, int64_t ms)
+{
+    struct check_results *results = NULL;
+    assert_int_equal(checks_run(&run, checks, deadline_in(ms), &results, NULL), 0);
+    return results;
+}
+
+static void results_keep_the_order_of_the_table(void **state)
+{
+    (void)state;
+    write_role_conf("");
+    const struct check *const checks[] = {&good, &bad, &mild, NULL};
+    _cleanup_(check_results_freep) struct check_results *results = run_all(checks, 60000);
+    assert_int_equal(results->n, 3);
+    assert_ptr_equal(results->of[0].check, &good);
+    assert_int_equal(results->of[0].finding.verdict, VERDICT_OK);
+    assert_string_equal(results->of[0].finding.reason, "limits 1 and 2");
+    assert_int_equal(results->of[1].finding.verdict, VERDICT_FAILS);
+    assert_string_equal(results->of[1].finding.reason, "first line second line");
+    assert_string_equal(results->of[1].finding.remedy, "repair it");
+    assert_false(checks_healthy(results));
+}
+
+static void a_check_that_warns_never_makes_the_host_unhealthy(void **state)
+{
+    (void)state;
+    write_role_conf("");
+    const struct check *const checks[] = {&mild, NULL};
+    _cleanup_(check_results_freep) struct check_results *results = run_all(checks, 60000);
+    assert_int_equal(results->of[0].finding.verdict, VERDICT_WARNS);
+    assert_true(checks_healthy(results));
+}
+
+static void one_that_hangs_costs_only_itself(void **state)
+{
+    (void)state;
+    write_role_conf("");
+    assert_int_equal(pipe(gate), 0);
+    const struct check *const checks[] = {&hanging, &good, NULL};
+    _cleanup_(check_results_freep) struct check_results *results = run_all(checks, 100);
+    assert_int_equal(results->of[0].finding.verdict, VERDICT_FAILS);
+    assert_string_equal(results->of[0].finding.reason, "no result in time");
+    assert_int_equal(results->of[1].finding.verdict, VERDICT_OK);
+    close(gate[1]);
+}
+
+static void the_roles_file_sets_limits_and_switches_off(void **state)
+{
+    (void)state;
+    write_role_conf("check \"good\" { warn = 70 }\ncheck \"bad\" { enabled = false }\n");
+    const struct check *const checks[] = {&good, &bad, NULL};
+    _cleanup_(check_results_freep) struct check_results *results = run_all(checks, 60000);
+    assert_int_equal(results->n, 1);
+    assert_string_equal(results->of[0].finding.reason, "limits 70 and 2");
+}
+
+static void a_check_nobody_knows_is_a_mistake_in_the_file(void **state)
+{
+    (void)state;
+    write_role_conf("check \"godo\" { warn = 70 }\n");
+    const struct check *const checks[] = {&good, NULL};
+    _cleanup_error_ struct error *err = NULL;
+    struct check_results *results = NULL;
+    assert_int_equal(checks_run(&run, checks, deadline_in(60000), &results, &err), -1);
+    assert_int_equal(err->status, STATUS_CONFIG);
+    assert_non_null(strstr(err->message, "\"godo\""));
+}
+
+static void the_json_says_the_same(void **state)
+{
+    (void)state;
+    write_role_conf("");
+    const struct check *const checks[] = {&good, &bad, NULL};
+    _cleanup_(check_results_freep) struct check_results *results = run_all(checks, 60000);
+    _cleanup_json_ json_t *json = check_results_json(results);
+    assert_true(json_is_false(json_object_get(json, "healthy")));
+    const json_t *first = json_array_get(json_object_get(json, "checks"), 0);
+    const json_t *second = json_array_get(json_object_get(json, "checks"), 1);
+    assert_string_equal(json_string_value(json_object_get(first, "name")), "good");
+    assert_string_equal(json_string_value(json_object_get(first, "result")), "ok");
+    assert_true(json_is_null(json_object_get(first, "remedy")));
+    assert_string_equal(json_string_value(json_object_get(second, "result")), "fails");
+    assert_string_equal(json_string_value(json_object_get(second, "reason")), "first line second line");
+    assert_string_equal(json_string_value(json_object_get(second, "remedy")), "repair it");
+    assert_true(json_is_integer(json_object_get(second, "ms")));
+}
+
+static enum verdict verdict_of(const struct check *check, long warn, long fail)
+{
+    struct finding finding = {0};
+    const struct check_context context = {&run, {warn, fail}, deadline_in(30000)};
+    check->look(&context, &finding);
+    assert_non_null(finding.reason);
+    free(finding.reason);
+    return finding.verdict;
+}
+
+static void disk_use_is_held_against_both_limits(void **state)
+{
+    (void)state;
+    static const struct check *const checks[] = {&check_data_space, &check_data_inodes};
+    for (size_t i = 0; i < ELEMENTS(checks); i++) {
+        assert_int_equal(verdict_of(checks[i], 101, 101), VERDICT_OK);
+        assert_int_equal(verdict_of(checks[i], 0, 101), VERDICT_WARNS);
+        assert_int_equal(verdict_of(checks[i], 0, 0), VERDICT_FAILS);
+    }
+    static char absent[] = "/no/such/volume";
+    conf.paths.data = absent;
+    assert_int_equal(verdict_of(&check_data_space, 85, 95), VERDICT_FAILS);
+    conf.paths.data = directory;
+}
+
+static void hostnic_is_told_from_the_last_answer_only(void **state)
+{
+    (void)state;
+    _cleanup_free_ char *path = xasprintf("%s/cloud.json", directory);
+    conf.paths.state = directory;
+    facts.network = NETWORK_FLANNEL;
+    assert_int_equal(verdict_of(&check_hostnic, 0, 0), VERDICT_OK);
+    facts.network = NETWORK_HOSTNIC;
+    assert_int_equal(verdict_of(&check_hostnic, 0, 0), VERDICT_WARNS);
+    _cleanup_json_ json_t *good_answer = json_pack("{si ss sI}", "status", 0, "message", "", "time", (json_int_t)1);
+    assert_int_equal(json_dump_file(good_answer, path, 0), 0);
+    assert_int_equal(verdict_of(&check_hostnic, 0, 0), VERDICT_OK);
+    _cleanup_json_ json_t *refused =
+        json_pack("{si ss sI}", "status", 111, "message", "refused", "time", (json_int_t)1);
+    assert_int_equal(json_dump_file(refused, path, 0), 0);
+    assert_int_equal(verdict_of(&check_hostnic, 0, 0), VERDICT_FAILS);
+}
+
+static const char *elasticsearch_says;
+
+static enum MHD_Result answer(void *data, struct MHD_Connection *connection, const char *url, const char *method,
+                              const char *version, const char *upload, size_t *upload_len, void **request)
+{
+    (void)data;
+    (void)method;
+    (void)version;
+    (void)upload;
+    (void)request;
+    *upload_len = 0;
+    unsigned code = strcmp(url, "/_cluster/health") == 0 ? 200 : 404;
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(elasticsearch_says), xstrdup(elasticsearch_says), MHD_RESPMEM_MUST_FREE);
+    enum MHD_Result result = MHD_queue_response(connection, code, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static void elasticsearch_is_as_its_colour(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct MHD_Daemon *server = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, answer, NULL,
+                                                 MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_END);
+    assert_non_null(server);
+    static char loopback[] = "127.0.0.1";
+    facts.es_host = loopback;
+    facts.es_port = MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port;
+    elasticsearch_says = "{\"status\":\"green\"}";
+    assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_OK);
+    elasticsearch_says = "{\"status\":\"yellow\",\"unassigned_shards\":3}";
+    assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_WARNS);
+    elasticsearch_says = "{\"status\":\"red\",\"unassigned_shards\":3}";
+    assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_FAILS);
+    elasticsearch_says = "not JSON";
+    assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_FAILS);
+    MHD_stop_daemon(server);
+    assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_FAILS);
+    strv_push(&conf.addons.skip, "elasticsearch");
+    assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_OK);
+    strv_free(STEAL(conf.addons.skip));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(results_keep_the_order_of_the_table),
+        cmocka_unit_test(a_check_that_warns_never_makes_the_host_unhealthy),
+        cmocka_unit_test(one_that_hangs_costs_only_itself),
+        cmocka_unit_test(the_roles_file_sets_limits_and_switches_off),
+        cmocka_unit_test(a_check_nobody_knows_is_a_mistake_in_the_file),
+        cmocka_unit_test(the_json_says_the_same),
+        cmocka_unit_test(disk_use_is_held_against_both_limits),
+        cmocka_unit_test(hostnic_is_told_from_the_last_answer_only),
+        cmocka_unit_test(elasticsearch_is_as_its_colour),
+    };
+    return cmocka_run_group_tests_name("check", tests, set_up, tear_down);
+}

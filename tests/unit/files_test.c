@@ -1,0 +1,472 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hooks/events.h"
+#include "hooks/files.h"
+#include "hooks/reload.h"
+#include "lib/log.h"
+#include "lib/tree.h"
+#include "tests/lab/shared/cluster.h"
+
+/* A role of its own in a directory of its own: roles/node.conf, templates/, and root/ as the machine. */
+static char directory[32];
+static char root[64], roles[64], templates[64];
+static struct conf conf = {.paths = {.opt = (char *)"tests/golden/opt", .roles = roles, .templates = templates}};
+static const struct role role = {.name = "node", .state = "/state"};
+static struct run run;
+
+static void put(const char *below, const char *name, const char *text)
+{
+    _cleanup_free_ char *path = path_join(below, name);
+    const struct file_spec spec = {path, text, strlen(text), 0644, (uid_t)-1, (gid_t)-1};
+    assert_int_equal(file_put(&spec, NULL, NULL), 0);
+}
+
+static char *get(const char *path)
+{
+    _cleanup_free_ char *full = path_join(root, path);
+    char *text = NULL;
+    size_t len = 0;
+    return file_read(full, 0, &text, &len, NULL) < 0 ? NULL : text;
+}
+
+static bool there(const char *path)
+{
+    _cleanup_free_ char *text = get(path);
+    return text != NULL;
+}
+
+static void expect_text(const char *path, const char *expected)
+{
+    _cleanup_free_ char *text = get(path);
+    assert_non_null(text);
+    assert_string_equal(text, expected);
+}
+
+static void again(void)
+{
+    rendered_free(STEAL(run.rendered));
+}
+
+static int enter(void **state)
+{
+    (void)state;
+    (void)strcpy(directory, "/tmp/files-XXXXXX");
+    if (mkdtemp(directory) == NULL) {
+        return -1;
+    }
+    (void)snprintf(root, sizeof root, "%s/root", directory);
+    (void)snprintf(roles, sizeof roles, "%s/roles", directory);
+    (void)snprintf(templates, sizeof templates, "%s/templates", directory);
+    _cleanup_json_ json_t *cluster = cluster_load("three-logs", NULL);
+    _cleanup_json_ json_t *view = cluster_view(cluster, "node", 1);
+    run = (struct run){.role = &role, .event = "reload", .conf = &conf, .root = root};
+    log_open("test", NULL, NULL, LOG_LEVEL_ERROR);
+    return facts_load(&run.facts, view, &conf, NULL);
+}
+
+static int leave(void **state)
+{
+    (void)state;
+    again();
+    facts_free(run.facts);
+    return tree_remove(directory, NULL);
+}
+
+static const char two_files[] = "file \"role\" {\n"
+                                "    template = \"role.mustache\"\n"
+                                "    path = \"/etc/role\"\n"
+                                "    on-change = {\"kubelet-restart\", \"daemon-reload\"}\n"
+                                "}\n"
+                                "file \"key\" {\n"
+                                "    template = \"key.mustache\"\n"
+                                "    path = \"/etc/key\"\n"
+                                "    format = \"json\"\n"
+                                "    secret = true\n"
+                                "    on-change = {\"kubelet-restart\"}\n"
+                                "}\n";
+
+static void put_two_files(void)
+{
+    put(roles, "node.conf", two_files);
+    put(templates, "role.mustache", "{{host.role}}{{> below/end}}\n");
+    put(templates, "below/end.mustache", "!");
+    put(templates, "key.mustache", "\"{{cloud.secret_access_key}}\"\n");
+}
+
+static void apply(void)
+{
+    _cleanup_error_ struct error *err = NULL;
+    again();
+    if (files_apply(&run, &err) < 0) {
+        fail_msg("%s", err->message);
+    }
+}
+
+static void files_are_brought_and_then_left_alone(void **state)
+{
+    (void)state;
+    put_two_files();
+    assert_int_equal(files_done(&run, NULL), 0);
+    apply();
+    expect_text("/etc/role", "node!\n");
+    struct stat st;
+    _cleanup_free_ char *key = path_join(root, "/etc/key");
+    assert_int_equal(stat(key, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(files_done(&run, NULL), 1);
+    assert_int_equal(chmod(key, 0644), 0);
+    assert_int_equal(files_done(&run, NULL), 0);
+    size_t changed = 0;
+    assert_int_equal(files_compare(&run, &changed, NULL), 0);
+    assert_int_equal(changed, 1);
+}
+
+static void nothing_is_written_unless_all_can_be_rendered(void **state)
+{
+    (void)state;
+    put_two_files();
+    put(templates, "key.mustache", "\n{{cloud.secret_acces_key}}\n");
+    _cleanup_error_ struct error *err = NULL;
+    assert_int_equal(files_apply(&run, &err), -1);
+    assert_int_equal(err->status, STATUS_TEMPLATE);
+    assert_non_null(strstr(err->message, "key.mustache:2: cloud.secret_acces_key: no such name"));
+    assert_false(there("/etc/role"));
+    _cleanup_free_ char *gone = path_join(templates, "key.mustache");
+    assert_int_equal(unlink(gone), 0);
+    error_freep(&err);
+    assert_int_equal(files_apply(&run, &err), -1);
+    assert_int_equal(err->status, STATUS_FILE);
+    assert_non_null(strstr(err->message, "/etc/key"));
+    assert_false(there("/etc/role"));
+}
+
+static void a_file_that_is_no_longer_wanted_goes(void **state)
+{
+    (void)state;
+    put(templates, "t.mustache", "{{host.sid}}\n");
+    put(roles, "node.conf", "file \"a\" {\n template = \"t.mustache\"\n path = \"/a\"\n when = \"host.is_node\"\n}\n");
+    apply();
+    assert_true(there("/a"));
+    put(roles, "node.conf", "file \"a\" {\n template = \"t.mustache\"\n path = \"/a\"\n when = \"!host.is_node\"\n}\n");
+    again();
+    assert_int_equal(files_done(&run, NULL), 0);
+    apply();
+    assert_false(there("/a"));
+    assert_int_equal(files_done(&run, NULL), 1);
+}
+
+static void two_sections_may_share_a_path_with_opposite_conditions(void **state)
+{
+    (void)state;
+    put(templates, "t.mustache", "one\n");
+    put(templates, "u.mustache", "two\n");
+    put(roles, "node.conf",
+        "file \"a\" {\n template = \"t.mustache\"\n path = \"/a\"\n when = \"host.is_node\"\n}\n"
+        "file \"b\" {\n template = \"u.mustache\"\n path = \"/a\"\n when = \"!host.is_node\"\n}\n");
+    apply();
+    expect_text("/a", "one\n");
+    assert_int_equal(files_done(&run, NULL), 1);
+    put(roles, "node.conf",
+        "file \"a\" {\n template = \"t.mustache\"\n path = \"/a\"\n}\n"
+        "file \"b\" {\n template = \"u.mustache\"\n path = \"/a\"\n}\n");
+    again();
+    _cleanup_error_ struct error *err = NULL;
+    assert_int_equal(files_done(&run, &err), -1);
+    assert_int_equal(err->status, STATUS_CONFIG);
+    assert_non_null(strstr(err->message, "another section writes too"));
+}
+
+/* What FUNCTION prints to stdout. */
+static char *printed(int (*function)(struct run *run, struct error **err))
+{
+    _cleanup_free_ char *path = path_join(directory, "stdout");
+    (void)fflush(stdout);
+    int saved = dup(STDOUT_FILENO);
+    assert_non_null(freopen(path, "w", stdout));
+    int result = function(&run, NULL);
+    (void)fflush(stdout);
+    assert_int_equal(dup2(saved, STDOUT_FILENO), STDOUT_FILENO);
+    close(saved);
+    assert_int_equal(result, 0);
+    char *text = NULL;
+    size_t len = 0;
+    assert_int_equal(file_read(path, 0, &text, &len, NULL), 0);
+    return text;
+}
+
+static void a_preview_shows_changes_and_hides_secrets(void **state)
+{
+    (void)state;
+    put_two_files();
+    put(root, "etc/role", "old\n");
+    put(root, "etc/key", "\"former\"\n");
+    _cleanup_free_ char *text = printed(files_preview);
+    assert_non_null(strstr(text, "/etc/role\n@@ -1 +1 @@\n-old\n+node!\n"));
+    assert_non_null(strstr(text, "/etc/key: changed, not shown because it is secret (1 lines added, 1 removed)\n"));
+    assert_non_null(strstr(text, "/etc/key: mode 0644 becomes 0600\n"));
+    assert_null(strstr(text, "former"));
+    assert_null(strstr(text, run.facts->parameters.secret_access_key));
+    expect_text("/etc/role", "old\n");
+    apply();
+    _cleanup_free_ char *none = printed(files_preview);
+    assert_string_equal(none, "");
+}
+
+static void render_writes_below_a_root_only(void **state)
+{
+    (void)state;
+    put_two_files();
+    _cleanup_free_ char *text = printed(event_render);
+    assert_string_equal(text, "");
+    expect_text("/etc/role", "node!\n");
+    assert_false(files_there(&run));
+    put(root, "etc/role", "other\n");
+    run.diff = true;
+    again();
+    _cleanup_free_ char *diff = printed(event_render);
+    assert_non_null(strstr(diff, "-other\n+node!\n"));
+    expect_text("/etc/role", "other\n");
+}
+
+static void mistakes_in_the_role_file_are_told_with_their_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"file \"a\" {\n template = \"t\"\n pth = \"/a\"\n}\n", "node.conf:3: no such option 'pth'"},
+        {"fil \"a\" {\n}\n", "node.conf:1: no such option 'fil'"},
+        {"file \"a\" {\n template = \"t\"\n}\n", "file \"a\" needs both template and path"},
+        {"file \"a\" {\n path = \"a\"\n}\n", "node.conf:2: path is \"a\"; accepted: the absolute path"},
+        {"file \"a\" {\n path = \"/a/../b\"\n}\n", "accepted: the absolute path"},
+        {"\nfile \"a\" {\n format = \"toml\"\n}\n", "node.conf:3: format is \"toml\"; accepted: plain,"},
+        {"file \"a\" {\n mode = \"rw\"\n}\n", "node.conf:2: mode is \"rw\"; accepted: an octal"},
+        {"file \"a\" {\n on-change = {\"daemon-reload\", \"dance\"}\n}\n", "node.conf:2: on-change has \"dance\""},
+        {"file \"a\" {\n template = \"t\"\n path = \"/a\"\n owner = \"nobody-here\"\n}\n", "has no user nobody-here"},
+        {"file \"a\" {\n template = \"t\"\n path = \"/a\"\n mode = \"0640\"\n secret = true\n}\n", "must be \"0600\""},
+        {"unit \"a\" {\n}\nunit \"a\" {\n}\n", "node.conf:3"},
+        {"check \"a\" {\n warn = \"much\"\n}\n", "node.conf:2"},
+        {"file \"a\" {\n", "node.conf:"},
+    };
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        _cleanup_error_ struct error *err = NULL;
+        struct role_conf *role_conf = NULL;
+        put(roles, "node.conf", cases[i].text);
+        assert_int_equal(role_conf_load(&role_conf, roles, "node", &err), -1);
+        assert_int_equal(err->status, STATUS_CONFIG);
+        if (strstr(err->message, cases[i].message) == NULL) {
+            fail_msg("\"%s\" does not say \"%s\"", err->message, cases[i].message);
+        }
+    }
+    _cleanup_error_ struct error *err = NULL;
+    struct role_conf *role_conf = NULL;
+    assert_int_equal(role_conf_load(&role_conf, roles, "absent", &err), -1);
+    assert_non_null(strstr(err->message, "absent.conf: No such file"));
+}
+
+static void units_and_checks_are_read(void **state)
+{
+    (void)state;
+    put(roles, "node.conf",
+        "unit \"docker.service\" {}\nunit \"routes.service\" {\n when = \"network.bridge\"\n}\n"
+        "check \"space\" {\n warn = 85\n fail = 95\n}\ncheck \"clock\" {\n enabled = false\n}\n");
+    _cleanup_(role_conf_freep) struct role_conf *role_conf = NULL;
+    assert_int_equal(role_conf_load(&role_conf, roles, "node", NULL), 0);
+    assert_int_equal(role_conf->n_units, 2);
+    assert_string_equal(role_conf->units[0].name, "docker.service");
+    assert_null(role_conf->units[0].when);
+    assert_string_equal(role_conf->units[1].when, "network.bridge");
+    const struct check_conf *space = role_conf_check(role_conf, "space");
+    assert_true(space->enabled && space->warn == 85 && space->fail == 95);
+    const struct check_conf *clock = role_conf_check(role_conf, "clock");
+    assert_true(!clock->enabled && clock->warn == -1 && clock->fail == -1);
+    assert_null(role_conf_check(role_conf, "moon"));
+}
+
+static void the_shipped_role_files_are_good(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"master", "node", "log", "client"};
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
+        _cleanup_(role_conf_freep) struct role_conf *role_conf = NULL;
+        _cleanup_error_ struct error *err = NULL;
+        if (role_conf_load(&role_conf, "roles", names[i], &err) < 0) {
+            fail_msg("%s", err->message);
+        }
+        assert_true(role_conf->n_files > 0);
+    }
+}
+
+static char done[128]; /* by the actions below */
+static const char *failing;
+
+static int note(const char *name, struct error **err)
+{
+    if (failing != NULL && strcmp(failing, name) == 0) {
+        return error_new(err, STATUS_UNIT, "it does not go");
+    }
+    (void)strcat(strcat(done, name), " ");
+    return 0;
+}
+
+static int note_daemon(struct run *r, struct error **err)
+{
+    (void)r;
+    return note("daemon", err);
+}
+
+static int note_docker(struct run *r, struct error **err)
+{
+    (void)r;
+    return note("docker", err);
+}
+
+static int note_kubelet(struct run *r, struct error **err)
+{
+    (void)r;
+    return note("kubelet", err);
+}
+
+static int killed(struct run *r, struct error **err)
+{
+    (void)r;
+    (void)err;
+    _exit(9);
+}
+
+static const struct reload_action actions[] = {
+    {"daemon-reload", note_daemon}, {"docker-restart", note_docker}, {"kubelet-restart", note_kubelet}, {NULL, NULL}};
+
+static void expect_done(const char *expected)
+{
+    _cleanup_error_ struct error *err = NULL;
+    done[0] = '\0';
+    failing = NULL;
+    again();
+    if (reload(&run, actions, &err) < 0) {
+        fail_msg("%s", err->message);
+    }
+    assert_string_equal(done, expected);
+    assert_false(there("/state/reload.json"));
+}
+
+static void reload_does_once_and_in_order_what_changed_files_need(void **state)
+{
+    (void)state;
+    put_two_files();
+    expect_done(""); /* not set up yet */
+    assert_false(there("/etc/role"));
+    apply();
+    expect_done("");
+    put(root, "etc/role", "old");
+    put(root, "etc/key", "old");
+    expect_done("daemon kubelet ");
+    expect_text("/etc/role", "node!\n");
+    put(root, "etc/key", "old");
+    expect_done("kubelet ");
+    expect_done("");
+}
+
+static void a_failed_action_is_done_by_the_next_reload(void **state)
+{
+    (void)state;
+    put_two_files();
+    apply();
+    put(root, "etc/role", "old");
+    again();
+    failing = "kubelet";
+    done[0] = '\0';
+    _cleanup_error_ struct error *err = NULL;
+    assert_int_equal(reload(&run, actions, &err), -1);
+    assert_int_equal(err->status, STATUS_UNIT);
+    assert_non_null(strstr(err->message, "kubelet-restart: it does not go"));
+    assert_string_equal(done, "daemon ");
+    struct stat st;
+    _cleanup_free_ char *pending = path_join(root, "/state/reload.json");
+    assert_int_equal(stat(pending, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    expect_text("/etc/role", "node!\n");
+    expect_done("kubelet ");
+    expect_done("");
+}
+
+static void a_killed_reload_is_taken_up(void **state)
+{
+    (void)state;
+    static const struct reload_action deadly[] = {{"daemon-reload", killed}, {"kubelet-restart", killed}, {NULL, NULL}};
+    put_two_files();
+    apply();
+    put(root, "etc/role", "old");
+    again();
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)reload(&run, deadly, NULL);
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 9);
+    expect_text("/etc/role", "node!\n");
+    expect_done("daemon kubelet ");
+}
+
+static void a_dry_reload_only_tells(void **state)
+{
+    (void)state;
+    put_two_files();
+    apply();
+    put(root, "etc/key", "old");
+    again();
+    run.dry_run = true;
+    _cleanup_free_ char *text = printed(event_reload);
+    assert_true(str_starts(text, "would do: kubelet-restart\n"));
+    expect_text("/etc/key", "old");
+    assert_false(there("/state/reload.json"));
+}
+
+static void what_is_owed_must_be_readable(void **state)
+{
+    (void)state;
+    put_two_files();
+    apply();
+    put(root, "state/reload.json", "{\"kubelet-");
+    _cleanup_error_ struct error *err = NULL;
+    assert_int_equal(reload(&run, actions, &err), -1);
+    assert_non_null(strstr(err->message, "reload.json"));
+    put(root, "state/reload.json", "{\"docker-restart\": true, \"of-another-version\": true}");
+    expect_done("docker ");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(files_are_brought_and_then_left_alone),
+        TEST(nothing_is_written_unless_all_can_be_rendered),
+        TEST(a_file_that_is_no_longer_wanted_goes),
+        TEST(two_sections_may_share_a_path_with_opposite_conditions),
+        TEST(a_preview_shows_changes_and_hides_secrets),
+        TEST(render_writes_below_a_root_only),
+        TEST(mistakes_in_the_role_file_are_told_with_their_line),
+        TEST(units_and_checks_are_read),
+        TEST(the_shipped_role_files_are_good),
+        TEST(reload_does_once_and_in_order_what_changed_files_need),
+        TEST(a_failed_action_is_done_by_the_next_reload),
+        TEST(a_killed_reload_is_taken_up),
+        TEST(a_dry_reload_only_tells),
+        TEST(what_is_owed_must_be_readable),
+    };
+    return cmocka_run_group_tests_name("files", tests, NULL, NULL);
+}

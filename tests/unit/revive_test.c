@@ -1,0 +1,112 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "hooks/backoff.h"
+#include "hooks/docker_unused.h"
+#include "lib/util.h"
+
+enum { NOW = 1700000000 };
+
+static void what_was_never_tried_may_be(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *tries = json_object();
+    assert_int_equal(backoff_wait(tries, "docker", NOW), 0);
+    assert_int_equal(backoff_tries(tries, "docker", NOW), 0);
+}
+
+static void each_try_in_a_row_makes_the_wait_longer(void **state)
+{
+    (void)state;
+    static const int64_t waits[] = {60, 240, 960, 3600, 3600, 3600};
+    _cleanup_json_ json_t *tries = json_object();
+    int64_t now = NOW;
+    for (size_t i = 0; i < ELEMENTS(waits); i++) {
+        backoff_note(tries, "docker", now);
+        assert_int_equal(backoff_tries(tries, "docker", now), i + 1);
+        assert_int_equal(backoff_wait(tries, "docker", now), waits[i]);
+        assert_int_equal(backoff_wait(tries, "docker", now + waits[i] - 1), 1);
+        assert_int_equal(backoff_wait(tries, "docker", now + waits[i]), 0);
+        now += waits[i];
+    }
+}
+
+static void one_does_not_hold_up_another(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *tries = json_object();
+    backoff_note(tries, "docker", NOW);
+    assert_int_equal(backoff_wait(tries, "kubelet", NOW), 0);
+}
+
+static void a_quiet_time_makes_it_forgotten(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *tries = json_object();
+    backoff_note(tries, "docker", NOW);
+    assert_int_equal(backoff_tries(tries, "docker", NOW + 599), 1);
+    assert_int_equal(backoff_tries(tries, "docker", NOW + 600), 0);
+    backoff_note(tries, "docker", NOW + 600);
+    assert_int_equal(backoff_wait(tries, "docker", NOW + 600), 60);
+    for (int i = 0; i < 4; i++) {
+        backoff_note(tries, "docker", NOW + 700);
+    }
+    assert_int_equal(backoff_tries(tries, "docker", NOW + 700 + 7199), 5);
+    assert_int_equal(backoff_tries(tries, "docker", NOW + 700 + 7200), 0);
+}
+
+static void a_clock_set_back_does_not_hold_up(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *tries = json_object();
+    backoff_note(tries, "docker", NOW);
+    assert_int_equal(backoff_wait(tries, "docker", NOW - 86400), 0);
+}
+
+static void a_damaged_state_is_as_none(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *tries = json_pack("{ss s{ss}}", "docker", "often", "kubelet", "tries", "many");
+    assert_int_equal(backoff_wait(tries, "docker", NOW), 0);
+    assert_int_equal(backoff_wait(tries, "kubelet", NOW), 0);
+    backoff_note(tries, "docker", NOW);
+    assert_int_equal(backoff_wait(tries, "docker", NOW), 60);
+}
+
+static void images_in_use_or_of_the_machine_image_are_kept(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *images =
+        json_pack("[{ss s[s]} {ss s[s]} {ss s[ss]} {ss sn} {ss s[s]}]", "Id", "sha256:a", "RepoTags", "app:1", "Id",
+                  "sha256:b", "RepoTags", "k8s.gcr.io/pause:3.2", "Id", "sha256:c", "RepoTags", "old:1", "old:2", "Id",
+                  "sha256:d", "RepoTags", "Id", "sha256:e", "RepoTags", "k8s.gcr.io/pause:3.1");
+    _cleanup_json_ json_t *containers = json_pack("[{ss}]", "ImageID", "sha256:a");
+    _cleanup_json_ json_t *keep = json_pack("{ss}", "pause", "k8s.gcr.io/pause:3.2");
+    _cleanup_strv_ char **unused = docker_unused_images(images, containers, keep);
+    assert_int_equal(strv_length(unused), 3);
+    assert_string_equal(unused[0], "sha256:c");
+    assert_string_equal(unused[1], "sha256:d");
+    assert_string_equal(unused[2], "sha256:e");
+    _cleanup_strv_ char **without_list = docker_unused_images(images, containers, NULL);
+    assert_int_equal(strv_length(without_list), 4);
+    _cleanup_strv_ char **none = docker_unused_images(NULL, NULL, NULL);
+    assert_int_equal(strv_length(none), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_never_tried_may_be),
+        cmocka_unit_test(each_try_in_a_row_makes_the_wait_longer),
+        cmocka_unit_test(one_does_not_hold_up_another),
+        cmocka_unit_test(a_quiet_time_makes_it_forgotten),
+        cmocka_unit_test(a_clock_set_back_does_not_hold_up),
+        cmocka_unit_test(a_damaged_state_is_as_none),
+        cmocka_unit_test(images_in_use_or_of_the_machine_image_are_kept),
+    };
+    return cmocka_run_group_tests_name("revive", tests, NULL, NULL);
+}
