@@ -7,6 +7,7 @@
 #include "hooks/events.h"
 #include "hooks/files.h"
 #include "hooks/run.h"
+#include "hooks/steps/steps.h"
 #include "lib/log.h"
 
 /* Actions that are owed: written before the files that need them, so that a killed reload is taken up by the next. An
@@ -115,7 +116,24 @@ int reload(struct run *run, const struct reload_action *actions, struct error **
     return carry_out(run, actions, pending, err);
 }
 
+/* A change that may not be is refused before any file has it. */
+static int accept_change(struct run *run, struct error **err)
+{
+    static const struct step *const steps[] = {&step_parameters, &step_hostnic_check};
+    for (size_t i = 0; files_there(run) && i < ELEMENTS(steps); i++) {
+        int done = steps[i]->done(run, err);
+        bool owed = done == 0 && !run->dry_run && !run->diff;
+        if (done < 0 || (owed && steps[i]->apply(run, err) < 0)) {
+            return error_wrap(err, "%s", steps[i]->name);
+        }
+    }
+    return 0;
+}
+
 int event_reload(struct run *run, struct error **err)
 {
+    if (accept_change(run, err) < 0) {
+        return -1;
+    }
     return reload(run, reload_actions, err);
 }

@@ -16,14 +16,22 @@ static json_t *load_accepted(const struct run *run)
     return file_read(path, 0, &text, &len, NULL) < 0 ? NULL : json_loadb(text, len, 0, NULL);
 }
 
-static int parameters_apply(struct run *run, struct error **err)
+static json_t *acceptable(const struct run *run)
+{
+    json_t *vxnets = json_object_get(json_object_get(run->tree, "env"), "pod_vxnets");
+    return json_pack("{s{sO*}}", "env", "pod_vxnets", vxnets);
+}
+
+static int parameters_done(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *previous = load_accepted(run);
-    if (facts_check_change(run->facts, previous, err) < 0) {
-        return -1;
-    }
-    json_t *vxnets = json_object_get(json_object_get(run->tree, "env"), "pod_vxnets");
-    _cleanup_json_ json_t *now = json_pack("{s{sO*}}", "env", "pod_vxnets", vxnets);
+    _cleanup_json_ json_t *now = acceptable(run);
+    return facts_check_change(run->facts, previous, err) < 0 ? -1 : json_equal(previous, now);
+}
+
+static int parameters_apply(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *now = acceptable(run);
     _cleanup_free_ char *path = run_state_path(run, accepted);
     _cleanup_free_ char *text = json_dumps(now, JSON_COMPACT);
     const struct file_spec spec = {
@@ -31,4 +39,4 @@ static int parameters_apply(struct run *run, struct error **err)
     return file_put(&spec, NULL, err);
 }
 
-const struct step step_parameters = {"parameters", NULL, parameters_apply, NULL};
+const struct step step_parameters = {"parameters", parameters_done, parameters_apply, NULL};

@@ -1,0 +1,46 @@
+#!/bin/bash
+# reload refuses a change that may not be, before any file has it.
+set -uo pipefail
+. tests/integration/tap.bash
+build=${BUILD:-build}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+root=$work/root
+"$build/lab/cluster-view" hostnic node >"$work/hostnic.json"
+
+# given VXNETS [JQ]: metadata with these pod vxnets, hostnic off so that no cloud API is asked
+given() {
+    jq --arg vxnets "$1" '.env.enable_hostnic = "false" | .env.pod_vxnets = $vxnets | '"${2:-.}" "$work/hostnic.json" \
+        >"$work/metadata.json"
+}
+
+# reload STATUS: what it says is in $work/log; prints a complaint when the status is another
+reload() {
+    "$build/bin/k8s-node" reload --root "$root" --metadata "$work/metadata.json" "${@:2}" >"$work/log" 2>&1
+    local status=$?
+    [ "$status" = "$1" ] || { echo "status $status instead of $1" && cat "$work/log"; }
+}
+
+tree() {
+    find "$root" -type f ! -name lock -exec md5sum {} + | sort -k2
+}
+
+given "vxnet-pods01 vxnet-pods02"
+"$build/bin/k8s-node" render --root "$root" --metadata "$work/metadata.json" >/dev/null 2>&1
+mkdir -p "$root/var/lib/k8s-hooks"
+touch "$root/var/lib/k8s-hooks/files-written" # what init leaves
+result "pod vxnets are accepted at first" "$(reload 0)"
+result "and again" "$(reload 0)"
+
+given "vxnet-pods02" '.env."registry-mirrors" = "https://other.example.com"'
+before=$(tree)
+result "a dry run tells that one may not go" "$(reload 117 --dry-run)"
+result "a pod vxnet may not go: status 117" "$(reload 117)"
+result "the message names it" "$(grep -q 'no longer holds vxnet-pods01' "$work/log" || cat "$work/log")"
+result "nothing is touched" "$(diff <(echo "$before") <(tree))"
+
+given "vxnet-pods03 vxnet-pods02 vxnet-pods01"
+result "one more is accepted" "$(reload 0)"
+given "vxnet-pods01 vxnet-pods02"
+result "and may not go either" "$(reload 117)"
+finish
