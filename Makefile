@@ -4,7 +4,7 @@
 B ?= build
 CC = gcc
 PREFIX ?= /opt/kubernetes
-PACKAGES = libconfuse libcurl jansson openssl libsystemd
+PACKAGES = libconfuse libcurl jansson openssl libsystemd yaml-0.1
 LAB_PACKAGES = $(PACKAGES) libmicrohttpd
 TEST_PACKAGES = $(LAB_PACKAGES) cmocka
 
