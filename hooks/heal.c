@@ -131,7 +131,7 @@ static int heal_api_server(struct run *run, const char **done, struct error **er
 const struct heal heals[] = {
     {&check_docker, false, heal_docker},           {&check_data_space, false, heal_space},
     {&check_data_inodes, false, heal_space},       {&check_certificates, false, heal_certificates},
-    {&check_kubelet, false, heal_kubelet},         {&check_kubelet_healthz, false, restart_kubelet},
+    {&check_kubelet, false, heal_kubelet},         {&check_kubelet_healthz, true, restart_kubelet},
     {&check_api_server, true, heal_api_server},    {&check_node_ready, true, heal_node_ready},
     {&check_cluster_api, false, heal_cluster_api}, {NULL, false, NULL},
 };

@@ -6,7 +6,7 @@
 
 struct heal {
     const struct check *check;
-    /* Only when nothing else was broken: it may follow from what was, and needs time to come back. */
+    /* Only when nothing was healed before it: it may have followed from that, and needs time to come back. */
     bool alone;
     /* 1 with *done, what was done in a few words: healed. 0: there is nothing to do about it on this host. -1: it
      * failed. */

@@ -73,7 +73,7 @@ static int heal_one(struct revival *revival, const struct heal *heal, const stru
     int64_t now = (int64_t)time(NULL);
     int64_t wait = backoff_wait(revival->backoff, name, now);
     if (wait > 0) {
-        _cleanup_free_ char *text = xasprintf("%s; tried %" PRId64 " times, again in %" PRId64 " s",
+        _cleanup_free_ char *text = xasprintf("%s; tries so far: %" PRId64 ", again in %" PRId64 " s",
                                               result->finding.reason, backoff_tries(revival->backoff, name, now), wait);
         tell(revival, name, "waits", text);
         return 0;
@@ -130,7 +130,7 @@ static int heal_all(struct revival *revival, const struct check_results *results
         if (result == NULL) {
             continue;
         }
-        if (heal->alone && revival->healed + revival->unhealed > 0) {
+        if (heal->alone && revival->healed > 0) {
             log_info("%s is given time: it may follow from the rest", heal->check->name);
         } else if (still_fails(revival, result) && heal_one(revival, heal, result, err) < 0) {
             return -1;
