@@ -5,27 +5,9 @@
 #include <pwd.h>
 #include <string.h>
 
-#include <confuse.h>
-
 #include "hooks/reload.h"
+#include "lib/conf_file.h"
 #include "lib/file.h"
-
-/* libconfuse's error function has no argument of ours: the file that is read, and the first complaint about it. */
-static _Thread_local const char *reading;
-static _Thread_local char *complaint;
-
-static void complain(cfg_t *cfg, const char *format, va_list args)
-{
-    if (complaint != NULL) {
-        return;
-    }
-    char *text = NULL;
-    if (vasprintf(&text, format, args) < 0) {
-        abort();
-    }
-    complaint = xasprintf("%s:%d: %s", reading, cfg->line, text);
-    free(text);
-}
 
 static int check_format(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -146,7 +128,6 @@ static cfg_t *schema(void)
     if (cfg == NULL) {
         abort();
     }
-    cfg_set_error_function(cfg, complain);
     cfg_set_validate_func(cfg, "file", check_file);
     cfg_set_validate_func(cfg, "file|format", check_format);
     cfg_set_validate_func(cfg, "file|mode", check_mode);
@@ -158,23 +139,6 @@ static cfg_t *schema(void)
 static void free_schema(cfg_t **cfg)
 {
     cfg_free(*cfg);
-}
-
-static int parse_file(cfg_t *cfg, const char *path, struct error **err)
-{
-    reading = path;
-    errno = 0;
-    int result = cfg_parse(cfg, path);
-    int why = errno;
-    reading = NULL;
-    _cleanup_free_ char *reason = STEAL(complaint);
-    if (reason != NULL) {
-        return error_new(err, STATUS_CONFIG, "%s", reason);
-    }
-    if (result == CFG_FILE_ERROR) {
-        return error_errno(err, STATUS_CONFIG, why, "cannot read %s", path);
-    }
-    return result == CFG_SUCCESS ? 0 : error_new(err, STATUS_CONFIG, "%s: this is not a configuration file", path);
 }
 
 static void take_file(struct file_conf *file, cfg_t *section)
@@ -224,7 +188,7 @@ int role_conf_load(struct role_conf **conf, const char *directory, const char *r
     _cleanup_free_ char *name = xasprintf("%s.conf", role);
     _cleanup_free_ char *path = path_join(directory, name);
     _cleanup_(free_schema) cfg_t *cfg = schema();
-    if (parse_file(cfg, path, err) < 0) {
+    if (conf_file_parse(cfg, path, err) < 0) {
         return -1;
     }
     *conf = take(cfg);
