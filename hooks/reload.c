@@ -7,6 +7,7 @@
 #include "hooks/events.h"
 #include "hooks/files.h"
 #include "hooks/run.h"
+#include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
 #include "lib/log.h"
 
@@ -43,38 +44,75 @@ static int pending_save(const struct run *run, const json_t *pending, struct err
     return file_put(&spec, NULL, err);
 }
 
-static void pending_add(const struct run *run, json_t *pending)
+static void pending_add(const struct run *run, const struct reload_action *actions, bool local, json_t *pending)
 {
-    for (size_t i = 0; i < run->rendered->n_files; i++) {
-        const struct rendered_file *file = &run->rendered->files[i];
-        for (char **action = file->conf->on_change; file->differs && *action != NULL; action++) {
-            json_object_set_new(pending, *action, json_true());
+    for (const struct reload_action *action = actions; action->name != NULL; action++) {
+        for (size_t i = 0; (local || action->cluster) && i < run->rendered->n_files; i++) {
+            const struct rendered_file *file = &run->rendered->files[i];
+            if (file->differs && strv_contains(file->conf->on_change, action->name)) {
+                json_object_set_new(pending, action->name, json_true());
+            }
         }
     }
 }
 
-static int carry_out(struct run *run, const struct reload_action *actions, json_t *pending, struct error **err)
+/* Only the master changes the cluster, and only when it can be asked: its API server is the kubelet's. */
+static int cluster_up(struct run *run, struct error **err)
+{
+    static const char *const needed[] = {ADMIN_KUBECONFIG, "/etc/kubernetes/manifests/kube-apiserver.yaml"};
+    for (size_t i = 0; i < ELEMENTS(needed); i++) {
+        _cleanup_free_ char *path = run_path(run, needed[i]);
+        if (access(path, F_OK) < 0) {
+            return 0;
+        }
+    }
+    return run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
+}
+
+static int carry_out_one(struct run *run, const struct reload_action *action, json_t *pending, struct error **err)
+{
+    int64_t start = clock_ms();
+    int up = action->cluster ? cluster_up(run, err) : 1;
+    if (up == 0) {
+        log_notice("%s: left for `start`, as the API server is down", action->name);
+        return 0;
+    }
+    if (up < 0 || action->apply(run, err) < 0) {
+        return error_wrap(err, "%s", action->name);
+    }
+    log_timed(LOG_LEVEL_INFO, clock_ms() - start, "%s: done", action->name);
+    json_object_del(pending, action->name);
+    return pending_save(run, pending, err);
+}
+
+static int carry_out(struct run *run, const struct reload_action *actions, bool local, json_t *pending,
+                     struct error **err)
 {
     for (const struct reload_action *action = actions; action->name != NULL; action++) {
-        if (json_object_get(pending, action->name) == NULL) {
-            continue;
-        }
-        int64_t start = clock_ms();
-        log_set_step(action->name);
-        int result = action->apply(run, err);
-        if (result < 0) {
-            return error_wrap(err, "reload: %s", action->name);
-        }
-        log_timed(LOG_LEVEL_INFO, clock_ms() - start, "%s: done", action->name);
-        log_set_step(NULL);
-        json_object_del(pending, action->name);
-        if (pending_save(run, pending, err) < 0) {
+        if (json_object_get(pending, action->name) != NULL && !(local && action->cluster) &&
+            carry_out_one(run, action, pending, err) < 0) {
             return -1;
         }
     }
-    /* what an older version of the suite left and this one has no name for */
-    json_object_clear(pending);
-    return pending_save(run, pending, err);
+    return 0;
+}
+
+/* Names that another version of the suite left and this one does not know. */
+static void pending_prune(const struct reload_action *actions, json_t *pending)
+{
+    const char *name;
+    void *next;
+    json_t *value;
+    json_object_foreach_safe(pending, next, name, value)
+    {
+        bool known = false;
+        for (const struct reload_action *action = actions; action->name != NULL; action++) {
+            known = known || strcmp(action->name, name) == 0;
+        }
+        if (!known) {
+            json_object_del(pending, name);
+        }
+    }
 }
 
 static int preview(struct run *run, const struct reload_action *actions, const json_t *pending, struct error **err)
@@ -99,7 +137,8 @@ int reload(struct run *run, const struct reload_action *actions, struct error **
         return -1;
     }
     size_t owed = json_object_size(pending);
-    pending_add(run, pending);
+    pending_prune(actions, pending);
+    pending_add(run, actions, true, pending);
     if (changed == 0 && owed == 0) {
         log_notice("nothing changed: nothing is touched");
         return 0;
@@ -108,12 +147,45 @@ int reload(struct run *run, const struct reload_action *actions, struct error **
         return preview(run, actions, pending, err);
     }
     if (owed > 0) {
-        log_notice("going on with what an earlier reload did not get to");
+        log_notice("going on with what is still to be done from before");
     }
     if (pending_save(run, pending, err) < 0 || files_write(run, err) < 0) {
         return -1;
     }
-    return carry_out(run, actions, pending, err);
+    return carry_out(run, actions, false, pending, err);
+}
+
+int reload_files(struct run *run, const struct reload_action *actions, struct error **err)
+{
+    _cleanup_json_ json_t *pending = NULL;
+    if (files_compare(run, NULL, err) < 0 || pending_load(run, &pending, err) < 0) {
+        return -1;
+    }
+    pending_add(run, actions, files_there(run), pending);
+    if (pending_save(run, pending, err) < 0 || files_apply(run, err) < 0) {
+        return -1;
+    }
+    return carry_out(run, actions, true, pending, err);
+}
+
+int reload_settle(struct run *run, const struct reload_action *actions, struct error **err)
+{
+    _cleanup_json_ json_t *pending = NULL;
+    return pending_load(run, &pending, err) < 0 ? -1 : carry_out(run, actions, false, pending, err);
+}
+
+int reload_owed(const struct run *run, const struct reload_action *actions, bool local, struct error **err)
+{
+    _cleanup_json_ json_t *pending = NULL;
+    if (pending_load(run, &pending, err) < 0) {
+        return -1;
+    }
+    for (const struct reload_action *action = actions; action->name != NULL; action++) {
+        if (json_object_get(pending, action->name) != NULL && !(local && action->cluster)) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* A change that may not be is refused before any file has it. */

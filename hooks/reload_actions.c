@@ -1,22 +1,19 @@
 #include <string.h>
-#include <unistd.h>
 
 #include "hooks/reload.h"
 #include "hooks/run.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
+#include "lib/crypto.h"
 #include "lib/log.h"
 #include "lib/proc.h"
-
-#define CA_KEY "/etc/kubernetes/pki/ca.key"
 
 static int daemon_reload(struct run *run, struct error **err)
 {
     return run_units(run, err) < 0 ? -1 : units_reload(run->units, run_deadline(run, run->conf->timeouts.unit_s), err);
 }
 
-/* A unit that does not run takes its new files when `start` starts it; one whose file is gone has nothing left to do.
- */
+/* A unit that does not run takes its new files when it is started; one whose file is gone has nothing left to do. */
 static int restart_running(struct run *run, const char *unit, struct error **err)
 {
     struct unit_state state;
@@ -36,7 +33,8 @@ static int restart_running(struct run *run, const char *unit, struct error **err
 
 static int sysctl(struct run *run, struct error **err)
 {
-    return restart_running(run, "systemd-sysctl.service", err);
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.unit_s);
+    return run_units(run, err) < 0 ? -1 : unit_restart(run->units, "systemd-sysctl.service", deadline, err);
 }
 
 static int routes_restart(struct run *run, struct error **err)
@@ -63,15 +61,12 @@ static int apply_step(struct run *run, const struct step *step, struct error **e
 /* The API server takes a new certificate by itself: it watches the file. */
 static int certificate(struct run *run, struct error **err)
 {
-    return access(CA_KEY, F_OK) < 0 ? 0 : apply_step(run, &step_certificates_fit, err);
+    return apply_step(run, &step_certificates_fit, err);
 }
 
 static int control_plane(struct run *run, struct error **err)
 {
     static const struct step *const steps[] = {&step_control_plane, &step_api_server, &step_cluster_settings};
-    if (access(ADMIN_KUBECONFIG, F_OK) < 0) {
-        return 0;
-    }
     for (size_t i = 0; i < ELEMENTS(steps); i++) {
         if (apply_step(run, steps[i], err) < 0) {
             return error_wrap(err, "%s", steps[i]->name);
@@ -80,42 +75,46 @@ static int control_plane(struct run *run, struct error **err)
     return 0;
 }
 
-static int kubectl(const struct run *run, struct error **err, const char *verb, const char *const *arguments)
+/* A changed ConfigMap replaces no pods by itself; a changed annotation of their template does, one after the other. */
+static int proxy_take_configuration(struct run *run, struct error **err)
 {
-    const char *argv[16] = {"kubectl", "--kubeconfig", ADMIN_KUBECONFIG, verb};
-    for (size_t i = 4; i < ELEMENTS(argv) - 1 && *arguments != NULL; i++) {
-        argv[i] = *arguments++;
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.api_s);
+    _cleanup_json_ json_t *configuration = NULL;
+    if (run_kube(run, err) < 0 || kube_get(run->kube, "/api/v1/namespaces/kube-system/configmaps/kube-proxy", deadline,
+                                           &configuration, NULL, err) < 0) {
+        return -1;
     }
-    const struct proc proc = {.argv = argv, .deadline = run->deadline};
-    return proc_run(&proc, NULL, err);
+    _cleanup_free_ char *data = json_dumps(json_object_get(configuration, "data"), JSON_SORT_KEYS);
+    _cleanup_free_ char *hash = sha256_hex(data == NULL ? "" : data, data == NULL ? 0 : strlen(data));
+    _cleanup_json_ json_t *patch = json_pack("{s:{s:{s:{s:{s:s}}}}}", "spec", "template", "metadata", "annotations",
+                                             "k8s-hooks/configuration", hash);
+    return kube_merge_patch(run->kube, "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", patch, deadline,
+                            err);
 }
 
-/* kubeadm knows of no change to a ConfigMap that would replace the pods, so they are asked to be; one at a time is the
- * DaemonSet's own rule. */
 static int kube_proxy(struct run *run, struct error **err)
 {
-    static const char *const log_level[] = {"--server-side", "--force-conflicts", "--field-manager=k8s-hooks",
-                                            "--filename=/etc/kubernetes/kube-proxy.yaml", NULL};
-    static const char *const restart[] = {"restart", "--namespace=kube-system", "daemonset/kube-proxy", NULL};
-    if (access(ADMIN_KUBECONFIG, F_OK) < 0) {
-        return 0;
+    if (apply_step(run, &step_cluster_settings, err) < 0) {
+        return -1;
     }
-    return kubeadm_phase(run, "addon", "kube-proxy", err) < 0 || kubectl(run, err, "apply", log_level) < 0 ||
-                   kubectl(run, err, "rollout", restart) < 0
-               ? -1
-               : 0;
+    if (proc_exec(run->deadline, err, "kubectl", "--kubeconfig", ADMIN_KUBECONFIG, "apply", "--server-side",
+                  "--force-conflicts", "--field-manager=k8s-hooks", "--filename=/etc/kubernetes/kube-proxy.yaml",
+                  NULL) < 0) {
+        return -1;
+    }
+    return proxy_take_configuration(run, err);
 }
 
 const struct reload_action reload_actions[] = {
-    {"daemon-reload", daemon_reload},
-    {"sysctl", sysctl},
-    {"routes-restart", routes_restart},
-    {"docker-restart", docker_restart},
-    {"kubelet-restart", kubelet_restart},
-    {"certificate", certificate},
-    {"control-plane", control_plane},
-    {"kube-proxy", kube_proxy},
-    {NULL, NULL},
+    {"daemon-reload", false, daemon_reload},
+    {"sysctl", false, sysctl},
+    {"routes-restart", false, routes_restart},
+    {"docker-restart", false, docker_restart},
+    {"kubelet-restart", false, kubelet_restart},
+    {"certificate", true, certificate},
+    {"control-plane", true, control_plane},
+    {"kube-proxy", true, kube_proxy},
+    {NULL, false, NULL},
 };
 
 bool reload_action_known(const char *name)

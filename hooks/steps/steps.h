@@ -18,6 +18,8 @@ extern const struct step step_hostnic_host;
 extern const struct step step_directories;
 /* The role's files, as roles/ROLE.conf lists them. */
 extern const struct step step_files;
+/* master: what changed files need in the cluster, recorded by step_files. */
+extern const struct step step_files_settled;
 /* systemd has read the unit files, the kernel the sysctls. */
 extern const struct step step_system_settings;
 /* What roles/ROLE.conf lists as `unit` runs: what has no step of its own. */

@@ -344,8 +344,17 @@ static int killed(struct run *r, struct error **err)
     _exit(9);
 }
 
-static const struct reload_action actions[] = {
-    {"daemon-reload", note_daemon}, {"docker-restart", note_docker}, {"kubelet-restart", note_kubelet}, {NULL, NULL}};
+static int note_cluster(struct run *r, struct error **err)
+{
+    (void)r;
+    return note("cluster", err);
+}
+
+static const struct reload_action actions[] = {{"daemon-reload", false, note_daemon},
+                                               {"docker-restart", false, note_docker},
+                                               {"kubelet-restart", false, note_kubelet},
+                                               {"control-plane", true, note_cluster},
+                                               {NULL, false, NULL}};
 
 static void expect_done(const char *expected)
 {
@@ -403,7 +412,8 @@ static void a_failed_action_is_done_by_the_next_reload(void **state)
 static void a_killed_reload_is_taken_up(void **state)
 {
     (void)state;
-    static const struct reload_action deadly[] = {{"daemon-reload", killed}, {"kubelet-restart", killed}, {NULL, NULL}};
+    static const struct reload_action deadly[] = {
+        {"daemon-reload", false, killed}, {"kubelet-restart", false, killed}, {NULL, false, NULL}};
     put_two_files();
     apply();
     put(root, "etc/role", "old");
@@ -448,6 +458,42 @@ static void what_is_owed_must_be_readable(void **state)
     expect_done("docker ");
 }
 
+static void the_step_restarts_only_what_may_run_with_old_files(void **state)
+{
+    (void)state;
+    put_two_files();
+    done[0] = '\0';
+    failing = NULL;
+    assert_int_equal(reload_files(&run, actions, NULL), 0);
+    assert_string_equal(done, "");
+    expect_text("/etc/role", "node!\n");
+    assert_int_equal(reload_owed(&run, actions, false, NULL), 0);
+    put(root, "etc/key", "old");
+    again();
+    assert_int_equal(reload_files(&run, actions, NULL), 0);
+    assert_string_equal(done, "kubelet ");
+    assert_int_equal(reload_owed(&run, actions, false, NULL), 0);
+}
+
+static void the_cluster_is_left_for_when_it_is_up(void **state)
+{
+    (void)state;
+    put(templates, "t.mustache", "{{host.sid}}\n");
+    put(roles, "node.conf",
+        "file \"a\" {\n template = \"t.mustache\"\n path = \"/a\"\n"
+        " on-change = {\"daemon-reload\", \"control-plane\"}\n}\n");
+    done[0] = '\0';
+    failing = NULL;
+    assert_int_equal(reload_files(&run, actions, NULL), 0);
+    assert_int_equal(reload_owed(&run, actions, true, NULL), 0);
+    assert_int_equal(reload_owed(&run, actions, false, NULL), 1);
+    again();
+    assert_int_equal(reload(&run, actions, NULL), 0);
+    assert_int_equal(reload_settle(&run, actions, NULL), 0);
+    assert_int_equal(reload_owed(&run, actions, false, NULL), 1);
+    assert_string_equal(done, "");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -467,6 +513,8 @@ int main(void)
         TEST(a_killed_reload_is_taken_up),
         TEST(a_dry_reload_only_tells),
         TEST(what_is_owed_must_be_readable),
+        TEST(the_step_restarts_only_what_may_run_with_old_files),
+        TEST(the_cluster_is_left_for_when_it_is_up),
     };
     return cmocka_run_group_tests_name("files", tests, NULL, NULL);
 }
