@@ -1,0 +1,469 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hooks/addons.h"
+#include "hooks/addons_state.h"
+#include "hooks/kubectl.h"
+#include "lib/file.h"
+#include "lib/proc.h"
+#include "tests/lab/shared/apiserver.h"
+
+/* In place of kubectl: notes each call, and after the one that the file "kill" names ends the program that made it. */
+static const char wrapper[] = "#!/bin/sh\n"
+                              "here=$(dirname \"$0\")\n"
+                              "n=$(($(cat \"$here/calls\") + 1))\n"
+                              "echo $n >\"$here/calls\"\n"
+                              "echo \"$*\" >>\"$here/log\"\n"
+                              "kill=$(cat \"$here/kill\")\n"
+                              "\"$here/kubectl.real\" \"$@\"\n"
+                              "status=$?\n"
+                              "[ \"$kill\" != after-$n ] || { kill -KILL $PPID; exit 1; }\n"
+                              "exit $status\n";
+
+static const char addons_conf[] = "addon \"pool\" { templates = {\"pool.mustache\"} when = {\"pool\"} }\n"
+                                  "addon \"second\" { templates = {\"second.mustache\"} after = {\"first\"} }\n"
+                                  "addon \"first\" { templates = {\"first.mustache\"} when = {\"first\", \"!off\"} }\n";
+
+static const char pool[] = "apiVersion: tests.example.com/v1\n"
+                           "kind: Pool\n"
+                           "metadata: {name: a-pool}\n"
+                           "spec: {size: {{pool.size}}}\n"
+                           "---\n"
+                           "apiVersion: apiextensions.k8s.io/v1\n"
+                           "kind: CustomResourceDefinition\n"
+                           "metadata: {name: pools.tests.example.com}\n"
+                           "spec:\n"
+                           "  group: tests.example.com\n"
+                           "  scope: Cluster\n"
+                           "  names: {kind: Pool, listKind: PoolList, plural: pools, singular: pool}\n"
+                           "  versions:\n"
+                           "    - name: v1\n"
+                           "      served: true\n"
+                           "      storage: true\n"
+                           "      schema:\n"
+                           "        openAPIV3Schema:\n"
+                           "          type: object\n"
+                           "          properties: {spec: {type: object, properties: {size: {type: integer}}}}\n";
+
+static const char first[] = "apiVersion: v1\n"
+                            "kind: ConfigMap\n"
+                            "metadata: {name: first-settings, namespace: kube-system}\n"
+                            "data: {text: \"{{first.text}}\"}\n"
+                            "{{#first.extra}}\n"
+                            "---\n"
+                            "apiVersion: v1\n"
+                            "kind: ConfigMap\n"
+                            "metadata: {name: \"{{first.extra}}\", namespace: kube-system}\n"
+                            "{{/first.extra}}\n";
+
+static const char second[] = "apiVersion: v1\n"
+                             "kind: ConfigMap\n"
+                             "metadata: {name: \"second-{{addon.checksum}}\", namespace: kube-system}\n"
+                             "data: {text: \"{{second.text}}\"}\n"
+                             "{{#second.extra}}\n"
+                             "---\n"
+                             "apiVersion: v1\n"
+                             "kind: ConfigMap\n"
+                             "metadata: {name: \"{{second.extra}}\", namespace: kube-system}\n"
+                             "{{/second.extra}}\n";
+
+static struct apiserver server;
+
+static void must(int result, struct error **err)
+{
+    if (result < 0) {
+        print_error("%s\n", *err != NULL ? (*err)->message : "failed");
+        fail();
+    }
+}
+
+static void put(const char *name, const char *text, mode_t mode)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *path = path_join(server.root, name);
+    const struct file_spec spec = {.path = path, .data = text, .len = strlen(text), .mode = mode};
+    must(file_put(&spec, NULL, &err), &err);
+}
+
+static char *get(const char *name)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *path = path_join(server.root, name);
+    char *text = NULL;
+    must(file_read(path, 0, &text, NULL, &err), &err);
+    return text;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    if (apiserver_start(&server, &err) < 0) {
+        print_error("%s\n", err->message);
+        apiserver_stop(&server);
+        return -1;
+    }
+    _cleanup_free_ char *real = path_join(server.root, "opt/kubernetes/bin/kubectl.real");
+    must(link_make(server.kubectl, real, NULL, &err), &err);
+    put("opt/kubernetes/bin/kubectl", wrapper, 0755);
+    put("roles/addons.conf", addons_conf, 0644);
+    put("templates/pool.mustache", pool, 0644);
+    put("templates/first.mustache", first, 0644);
+    put("templates/second.mustache", second, 0644);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    apiserver_stop(&server);
+    return 0;
+}
+
+struct fixture {
+    struct conf conf;
+    struct run run;
+};
+
+static void fixture_open(struct fixture *f)
+{
+    put("opt/kubernetes/bin/calls", "0\n", 0644);
+    put("opt/kubernetes/bin/log", "", 0644);
+    put("opt/kubernetes/bin/kill", "", 0644);
+    *f = (struct fixture){0};
+    f->conf.paths.opt = path_join(server.root, "opt/kubernetes");
+    f->conf.paths.roles = path_join(server.root, "roles");
+    f->conf.paths.templates = path_join(server.root, "templates");
+    f->conf.addons.enabled = true;
+    f->conf.addons.skip = xcalloc(1, sizeof *f->conf.addons.skip);
+    f->run = (struct run){.conf = &f->conf, .root = server.root, .deadline = deadline_in(120000)};
+}
+
+static void fixture_close(struct fixture *f)
+{
+    free(f->conf.paths.opt);
+    free(f->conf.paths.roles);
+    free(f->conf.paths.templates);
+    strv_free(f->conf.addons.skip);
+}
+
+#define _cleanup_fixture_ _cleanup_(fixture_close)
+
+static int apply(struct fixture *f, const char *context, const char *const *names, struct error **err)
+{
+    _cleanup_json_ json_t *json = json_loads(context, 0, NULL);
+    _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
+    assert_non_null(json);
+    return addons_plan_make(&plan, &f->run, json, names, err) < 0 ? -1 : addons_plan_carry_out(plan, err);
+}
+
+static void must_apply(struct fixture *f, const char *context)
+{
+    _cleanup_error_ struct error *err = NULL;
+    must(apply(f, context, NULL, &err), &err);
+}
+
+static bool up_to_date(struct fixture *f, const char *context)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_json_ json_t *json = json_loads(context, 0, NULL);
+    _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
+    must(addons_plan_make(&plan, &f->run, json, NULL, &err), &err);
+    return addons_plan_empty(plan);
+}
+
+/* The names of config maps and pools that the add-ons of these tests made, and their one value each. */
+static char *cluster(struct fixture *f)
+{
+    static const char *const maps[] = {"get",
+                                       "configmap",
+                                       "--namespace=kube-system",
+                                       "--no-headers",
+                                       "--output=custom-columns=N:.metadata.name,T:.data.text",
+                                       NULL};
+    static const char *const pools[] = {"get",
+                                        "pools.tests.example.com",
+                                        "--no-headers",
+                                        "--ignore-not-found",
+                                        "--output=custom-columns=N:.metadata.name,S:.spec.size",
+                                        NULL};
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_error_ struct error *no_pools = NULL;
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *size = NULL;
+    struct buffer out = {0};
+    must(kubectl(&f->run, maps, NULL, &text, &err), &err);
+    (void)kubectl(&f->run, pools, NULL, &size, &no_pools);
+    _cleanup_free_ char *both = xasprintf("%s%s", text, size != NULL ? size : "");
+    buffer_puts(&out, "");
+    char *rest = both;
+    for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
+        _cleanup_strv_ char **word = strv_split(line);
+        bool ours = word[0] != NULL && (str_starts(word[0], "first") || str_starts(word[0], "second") ||
+                                        str_starts(word[0], "extra") || str_starts(word[0], "a-pool"));
+        if (ours) {
+            buffer_printf(&out, "%s=%s ", str_starts(word[0], "second-") ? "second" : word[0], word[1]);
+        }
+    }
+    return out.data;
+}
+
+static void assert_cluster(struct fixture *f, const char *expected)
+{
+    _cleanup_free_ char *is = cluster(f);
+    assert_string_equal(is, expected);
+}
+
+static void wipe(struct fixture *f)
+{
+    must_apply(f, "{\"off\": true, \"second\": {\"text\": \"\"}}");
+    f->conf.addons.skip[0] = NULL;
+    strv_push(&f->conf.addons.skip, "second");
+    must_apply(f, "{}");
+    strv_free(f->conf.addons.skip);
+    f->conf.addons.skip = xcalloc(1, sizeof *f->conf.addons.skip);
+    assert_cluster(f, "");
+}
+
+static size_t calls(void)
+{
+    _cleanup_free_ char *text = get("opt/kubernetes/bin/calls");
+    return (size_t)strtoul(text, NULL, 10);
+}
+
+#define ALL "{\"pool\": {\"size\": 3}, \"first\": {\"text\": \"one\"}, \"second\": {\"text\": \"two\"}}"
+
+static void test_applies_in_order_and_then_nothing(void **state)
+{
+    (void)state;
+    _cleanup_fixture_ struct fixture f;
+    fixture_open(&f);
+    must_apply(&f, ALL);
+    assert_cluster(&f, "first-settings=one second=two a-pool=3 ");
+    _cleanup_json_ json_t *record = NULL;
+    _cleanup_error_ struct error *err = NULL;
+    must(addons_state_read(&f.run, &record, &err), &err);
+    assert_int_equal(json_object_size(record), 3);
+    assert_int_equal(strlen(addons_state_hash(record, "first")), 64);
+    assert_true(up_to_date(&f, ALL));
+
+    put("opt/kubernetes/bin/log", "", 0644);
+    must_apply(&f, ALL);
+    _cleanup_free_ char *log = get("opt/kubernetes/bin/log");
+    assert_null(strstr(log, "apply"));
+    assert_null(strstr(log, "delete"));
+    wipe(&f);
+}
+
+static void test_change_applies_one_and_prunes(void **state)
+{
+    (void)state;
+    _cleanup_fixture_ struct fixture f;
+    fixture_open(&f);
+    must_apply(&f, "{\"first\": {\"text\": \"one\", \"extra\": \"extra-a\"}, \"second\": {\"text\": \"two\"}}");
+    assert_cluster(&f, "extra-a=<none> first-settings=one second=two ");
+
+    must_apply(&f, "{\"first\": {\"text\": \"ONE\", \"extra\": \"extra-b\"}, \"second\": {\"text\": \"two\"}}");
+    assert_cluster(&f, "extra-b=<none> first-settings=ONE second=two ");
+
+    must_apply(&f, "{\"first\": {\"text\": \"ONE\"}, \"second\": {\"text\": \"two\"}}");
+    assert_cluster(&f, "first-settings=ONE second=two ");
+    wipe(&f);
+}
+
+static void test_off_is_deleted_wholly(void **state)
+{
+    (void)state;
+    _cleanup_fixture_ struct fixture f;
+    fixture_open(&f);
+    must_apply(&f, ALL);
+    must_apply(&f, "{\"first\": {\"text\": \"one\"}, \"off\": true, \"second\": {\"text\": \"two\"}}");
+    assert_cluster(&f, "second=two ");
+    _cleanup_json_ json_t *record = NULL;
+    _cleanup_error_ struct error *err = NULL;
+    must(addons_state_read(&f.run, &record, &err), &err);
+    assert_int_equal(json_object_size(record), 1);
+    wipe(&f);
+}
+
+static void test_what_moves_to_another_addon_stays(void **state)
+{
+    (void)state;
+    _cleanup_fixture_ struct fixture f;
+    fixture_open(&f);
+    must_apply(&f, "{\"first\": {\"text\": \"one\", \"extra\": \"extra-a\"}, \"second\": {\"text\": \"two\"}}");
+    put("opt/kubernetes/bin/log", "", 0644);
+    must_apply(&f, "{\"first\": {\"text\": \"one\"}, \"second\": {\"text\": \"two\", \"extra\": \"extra-a\"}}");
+    assert_cluster(&f, "extra-a=<none> first-settings=one second=two ");
+    _cleanup_free_ char *log = get("opt/kubernetes/bin/log");
+    assert_null(strstr(log, "delete"));
+    wipe(&f);
+}
+
+static void test_lost_object_comes_back(void **state)
+{
+    (void)state;
+    static const char *const lose[] = {"delete", "configmap", "first-settings", "--namespace=kube-system", NULL};
+    _cleanup_fixture_ struct fixture f;
+    _cleanup_error_ struct error *err = NULL;
+    fixture_open(&f);
+    must_apply(&f, ALL);
+    must(kubectl(&f.run, lose, NULL, NULL, &err), &err);
+    assert_false(up_to_date(&f, ALL));
+    must_apply(&f, ALL);
+    assert_cluster(&f, "first-settings=one second=two a-pool=3 ");
+    assert_true(up_to_date(&f, ALL));
+    wipe(&f);
+}
+
+static void test_lost_definition_comes_back_and_can_go(void **state)
+{
+    (void)state;
+    static const char *const lose[] = {"delete", "customresourcedefinition", "pools.tests.example.com", NULL};
+    _cleanup_fixture_ struct fixture f;
+    _cleanup_error_ struct error *err = NULL;
+    fixture_open(&f);
+    must_apply(&f, ALL);
+    must(kubectl(&f.run, lose, NULL, NULL, &err), &err);
+    must_apply(&f, ALL);
+    assert_cluster(&f, "first-settings=one second=two a-pool=3 ");
+    must(kubectl(&f.run, lose, NULL, NULL, &err), &err);
+    wipe(&f);
+}
+
+static void test_names_limit_what_changes(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"second", NULL};
+    _cleanup_fixture_ struct fixture f;
+    _cleanup_error_ struct error *err = NULL;
+    fixture_open(&f);
+    must_apply(&f, "{\"first\": {\"text\": \"one\"}, \"second\": {\"text\": \"two\"}}");
+    must(apply(&f, "{\"first\": {\"text\": \"ONE\"}, \"second\": {\"text\": \"TWO\"}}", names, &err), &err);
+    assert_cluster(&f, "first-settings=one second=TWO ");
+    wipe(&f);
+}
+
+static void test_failure_names_the_addon_and_is_taken_up(void **state)
+{
+    (void)state;
+    _cleanup_fixture_ struct fixture f;
+    _cleanup_error_ struct error *err = NULL;
+    fixture_open(&f);
+    assert_int_equal(
+        apply(&f, "{\"first\": {\"text\": \"one\", \"extra\": \"Not-A-Name\"}, \"second\": {\"text\": \"two\"}}", NULL,
+              &err),
+        -1);
+    assert_int_equal(err->status, STATUS_COMMAND);
+    assert_true(str_starts(err->message, "add-on first: "));
+    assert_non_null(strstr(err->message, "Not-A-Name"));
+    must_apply(&f, "{\"first\": {\"text\": \"one\"}, \"second\": {\"text\": \"two\"}}");
+    assert_cluster(&f, "first-settings=one second=two ");
+    wipe(&f);
+}
+
+static void test_template_error_changes_nothing(void **state)
+{
+    (void)state;
+    _cleanup_fixture_ struct fixture f;
+    _cleanup_error_ struct error *err = NULL;
+    fixture_open(&f);
+    assert_int_equal(apply(&f, "{\"pool\": {}, \"second\": {\"text\": \"two\"}}", NULL, &err), -1);
+    assert_int_equal(err->status, STATUS_TEMPLATE);
+    assert_true(str_starts(err->message, "add-on pool: "));
+    assert_int_equal(calls(), 0);
+}
+
+static void test_spoilt_record_is_made_anew(void **state)
+{
+    (void)state;
+    static const char *const spoil[] = {"patch",
+                                        "configmap",
+                                        ADDONS_STATE,
+                                        "--namespace=kube-system",
+                                        "--type=merge",
+                                        "--patch={\"data\": {\"first\": \"what?\"}}",
+                                        NULL};
+    _cleanup_fixture_ struct fixture f;
+    _cleanup_error_ struct error *err = NULL;
+    fixture_open(&f);
+    must_apply(&f, ALL);
+    must(kubectl(&f.run, spoil, NULL, NULL, &err), &err);
+    assert_false(up_to_date(&f, ALL));
+    must_apply(&f, ALL);
+    assert_true(up_to_date(&f, ALL));
+    wipe(&f);
+}
+
+/* In a child, which the wrapper ends at the call that WHEN names: 0 when it ran to its end. */
+static int apply_killed(struct fixture *f, const char *context, const char *when)
+{
+    int status = 0;
+    put("opt/kubernetes/bin/calls", "0\n", 0644);
+    put("opt/kubernetes/bin/kill", when, 0644);
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(apply(f, context, NULL, NULL) < 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    put("opt/kubernetes/bin/kill", "", 0644);
+    assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+    return WIFSIGNALED(status);
+}
+
+/* Being ended before a call is being ended after the one before it: only calls change anything. */
+static void test_killed_at_any_call(void **state)
+{
+    (void)state;
+    static const char before[] = "{\"pool\": {\"size\": 3}, \"first\": {\"text\": \"one\", \"extra\": \"extra-a\"},"
+                                 " \"second\": {\"text\": \"two\"}}";
+    static const char after[] = "{\"first\": {\"text\": \"ONE\", \"extra\": \"extra-b\"},"
+                                " \"second\": {\"text\": \"TWO\"}}";
+    static const char gone[] = "{\"second\": {\"text\": \"TWO\"}}";
+    _cleanup_fixture_ struct fixture f;
+    fixture_open(&f);
+    size_t n = 0;
+    for (int killed = 1; killed == 1; n++) {
+        _cleanup_free_ char *when = xasprintf("after-%zu\n", n + 1);
+        must_apply(&f, before);
+        killed = apply_killed(&f, after, when);
+        if (n % 2 == 0) {
+            must_apply(&f, after);
+            assert_cluster(&f, "extra-b=<none> first-settings=ONE second=TWO ");
+        } else {
+            /* what the killed run had made by then is known, so it can be switched off as well */
+            must_apply(&f, gone);
+            assert_cluster(&f, "second=TWO ");
+        }
+    }
+    assert_true(n > 8);
+    wipe(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_applies_in_order_and_then_nothing),
+        cmocka_unit_test(test_change_applies_one_and_prunes),
+        cmocka_unit_test(test_off_is_deleted_wholly),
+        cmocka_unit_test(test_what_moves_to_another_addon_stays),
+        cmocka_unit_test(test_lost_object_comes_back),
+        cmocka_unit_test(test_lost_definition_comes_back_and_can_go),
+        cmocka_unit_test(test_names_limit_what_changes),
+        cmocka_unit_test(test_failure_names_the_addon_and_is_taken_up),
+        cmocka_unit_test(test_template_error_changes_nothing),
+        cmocka_unit_test(test_spoilt_record_is_made_anew),
+        cmocka_unit_test(test_killed_at_any_call),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,207 @@
+#include "tests/lab/shared/apiserver.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/file.h"
+#include "lib/http.h"
+#include "lib/proc.h"
+#include "lib/util.h"
+
+#define KUBERNETES "/var/cache/k8s-hooks/kubernetes-v1.20.2"
+#define START_S 120
+
+static const char kubeconfig[] = "apiVersion: v1\n"
+                                 "kind: Config\n"
+                                 "clusters:\n"
+                                 "  - name: test\n"
+                                 "    cluster: {server: \"%s\", certificate-authority: \"%s/certs/apiserver.crt\"}\n"
+                                 "users:\n"
+                                 "  - name: admin\n"
+                                 "    user: {token: \"%s\"}\n"
+                                 "contexts:\n"
+                                 "  - name: admin\n"
+                                 "    context: {cluster: test, user: admin}\n"
+                                 "current-context: admin\n";
+
+static const char token[] = "apiserver-of-a-test";
+
+static int free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) < 0) {
+        abort();
+    }
+    return ntohs(address.sin_port);
+}
+
+/* The child's output goes to ROOT/NAME.log. */
+static pid_t spawn(const char *root, const char *name, char *const *argv)
+{
+    _cleanup_free_ char *log = xasprintf("%s/%s.log", root, name);
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid != 0) {
+        return pid;
+    }
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) {
+        _exit(127);
+    }
+    execv(argv[0], argv);
+    _exit(127);
+}
+
+static void end(pid_t pid)
+{
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+}
+
+static int put(const char *root, const char *name, const char *text, struct error **err)
+{
+    _cleanup_free_ char *path = path_join(root, name);
+    const struct file_spec spec = {.path = path, .data = text, .len = strlen(text), .mode = 0600};
+    return file_put(&spec, NULL, err);
+}
+
+static void start_etcd(struct apiserver *server, int client, int peer)
+{
+    char *argv[] = {
+        xstrdup("/usr/bin/etcd"),
+        xasprintf("--data-dir=%s/etcd", server->root),
+        xasprintf("--listen-client-urls=http://127.0.0.1:%d", client),
+        xasprintf("--advertise-client-urls=http://127.0.0.1:%d", client),
+        xasprintf("--listen-peer-urls=http://127.0.0.1:%d", peer),
+        xasprintf("--initial-advertise-peer-urls=http://127.0.0.1:%d", peer),
+        xasprintf("--initial-cluster=default=http://127.0.0.1:%d", peer),
+        NULL,
+    };
+    server->etcd = spawn(server->root, "etcd", argv);
+    for (size_t i = 0; argv[i] != NULL; i++) {
+        free(argv[i]);
+    }
+}
+
+static void start_api(struct apiserver *server, int client, int port)
+{
+    char *argv[] = {
+        xstrdup(KUBERNETES "/kube-apiserver"),
+        xasprintf("--etcd-servers=http://127.0.0.1:%d", client),
+        xstrdup("--bind-address=127.0.0.1"),
+        xasprintf("--secure-port=%d", port),
+        xasprintf("--cert-dir=%s/certs", server->root),
+        xasprintf("--token-auth-file=%s/tokens.csv", server->root),
+        xasprintf("--service-account-key-file=%s/sa.key", server->root),
+        xasprintf("--service-account-signing-key-file=%s/sa.key", server->root),
+        xstrdup("--service-account-issuer=https://kubernetes.default.svc.cluster.local"),
+        xstrdup("--service-cluster-ip-range=10.96.0.0/16"),
+        xstrdup("--authorization-mode=RBAC"),
+        xstrdup("--endpoint-reconciler-type=none"),
+        xstrdup("--allow-privileged=true"),
+        NULL,
+    };
+    server->api = spawn(server->root, "kube-apiserver", argv);
+    for (size_t i = 0; argv[i] != NULL; i++) {
+        free(argv[i]);
+    }
+}
+
+static bool answers(const struct apiserver *server)
+{
+    _cleanup_free_ char *ca = path_join(server->root, "certs/apiserver.crt");
+    _cleanup_free_ char *url = xasprintf("%s/readyz", server->url);
+    _cleanup_free_ char *authorization = xasprintf("Authorization: Bearer %s", token);
+    _cleanup_(http_freep) struct http *http = NULL;
+    _cleanup_answer_ struct http_answer answer = {0};
+    const struct http_tls tls = {.ca = ca};
+    const char *const headers[] = {authorization, NULL};
+    const struct http_request request = {.url = url, .headers = headers};
+    return access(ca, R_OK) == 0 && http_open(&http, &tls, NULL) == 0 &&
+           http_do(http, &request, deadline_in(5000), STATUS_API, &answer, NULL) == 0 && answer.code == 200;
+}
+
+/* Nothing tells that the server is ready but asking; that it is dead, its descriptor does. */
+static int wait_ready(const struct apiserver *server, struct error **err)
+{
+    struct deadline deadline = deadline_in(INT64_C(1000) * START_S);
+    _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, server->api, 0);
+    while (!answers(server)) {
+        struct pollfd dead = {.fd = fd, .events = POLLIN};
+        if (poll(&dead, 1, 100) != 0 || deadline_left(deadline) == 0) {
+            return error_new(err, STATUS_API, "the API server of the test did not get ready: see %s/kube-apiserver.log",
+                             server->root);
+        }
+    }
+    return 0;
+}
+
+static int prepare(struct apiserver *server, int port, struct error **err)
+{
+    _cleanup_free_ char *key = path_join(server->root, "sa.key");
+    _cleanup_free_ char *tokens = xasprintf("%s,admin,admin,system:masters\n", token);
+    _cleanup_free_ char *link = path_join(server->root, "opt/kubernetes/bin/kubectl");
+    _cleanup_free_ char *bin = path_join(server->root, "opt/kubernetes/bin");
+    server->url = xasprintf("https://127.0.0.1:%d", port);
+    server->kubectl = xstrdup(KUBERNETES "/kubectl");
+    _cleanup_free_ char *admin = NULL;
+    if (asprintf(&admin, kubeconfig, server->url, server->root, token) < 0) {
+        abort();
+    }
+    return proc_exec(deadline_in(60000), err, "openssl", "genrsa", "-out", key, "2048", NULL) < 0 ||
+                   put(server->root, "tokens.csv", tokens, err) < 0 ||
+                   put(server->root, "etc/kubernetes/admin.conf", admin, err) < 0 || dir_make(bin, 0755, err) < 0 ||
+                   link_make(server->kubectl, link, NULL, err) < 0
+               ? -1
+               : 0;
+}
+
+int apiserver_start(struct apiserver *server, struct error **err)
+{
+    char directory[] = "/tmp/apiserver-XXXXXX";
+    *server = (struct apiserver){0};
+    if (access(KUBERNETES "/.complete", R_OK) < 0) {
+        return error_errno(err, STATUS_FILE, errno,
+                           KUBERNETES ": run tests/lab/build-kubernetes /var/cache/k8s-hooks v1.20.2 before");
+    }
+    if (mkdtemp(directory) == NULL) {
+        return error_errno(err, STATUS_FILE, errno, "cannot make %s", directory);
+    }
+    server->root = xstrdup(directory);
+    int client = free_port();
+    int port = free_port();
+    if (prepare(server, port, err) < 0) {
+        return -1;
+    }
+    start_etcd(server, client, free_port());
+    start_api(server, client, port);
+    return wait_ready(server, err);
+}
+
+void apiserver_stop(struct apiserver *server)
+{
+    end(server->api);
+    end(server->etcd);
+    if (server->root != NULL) {
+        (void)proc_exec(deadline_in(60000), NULL, "rm", "-rf", server->root, NULL);
+    }
+    free(server->root);
+    free(server->url);
+    free(server->kubectl);
+    *server = (struct apiserver){0};
+}
