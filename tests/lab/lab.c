@@ -11,9 +11,9 @@
 #include "tests/lab/lab/lab.h"
 #include "tests/lab/lab/machine.h"
 #include "tests/lab/lab/network.h"
+#include "tests/lab/lab/package.h"
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/lab/scenario.h"
-#include "tests/lab/lab/values.h"
 
 static const char usage[] =
     "Usage: lab [--name NAME] VERB [ARGUMENT...]\n"
@@ -75,10 +75,11 @@ static int fresh(const struct lab *lab, struct error **err)
 
 static int prepare(struct lab *lab, struct error **err)
 {
-    return fresh(lab, err) == 0 && values_defaults(lab->env, err) == 0 && lab_save(lab, err) == 0 &&
-                   image_make(lab, err) == 0 && lab_save(lab, err) == 0
-               ? 0
-               : -1;
+    if (fresh(lab, err) != 0) {
+        return -1;
+    }
+    package_env(lab->package, lab->env);
+    return lab_save(lab, err) == 0 && image_make(lab, err) == 0 && lab_save(lab, err) == 0 ? 0 : -1;
 }
 
 static int verb_image(struct lab *lab, char **argv, struct error **err)
@@ -172,7 +173,10 @@ static int verb_event(struct lab *lab, char **argv, struct error **err)
         return -1;
     }
     int r = appcenter_service(lab, machine, argv[1], argv[2], &result, err);
-    (void)fputs(r != 0 || result.output == NULL ? "" : result.output, stdout);
+    (void)fputs(result.output == NULL ? "" : result.output, stdout);
+    if (r != 0 && result.status > 0) {
+        (*err)->status = (enum status)result.status;
+    }
     return r;
 }
 
@@ -264,7 +268,7 @@ static int run(int argc, char **argv, struct error **err)
             return error_new(err, STATUS_USAGE, "the lab makes machines: run it as root");
         }
         if (interrupt_open(err) != 0 || lab_open(&lab, name, err) != 0 ||
-            (verbs[i].inside && network_enter(lab, err) != 0)) {
+            package_load(lab->source, &lab->package, err) != 0 || (verbs[i].inside && network_enter(lab, err) != 0)) {
             return -1;
         }
         return verbs[i].run(lab, argv + 2, err);

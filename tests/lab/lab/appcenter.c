@@ -8,9 +8,9 @@
 #include "tests/lab/lab/machine.h"
 #include "tests/lab/lab/metadata.h"
 #include "tests/lab/lab/network.h"
+#include "tests/lab/lab/package.h"
 #include "tests/lab/lab/parallel.h"
 #include "tests/lab/lab/progress.h"
-#include "tests/lab/lab/service.h"
 
 #define BOOT_S 120
 
@@ -50,16 +50,31 @@ static void keep_output(const struct lab *lab, const struct machine *machine, co
     (void)text_put(path, 0600, NULL, "%s", result->tail == NULL ? "" : result->tail);
 }
 
+/* The agent's watch is no service: its reload command is in the resource it was given. */
+#define RELOAD "/opt/kubernetes/bin/k8s-hook reload"
+#define RELOAD_S 300
+
+static bool service_of(const struct lab *lab, const struct machine *machine, const char *event, struct service *service)
+{
+    if (strcmp(event, "reload") == 0) {
+        *service = (struct service){.command = RELOAD, .timeout = RELOAD_S};
+        return true;
+    }
+    return package_service(lab->package, machine->role, event, service);
+}
+
 int appcenter_service(struct lab *lab, struct machine *machine, const char *event, const char *argument,
                       struct proc_result *result, struct error **err)
 {
-    const struct service *service = service_find(machine->role, event);
-    if (service == NULL) {
-        return 0;
+    struct service service;
+    if (!service_of(lab, machine, event, &service)) {
+        return error_new(err, STATUS_USAGE, "role %s has no service %s", machine->role, event);
     }
+    _cleanup_free_ char *params = service.params == NULL ? NULL : json_dumps(service.params, JSON_COMPACT);
+    argument = argument == NULL ? params : argument;
     _cleanup_free_ char *command =
-        argument == NULL ? xstrdup(service->command) : xasprintf("%s '%s'", service->command, argument);
-    int r = machine_run(machine, command, deadline_in(service->timeout * 1000L), result, err);
+        argument == NULL ? xstrdup(service.command) : xasprintf("%s '%s'", service.command, argument);
+    int r = machine_run(machine, command, deadline_in(service.timeout * 1000L), result, err);
     keep_output(lab, machine, event, result);
     return r;
 }
@@ -82,39 +97,43 @@ static int call_job(void *data, struct error **err)
     return r == 0 ? 0 : error_wrap(err, "%s: %s", call->machine->name, call->event);
 }
 
-/* The service that "init" before start, "post_start init" after it, or any other EVENT stands for. */
-static const struct service *service_of(const struct machine *machine, const char *event)
+/* When an event with that name runs: before (pre-checks and most), or after start or stop. */
+enum phase { MAIN_PHASE, POST_PHASE };
+
+static bool due(const struct lab *lab, const struct machine *machine, const char *event, enum phase phase,
+                struct service *service)
 {
-    bool after = str_starts(event, "post_start ");
-    const struct service *service = service_find(machine->role, after ? strchr(event, ' ') + 1 : event);
-    return service != NULL && service->post_start == after ? service : NULL;
+    return service_of(lab, machine, event, service) &&
+           (service->post_start || service->post_stop) == (phase == POST_PHASE);
 }
 
-static int next_order(const struct lab *lab, filter *which, const char *event, int after)
+static int next_order(const struct lab *lab, filter *which, const char *event, enum phase phase, int after)
 {
     int next = INT_MAX;
     for (size_t i = 0; i < lab->n_machines; i++) {
-        const struct service *service = service_of(lab->machines[i], event);
-        if (which(lab->machines[i]) && service != NULL && service->order > after && service->order < next) {
-            next = service->order;
+        struct service service;
+        if (which(lab->machines[i]) && due(lab, lab->machines[i], event, phase, &service) && service.order > after &&
+            service.order < next) {
+            next = service.order;
         }
     }
     return next;
 }
 
 /* EVENT on all machines WHICH says, in ascending order, those of the same order at once. */
-static int run_event(struct lab *lab, filter *which, const char *event, struct error **err)
+static int run_phase(struct lab *lab, filter *which, const char *event, enum phase phase, struct error **err)
 {
     struct call *calls = xcalloc(lab->n_machines + 1, sizeof *calls);
     struct job *jobs = xcalloc(lab->n_machines + 1, sizeof *jobs);
     int r = 0;
-    for (int order = next_order(lab, which, event, -1); r == 0 && order != INT_MAX;
-         order = next_order(lab, which, event, order)) {
+    for (int order = next_order(lab, which, event, phase, -1); r == 0 && order != INT_MAX;
+         order = next_order(lab, which, event, phase, order)) {
         size_t n = 0;
         for (size_t i = 0; i < lab->n_machines; i++) {
-            const struct service *service = service_of(lab->machines[i], event);
-            if (which(lab->machines[i]) && service != NULL && service->order == order) {
-                calls[n] = (struct call){lab, lab->machines[i], service->event};
+            struct service service;
+            if (which(lab->machines[i]) && due(lab, lab->machines[i], event, phase, &service) &&
+                service.order == order) {
+                calls[n] = (struct call){lab, lab->machines[i], event};
                 jobs[n] = (struct job){call_job, &calls[n], NULL};
                 n++;
             }
@@ -124,6 +143,11 @@ static int run_event(struct lab *lab, filter *which, const char *event, struct e
     free(calls);
     free(jobs);
     return r;
+}
+
+static int run_event(struct lab *lab, filter *which, const char *event, struct error **err)
+{
+    return run_phase(lab, which, event, MAIN_PHASE, err);
 }
 
 int appcenter_boot(struct lab *lab, struct error **err)
@@ -161,7 +185,7 @@ int appcenter_boot(struct lab *lab, struct error **err)
 
 static int make_keys(struct lab *lab, struct machine *machine, struct error **err)
 {
-    if (strcmp(machine->role, "client") != 0) {
+    if (!package_has_keys(lab->package, machine->role)) {
         return 0;
     }
     _cleanup_free_ char *dir = lab_path(lab, "machines/%s", machine->name);
@@ -169,8 +193,8 @@ static int make_keys(struct lab *lab, struct machine *machine, struct error **er
     _cleanup_free_ char *pub = xasprintf("%s.pub", key);
     size_t len;
     if (dir_make(dir, 0700, err) != 0 ||
-        proc_exec(deadline_in(60000), err, "ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-C", "root@client",
-                  "-f", key, NULL) != 0 ||
+        proc_exec(deadline_in(60000), err, "ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-C",
+                  machine->node_id, "-f", key, NULL) != 0 ||
         file_read(pub, 0, &machine->pub_key, &len, err) != 0) {
         return -1;
     }
@@ -201,7 +225,7 @@ static int bring_up(struct lab *lab, filter *which, struct error **err)
 {
     return run_event(lab, which, "init", err) == 0 && run_event(lab, which, "custom_metadata", err) == 0 &&
                    metadata_publish(lab, err) == 0 && run_event(lab, which, "start", err) == 0 &&
-                   run_event(lab, which, "post_start init", err) == 0
+                   run_phase(lab, which, "init", POST_PHASE, err) == 0
                ? 0
                : -1;
 }
@@ -242,7 +266,7 @@ static void drop(struct lab *lab, filter *which)
 
 int appcenter_add(struct lab *lab, const struct role_count *counts, struct error **err)
 {
-    if (run_event(lab, every, "scale_out.check", err) != 0 || add_machines(lab, counts, true, err) != 0) {
+    if (run_event(lab, every, "scale_out.pre_check", err) != 0 || add_machines(lab, counts, true, err) != 0) {
         return -1;
     }
     int r = appcenter_boot(lab, err) == 0 && appcenter_reload(lab, err) == 0 && bring_up(lab, adding, err) == 0 &&
@@ -267,7 +291,7 @@ int appcenter_delete(struct lab *lab, char *const *names, bool force, struct err
         }
         m->deleting = true;
     }
-    int r = metadata_publish(lab, err) == 0 && run_event(lab, staying, "scale_in.check", err) == 0 &&
+    int r = metadata_publish(lab, err) == 0 && run_event(lab, staying, "scale_in.pre_check", err) == 0 &&
                     run_event(lab, staying, "scale_in", err) == 0
                 ? 0
                 : -1;
@@ -276,6 +300,10 @@ int appcenter_delete(struct lab *lab, char *const *names, bool force, struct err
     }
     if (r == 0) {
         (void)run_event(lab, leaving, "stop", NULL);
+        r = run_phase(lab, leaving, "destroy", POST_PHASE, err) == 0 || force ? 0 : -1;
+    }
+    if (r == 0) {
+        error_freep(err);
         drop(lab, leaving);
     }
     settle(lab);

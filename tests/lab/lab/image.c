@@ -1,21 +1,21 @@
 #include "tests/lab/lab/image.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "lib/crypto.h"
 #include "lib/file.h"
+#include "lib/interrupt.h"
 #include "lib/proc.h"
 #include "tests/lab/lab/machine.h"
 #include "tests/lab/lab/parallel.h"
 #include "tests/lab/lab/progress.h"
-
-static const char packages[] =
-    "systemd,systemd-sysv,dbus,iproute2,docker.io,iptables,procps,kmod,conntrack,ethtool,socat,ebtables,ipset,"
-    "kubernetes-client,containernetworking-plugins,etcd-client,ca-certificates,curl,openssh-server,logrotate,"
-    "libconfuse2,"
-    "libcurl4,libjansson4,libssl3,libsystemd0";
 
 int logged_run(const char *const *argv, const char *log, int minutes, struct error **err)
 {
@@ -54,126 +54,7 @@ int kubernetes_make(const struct lab *lab, const char *version, char **path, str
     return r;
 }
 
-/* The base system by mmdebstrap alone, in place of k8s-bake. */
-static int make_base(const struct lab *lab, char **path, struct error **err)
-{
-    _cleanup_free_ char *hash = sha256_hex(packages, strlen(packages));
-    _cleanup_free_ char *out = xasprintf("%s/base-%.12s", lab->cache, hash);
-    if (access(out, F_OK) != 0) {
-        _cleanup_free_ char *beside = xasprintf("%s.%d", out, getpid());
-        _cleanup_free_ char *log = xasprintf("%s/base.log", lab->cache);
-        _cleanup_free_ char *include = xasprintf("--include=%s", packages);
-        const char *argv[] = {
-            "mmdebstrap",
-            "--variant=minbase",
-            include,
-            "--dpkgopt=path-exclude=/usr/share/doc/*",
-            "--dpkgopt=path-exclude=/usr/share/man/*",
-            "--customize-hook=chroot \"$1\" systemctl disable docker.service docker.socket containerd.service "
-            "systemd-networkd.service cni-dhcp.service cni-dhcp.socket ssh.socket",
-            "--customize-hook=: >\"$1/etc/machine-id\"; rm -f \"$1\"/etc/ssh/ssh_host_*",
-            "bookworm",
-            beside,
-            NULL};
-        struct task *task = progress_begin(log, "base system");
-        int r = logged_run(argv, log, 15, err);
-        if (r != 0 || rename(beside, out) != 0) {
-            (void)files_remove(beside, NULL);
-        }
-        progress_end(task, r == 0, NULL);
-        if (r != 0) {
-            return -1;
-        }
-    }
-    *path = STEAL(out);
-    return 0;
-}
-
-/* Puts TARGET into the image as PATH without copying it: the cache lies on the layers' own file system, or it is
- * copied. */
-static int place(const char *source, const char *layer, const char *path, struct error **err)
-{
-    _cleanup_free_ char *to = path_join(layer, path);
-    if (link(source, to) == 0) {
-        return 0;
-    }
-    return proc_exec(deadline_in(60000), err, "cp", "--reflink=auto", "-f", source, to, NULL);
-}
-
-static int place_kubernetes(const char *programs, const char *layer, struct error **err)
-{
-    static const char *const names[] = {"kubeadm", "kubelet", "kubectl"};
-    _cleanup_free_ char *bin = path_join(layer, "usr/bin");
-    if (dir_make(bin, 0755, err) != 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < ELEMENTS(names); i++) {
-        _cleanup_free_ char *source = path_join(programs, names[i]);
-        _cleanup_free_ char *path = path_join("usr/bin", names[i]);
-        if (place(source, layer, path, err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static int place_images(const char *images, const char *layer, struct error **err)
-{
-    static const char *const names[] = {
-        "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd", "pause", "busybox"};
-    _cleanup_free_ char *dir = path_join(layer, "opt/kubernetes/images");
-    if (dir_make(dir, 0755, err) != 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < ELEMENTS(names); i++) {
-        _cleanup_free_ char *source = xasprintf("%s/%s.tar", images, names[i]);
-        _cleanup_free_ char *path = xasprintf("opt/kubernetes/images/%s.tar", names[i]);
-        if (place(source, layer, path, err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static const char kubelet_unit[] =
-    "[Unit]\nDescription=kubelet: The Kubernetes Node Agent\nAfter=docker.service\nWants=docker.service\n\n"
-    "[Service]\nExecStart=/usr/bin/kubelet\nRestart=always\nRestartSec=10\n\n"
-    "[Install]\nWantedBy=multi-user.target\n";
-
-/* What the archives hold, by the names templates use. */
-static const char versions_text[] =
-    "{\"kubernetes\": \"" KUBERNETES_VERSION "\", \"images\": {\n"
-    "  \"kube_apiserver\": \"k8s.gcr.io/kube-apiserver:" KUBERNETES_VERSION "\",\n"
-    "  \"kube_controller_manager\": \"k8s.gcr.io/kube-controller-manager:" KUBERNETES_VERSION "\",\n"
-    "  \"kube_scheduler\": \"k8s.gcr.io/kube-scheduler:" KUBERNETES_VERSION "\",\n"
-    "  \"kube_proxy\": \"k8s.gcr.io/kube-proxy:" KUBERNETES_VERSION "\",\n"
-    "  \"etcd\": \"k8s.gcr.io/etcd:3.4.13-0\",\n"
-    "  \"pause\": \"k8s.gcr.io/pause:3.2\",\n"
-    "  \"busybox\": \"busybox:1.35\"\n"
-    "}}\n";
-
-static int make_kubernetes_layer(const struct lab *lab, const char *programs, const char *images, char **path,
-                                 struct error **err)
-{
-    _cleanup_free_ char *layer = xasprintf("%s/kubernetes-layer-%s", lab->cache, strrchr(images, '-') + 1);
-    if (access(layer, F_OK) != 0) {
-        _cleanup_free_ char *beside = xasprintf("%s.%d", layer, getpid());
-        _cleanup_free_ char *unit = path_join(beside, "usr/lib/systemd/system/kubelet.service");
-        _cleanup_free_ char *versions = path_join(beside, "opt/kubernetes/versions.json");
-        if (place_kubernetes(programs, beside, err) != 0 || place_images(images, beside, err) != 0 ||
-            text_put(unit, 0644, err, "%s", kubelet_unit) != 0 ||
-            text_put(versions, 0644, err, "%s", versions_text) != 0) {
-            return -1;
-        }
-        if (rename(beside, layer) != 0) {
-            (void)files_remove(beside, NULL);
-        }
-    }
-    *path = STEAL(layer);
-    return 0;
-}
-
-/* The suite as this tree has built it: a layer of its own, so that a new build needs no new image. */
+/* The suite as this tree has built it: a layer of its own over the image, so that a new build needs no new image. */
 static int make_suite_layer(const struct lab *lab, char **path, struct error **err)
 {
     _cleanup_free_ char *layer = lab_path(lab, "suite");
@@ -190,16 +71,70 @@ static int make_suite_layer(const struct lab *lab, char **path, struct error **e
     return 0;
 }
 
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+/* What the image is made from, the suite excepted: names and contents below image/, the lab's file, container images.
+ */
+static int image_hash(const struct lab *lab, const char *images, char **hash, struct error **err)
+{
+    _cleanup_free_ char *conf = path_join(lab->source, "tests/lab/image.conf");
+    _cleanup_free_ char *dir = path_join(lab->source, "image");
+    _cleanup_buffer_ struct buffer all = {0};
+    buffer_printf(&all, "%s\n", images);
+    char *const roots[] = {conf, dir, NULL};
+    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
+    int r = walk == NULL ? error_errno(err, STATUS_FILE, errno, "reading %s", dir) : 0;
+    for (FTSENT *e = r == 0 ? fts_read(walk) : NULL; r == 0 && e != NULL; e = fts_read(walk)) {
+        _cleanup_free_ char *one = NULL;
+        if (e->fts_info == FTS_F && !str_ends(e->fts_name, ".c") && !str_ends(e->fts_name, ".h")) {
+            r = sha256_file(e->fts_path, &one, err);
+            buffer_printf(&all, "%s %s\n", e->fts_path + strlen(lab->source), one);
+        }
+    }
+    if (walk != NULL) {
+        (void)fts_close(walk);
+    }
+    *hash = r == 0 ? sha256_hex(all.data, all.len) : NULL;
+    return r;
+}
+
+static int bake(const struct lab *lab, const char *programs, const char *images, const char *suite, char **path,
+                struct error **err)
+{
+    _cleanup_free_ char *hash = NULL;
+    if (image_hash(lab, images, &hash, err) != 0) {
+        return -1;
+    }
+    _cleanup_free_ char *root = xasprintf("%s/image-%.12s", lab->cache, hash);
+    _cleanup_free_ char *complete = xasprintf("%s.complete", root);
+    if (access(complete, F_OK) != 0) {
+        _cleanup_free_ char *program = xasprintf("%s/../bin/k8s-bake", lab->bin);
+        _cleanup_free_ char *conf = path_join(lab->source, "tests/lab/image.conf");
+        _cleanup_free_ char *set_images = xasprintf("images=%s", images);
+        _cleanup_free_ char *set_suite = xasprintf("suite=%s", suite);
+        _cleanup_free_ char *set_programs = xasprintf("kubernetes_dir=%s", programs);
+        _cleanup_free_ char *cache = xasprintf("%s/bake", lab->cache);
+        _cleanup_free_ char *log = xasprintf("%s.log", root);
+        const char *argv[] = {program, "--root",   root,    "--conf",  conf,    "--cache",    cache,
+                              "--set", set_images, "--set", set_suite, "--set", set_programs, NULL};
+        struct task *task = progress_begin(log, "baking the image");
+        int r = logged_run(argv, log, 30, err) == 0 ? text_put(complete, 0644, err, "%s", "") : -1;
+        progress_end(task, r == 0, NULL);
+        if (r != 0) {
+            return -1;
+        }
+    }
+    *path = STEAL(root);
+    return 0;
+}
+
 struct part {
     struct lab *lab;
     char *path;
 };
-
-static int base_job(void *data, struct error **err)
-{
-    struct part *part = data;
-    return make_base(part->lab, &part->path, err);
-}
 
 static int kubernetes_job(void *data, struct error **err)
 {
@@ -213,33 +148,56 @@ static int images_job(void *data, struct error **err)
     return container_images_make(part->lab, KUBERNETES_VERSION, &part->path, err);
 }
 
+/* One lab at a time makes what all share. */
+static int cache_lock(const struct lab *lab, int *lock, struct error **err)
+{
+    _cleanup_free_ char *path = path_join(lab->cache, ".lab.lock");
+    if (dir_make(lab->cache, 0755, err) != 0) {
+        return -1;
+    }
+    *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*lock < 0) {
+        return error_errno(err, STATUS_FILE, errno, "opening %s", path);
+    }
+    struct task *task = NULL;
+    struct pollfd signal = {.fd = interrupt_fd(), .events = POLLIN};
+    while (flock(*lock, LOCK_EX | LOCK_NB) != 0) {
+        task = task == NULL ? progress_begin(NULL, "waiting for another lab to make the image") : task;
+        (void)poll(&signal, 1, 200);
+        if (interrupt_check(err) != 0) {
+            return -1;
+        }
+    }
+    if (task != NULL) {
+        progress_end(task, true, NULL);
+    }
+    return 0;
+}
+
 int image_make(struct lab *lab, struct error **err)
 {
-    struct part base = {.lab = lab};
+    _cleanup_close_ int lock = -1;
     struct part kubernetes = {.lab = lab};
     struct part images = {.lab = lab};
-    struct job jobs[] = {{base_job, &base, NULL}, {kubernetes_job, &kubernetes, NULL}, {images_job, &images, NULL}};
-    _cleanup_free_ char *layer = NULL;
-    _cleanup_free_ char *suite = NULL;
-    _cleanup_free_ char *overlay = NULL;
+    struct job jobs[] = {{kubernetes_job, &kubernetes, NULL}, {images_job, &images, NULL}};
+    char *layers[3] = {0};
     strv_free(STEAL(lab->layers));
-    int r = dir_make(lab->cache, 0755, err) == 0 && parallel(jobs, ELEMENTS(jobs), err) == 0 ? 0 : -1;
+    int r = cache_lock(lab, &lock, err) == 0 && parallel(jobs, ELEMENTS(jobs), err) == 0 &&
+                    make_suite_layer(lab, &layers[1], err) == 0 &&
+                    bake(lab, kubernetes.path, images.path, layers[1], &layers[0], err) == 0
+                ? 0
+                : -1;
     if (r == 0) {
-        strv_push(&lab->layers, base.path);
-        r = make_kubernetes_layer(lab, kubernetes.path, images.path, &layer, err);
+        strv_push(&lab->layers, layers[0]);
+        strv_push(&lab->layers, layers[1]);
+        r = machine_lab_layer(lab, &layers[2], err);
     }
     if (r == 0) {
-        strv_push(&lab->layers, layer);
-        r = make_suite_layer(lab, &suite, err);
+        strv_push(&lab->layers, layers[2]);
     }
-    if (r == 0) {
-        strv_push(&lab->layers, suite);
-        r = machine_lab_layer(lab, &overlay, err);
+    for (size_t i = 0; i < ELEMENTS(layers); i++) {
+        free(layers[i]);
     }
-    if (r == 0) {
-        strv_push(&lab->layers, overlay);
-    }
-    free(base.path);
     free(kubernetes.path);
     free(images.path);
     return r;

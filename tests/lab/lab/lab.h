@@ -43,8 +43,9 @@ struct lab {
     char *source; /* top of the source tree */
     char *bin;    /* where this program lies: build/lab */
     char *cluster_id;
-    json_t *env;   /* the cluster's parameters */
-    json_t *links; /* top level entries of the metadata beside ours: links, vertical-scaling-roles */
+    json_t *package; /* what is to run when: package.h */
+    json_t *env;     /* the cluster's parameters */
+    json_t *links;   /* top level entries of the metadata beside ours: links, vertical-scaling-roles */
     struct machine **machines;
     size_t n_machines;
     struct process metad;

@@ -174,6 +174,7 @@ void lab_free(struct lab *lab)
     strv_free(lab->layers);
     json_decref(lab->env);
     json_decref(lab->links);
+    json_decref(lab->package);
     free(lab->name);
     free(lab->dir);
     free(lab->cache);

@@ -1,0 +1,35 @@
+/* The app package, from the very files users get: config.json's defaults filled into cluster.json.mustache, and the
+ * services it declares: which command runs when, in what order, for how long. */
+#ifndef LAB_PACKAGE_H
+#define LAB_PACKAGE_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "lib/error.h"
+
+/* Reads templates/appcenter/ below SOURCE. *package is the filled-in cluster.json, a new reference. */
+int package_load(const char *source, json_t **package, struct error **err);
+
+/* The parameters' defaults as the metadata has them (strings), into ENV. */
+void package_env(const json_t *package, json_t *env);
+
+/* Whether AppCenter gives hosts of ROLE a key pair. */
+bool package_has_keys(const json_t *package, const char *role);
+
+struct service {
+    const char *command;  /* borrowed from the package */
+    int order;            /* ascending; the same number: in parallel */
+    int timeout;          /* s */
+    bool post_start;      /* of init and upgrade: runs after start */
+    bool post_stop;       /* of destroy: runs after stop */
+    const json_t *params; /* service_params, given as one JSON argument; NULL: none */
+};
+
+/* EVENT is a service of the role (init, start, scale_in, backup, renew_certs, ...), its pre-check
+ * ("scale_in.pre_check"), custom_metadata, check and action (health check), monitor, or "tab NAME". False where the
+ * role has no such thing. */
+bool package_service(const json_t *package, const char *role, const char *event, struct service *service);
+
+#endif
