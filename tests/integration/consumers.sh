@@ -106,8 +106,8 @@ docker_takes() {
         dockerd --config-file "$2" --host unix:///run/docker.sock >"$1/docker.log" 2>&1 &
         curl --silent --show-error --unix-socket /run/docker.sock --retry 40 --retry-all-errors --retry-delay 0 \
             --retry-max-time 30 --output "$1/info" http://docker/info 2>"$1/curl.log"
-        kill $! && wait' bash "$work" "$1"
-    grep '^Failed\|level=fatal\|unable to configure' "$work/docker.log"
+        kill $! 2>/dev/null && wait' bash "$work" "$1"
+    grep -i '^failed\|^unable' "$work/docker.log"
     [ -s "$work/info" ] || tail -n 3 "$work/docker.log"
     jq --raw-output --slurpfile file "$1" '$file[0] as $file |
         def clean: map(rtrimstr("/")) | sort;
@@ -161,13 +161,19 @@ logrotate_takes() {
 }
 with 'has logrotate' "no logrotate" "log rotation: logrotate -d" logrotate_takes 'etc/logrotate.d/*'
 
-# Names are looked up as every program does; the address of each line must come back for each of its names.
+# Names are looked up as every program does: each host of the metadata by node name and by instance id.
 hosts_take() {
+    local cluster=${1#"$trees"/}
+    cluster=${cluster%%/*}
+    "$build/lab/cluster-view" "${cluster/bridge/ssd-nodes}" master | jq --raw-output '.self // . | .hosts | to_entries[]
+        | .key as $role | .value | to_entries[] | "\(.value.ip) \($role | sub("_"; "-"))-\(.value.sid) \(.key)"' >"$work/names"
     # shellcheck disable=SC2016
-    unshare --mount sh -c 'mount --bind "$1" /etc/hosts && awk "/^[0-9]/ {for (i = 2; i <= NF; i++) print \$1, \$i}" "$1" |
-        while read -r address name; do
+    unshare --mount sh -c 'mount --bind "$1" /etc/hosts && while read -r address names; do
+        for name in $names; do
             getent -s files ahostsv4 "$name" | grep -q "^$address " || echo "$name is not $address"
-        done' sh "$1"
+        done
+    done' sh "$1" <"$work/names"
+    [ -s "$work/names" ] || echo "no hosts"
 }
 with "$root" "no root" "/etc/hosts: the C library" hosts_take etc/hosts
 
