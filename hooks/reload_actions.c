@@ -106,6 +106,14 @@ static int kube_proxy(struct run *run, struct error **err)
     return proxy_take_configuration(run, err);
 }
 
+/* Only the master sees every node. While its kubelet is down there is no API server either, and `start` has the step.
+ */
+static int provider_ids(struct run *run, struct error **err)
+{
+    int active = run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
+    return active <= 0 ? active : apply_step(run, &step_provider_ids, err);
+}
+
 const struct reload_action reload_actions[] = {
     {"daemon-reload", false, daemon_reload},
     {"sysctl", false, sysctl},
@@ -115,6 +123,7 @@ const struct reload_action reload_actions[] = {
     {"certificate", true, certificate},
     {"control-plane", true, control_plane},
     {"kube-proxy", true, kube_proxy},
+    {"provider-ids", true, provider_ids},
     {NULL, false, NULL},
 };
 

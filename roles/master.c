@@ -38,6 +38,7 @@ static const struct step *const start[] = {
     &step_kubelet,
     &step_api_server,
     &step_cluster_settings,
+    &step_provider_ids,
     &step_metrics_access,
     &step_files_settled,
     &step_token_at_create,

@@ -65,6 +65,8 @@ extern const struct step step_join;
 /* The node object names this VM's instance. */
 extern const struct step step_node_annotation;
 extern const struct step step_node_ready;
+/* master: every node object names the instance its host has now. */
+extern const struct step step_provider_ids;
 
 /* client: the admin kubeconfig, opened with the client's own key, for root. */
 extern const struct step step_client_kubeconfig;
