@@ -2,15 +2,19 @@
 
 #include <signal.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "hooks/docker.h"
 #include "hooks/docker_unused.h"
 #include "hooks/run.h"
 #include "hooks/runner.h"
+#include "hooks/steps/steps.h"
+#include "lib/http.h"
 #include "lib/log.h"
 
 /* AppCenter gives `revive` 30 s. */
-enum { UNIT_S = 15, ASK_S = 3 };
+enum { UNIT_S = 15, RESTART_S = 8, ASK_S = 3, STARTING_S = 120 };
 
 #define DOCKER "docker.service"
 #define KUBELET "kubelet.service"
@@ -47,19 +51,31 @@ static int heal_kubelet(struct run *run, const char **done, struct error **err)
 
 static int restart_kubelet(struct run *run, const char **done, struct error **err)
 {
+    _cleanup_error_ struct error *refusal = NULL;
     *done = "the kubelet was restarted";
     if (run_units(run, err) < 0 || unit_reset_failed(run->units, KUBELET, err) < 0) {
         return -1;
     }
-    return unit_restart(run->units, KUBELET, run_deadline(run, UNIT_S), err) < 0 ? -1 : 1;
+    if (unit_restart(run->units, KUBELET, run_deadline(run, RESTART_S), &refusal) == 0) {
+        return 1;
+    }
+    if (refusal->status != STATUS_DEADLINE) {
+        return error_new(err, refusal->status, "%s", refusal->message);
+    }
+    *done = "the kubelet hung and was killed and started";
+    return unit_kill(run->units, KUBELET, SIGKILL, err) < 0 || start_unit(run, KUBELET, err) < 0 ? -1 : 1;
 }
 
-/* When the API server itself is what does not answer, this host's kubelet is not to blame. */
+/* When the API server itself is what does not answer, this host's kubelet is not to blame. A kubelet without
+ * certificate makes it anew at its start. */
 static int heal_node_ready(struct run *run, const char **done, struct error **err)
 {
     struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
     _cleanup_json_ json_t *node = NULL;
     _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", run->facts->self->node_name);
+    if (access("/var/lib/kubelet/pki/kubelet-client-current.pem", R_OK) < 0) {
+        return restart_kubelet(run, done, err);
+    }
     if (run_kube_as_node(run, &kube, err) < 0) {
         return -1;
     }
@@ -82,50 +98,76 @@ static int heal_space(struct run *run, const char **done, struct error **err)
     return 1;
 }
 
-static int run_event(struct run *run, const char *event, struct error **err)
+/* Ends the running containers called NAME (a label that the kubelet gives them) that were made AGE seconds ago or
+ * earlier; the kubelet starts a static pod's again. 1 when there was one. */
+static int end_container(struct run *run, const char *name, const char *signal, int64_t age, struct error **err)
 {
-    const struct step *const *steps = role_steps(run->role, event, false);
-    return steps == NULL ? 0 : steps_run(run, steps, err) < 0 ? -1 : 1;
-}
-
-/* The master signs its own. A client is given its access once more. A kubelet renews its own in time, and once that is
- * over it needs the join token, which is not for us to have honoured. */
-static int heal_certificates(struct run *run, const char **done, struct error **err)
-{
-    if (strcmp(run->role->name, "master") == 0) {
-        *done = "the certificates were renewed";
-        return run_event(run, "renew-certs", err);
-    }
-    if (strcmp(run->role->name, "client") == 0) {
-        *done = "the kubeconfig was made anew";
-        return run_event(run, "start", err);
-    }
-    return 0;
-}
-
-static int heal_cluster_api(struct run *run, const char **done, struct error **err)
-{
-    *done = "the kubeconfig was made anew";
-    return run_event(run, "start", err);
-}
-
-/* The kubelet starts a static pod's container again once it is gone. */
-static int heal_api_server(struct run *run, const char **done, struct error **err)
-{
-    /* {"label": ["io.kubernetes.container.name=kube-apiserver"]} */
-    static const char filter[] = "%7B%22label%22%3A%5B%22io.kubernetes.container.name%3Dkube-apiserver%22%5D%7D";
-    _cleanup_free_ char *list = xasprintf("/containers/json?filters=%s", filter);
+    _cleanup_free_ char *filter = xasprintf("{\"label\":[\"io.kubernetes.container.name=%s\"]}", name);
+    _cleanup_free_ char *escaped = http_escape(filter);
+    _cleanup_free_ char *list = xasprintf("/containers/json?filters=%s", escaped);
     _cleanup_json_ json_t *containers = NULL;
     if (docker_call("GET", list, run_deadline(run, ASK_S), &containers, err) < 0) {
         return -1;
     }
-    const char *id = json_string_value(json_object_get(json_array_get(containers, 0), "Id"));
-    if (id == NULL) {
-        return 0;
+    int ended = 0;
+    size_t i = 0;
+    const json_t *container = NULL;
+    json_array_foreach (containers, i, container) {
+        if ((int64_t)time(NULL) - json_integer_value(json_object_get(container, "Created")) < age) {
+            continue;
+        }
+        const char *id = json_string_value(json_object_get(container, "Id"));
+        _cleanup_free_ char *path = xasprintf("/containers/%s/kill?signal=%s", id, signal);
+        if (docker_call("POST", path, run_deadline(run, ASK_S), NULL, err) < 0) {
+            return -1;
+        }
+        ended = 1;
     }
-    _cleanup_free_ char *kill = xasprintf("/containers/%s/kill", id);
+    return ended;
+}
+
+/* All are asked to end at once: one after the other, as `renew-certs` does it, takes longer than there is. The kubelet
+ * reads its own at its start. */
+static int renew_certificates(struct run *run, const char **done, struct error **err)
+{
+    static const struct step *const renew[] = {&step_certificates_fit, NULL};
+    static const char *const names[] = {"etcd", "kube-controller-manager", "kube-scheduler", "kube-apiserver"};
+    if (steps_run(run, renew, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
+        if (end_container(run, names[i], "TERM", 0, err) < 0) {
+            return -1;
+        }
+    }
+    int r = restart_kubelet(run, done, err);
+    *done = "certificates were renewed, control plane and kubelet restarted";
+    return r;
+}
+
+/* The client is given its access once more. */
+static int heal_cluster_api(struct run *run, const char **done, struct error **err)
+{
+    const struct step *const *steps = role_steps(run->role, "start", false);
+    *done = "the kubeconfig was made anew";
+    return steps == NULL ? 0 : steps_run(run, steps, err) < 0 ? -1 : 1;
+}
+
+/* The master signs its own. A kubelet renews its own in time, and once that is over it needs the join token, which is
+ * not for us to have honoured. */
+static int heal_certificates(struct run *run, const char **done, struct error **err)
+{
+    if (strcmp(run->role->name, "master") == 0) {
+        return renew_certificates(run, done, err);
+    }
+    return strcmp(run->role->name, "client") == 0 ? heal_cluster_api(run, done, err) : 0;
+}
+
+/* One that is starting is not ready either, and would never be if it were killed for that. */
+static int heal_api_server(struct run *run, const char **done, struct error **err)
+{
     *done = "the API server hung and its container was killed";
-    return docker_call("POST", kill, run_deadline(run, ASK_S), NULL, err) < 0 ? -1 : 1;
+    return end_container(run, "kube-apiserver", "KILL", STARTING_S, err);
 }
 
 const struct heal heals[] = {

@@ -30,10 +30,14 @@ struct node_use node_use_of(const json_t *summary, long cpus)
     if (json_is_array(pods)) {
         size_t i = 0;
         const json_t *pod = NULL;
-        use.pods = (int64_t)json_array_size(pods);
+        use.pods = 0;
         use.containers = 0;
-        json_array_foreach (pods, i, pod) {
-            use.containers += (int64_t)json_array_size(json_object_get(pod, "containers"));
+        json_array_foreach(pods, i, pod)
+        {
+            /* One whose containers have not started yet is listed too. */
+            size_t containers = json_array_size(json_object_get(pod, "containers"));
+            use.pods += containers > 0;
+            use.containers += (int64_t)containers;
         }
     }
     double cores = number(node, "cpu", "usageNanoCores") / nano;

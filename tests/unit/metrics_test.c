@@ -15,7 +15,7 @@ static void the_kubelets_summary_becomes_shares(void **state)
         "{s{s{sI} s{sI sI}} s[{s[{}{}]} {s[{}]} {}]}", "node", "cpu", "usageNanoCores", (json_int_t)500000000, "memory",
         "workingSetBytes", (json_int_t)3000, "availableBytes", (json_int_t)1000, "pods", "containers", "containers");
     struct node_use use = node_use_of(summary, 2);
-    assert_int_equal(use.pods, 3);
+    assert_int_equal(use.pods, 2);
     assert_int_equal(use.containers, 3);
     assert_int_equal(use.cpu_permille, 250);
     assert_int_equal(use.memory_permille, 750);
