@@ -7,6 +7,7 @@
 #include "lib/crypto.h"
 #include "lib/file.h"
 #include "lib/proc.h"
+#include "lib/tree.h"
 
 #define UNPACK_DEADLINE_MS (20L * 60 * 1000)
 
@@ -85,7 +86,7 @@ static int place_unpacked(const struct bake *bake, const struct artifact *a, con
     if (result == 0) {
         result = place_tree(place, a->to, dir, err);
     }
-    (void)proc_exec(deadline_in(UNPACK_DEADLINE_MS), NULL, "rm", "-rf", "--", dir, NULL);
+    (void)tree_remove(dir, NULL);
     return result;
 }
 

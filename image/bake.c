@@ -17,6 +17,7 @@
 #include "lib/crypto.h"
 #include "lib/interrupt.h"
 #include "lib/log.h"
+#include "lib/tree.h"
 
 static const char usage[] =
     "k8s-bake: makes a VM image from one declarative file\n"
@@ -297,7 +298,7 @@ static int bake_items(struct bake *bake, const char *dir, const struct item *ite
     if (o->output == NULL) {
         return 0;
     }
-    return output_make(bake, inputs, err) < 0 || (o->root == NULL && base_remove(dir, err) < 0) ? -1 : 0;
+    return output_make(bake, inputs, err) < 0 || (o->root == NULL && tree_remove(dir, err) < 0) ? -1 : 0;
 }
 
 static int bake_all(struct command *c, struct error **err)
@@ -305,7 +306,7 @@ static int bake_all(struct command *c, struct error **err)
     struct options *o = &c->options;
     _cleanup_(bake_end) struct bake bake = {.root = {.fd = -1}};
     _cleanup_free_ char *lock = NULL;
-    _cleanup_free_ char *work = o->output != NULL ? xasprintf("%s.root", o->output) : NULL;
+    _cleanup_free_ char *work = xasprintf("%s.root", o->output != NULL ? o->output : "");
     const char *dir = o->in_place ? "/" : o->root != NULL ? o->root : work;
     struct item *items = NULL;
     if (o->output != NULL && output_kind(o->output, &bake.disk, err) < 0) {

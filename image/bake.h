@@ -96,9 +96,6 @@ int base_inputs(const struct bake *bake, char **hash, struct error **err);
  * what the running system lacks (--in-place). */
 int base_open(struct bake *bake, const char *dir, struct error **err);
 
-/* Removes a root that was made by base_open. */
-int base_remove(const char *dir, struct error **err);
-
 /* Removes what an image must not hold, host by host different or of no use. */
 int clean_root(const struct bake *bake, struct error **err);
 

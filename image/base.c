@@ -10,6 +10,7 @@
 #include "lib/file.h"
 #include "lib/log.h"
 #include "lib/proc.h"
+#include "lib/tree.h"
 
 #define BASE_ITEM "packages"
 #define BASE_DEADLINE_MS (30L * 60 * 1000)
@@ -119,11 +120,6 @@ static int unpack_archive(const char *archive, const char *dir, struct error **e
     return proc_run(&proc, NULL, err);
 }
 
-int base_remove(const char *dir, struct error **err)
-{
-    return proc_exec(deadline_in(BASE_DEADLINE_MS), err, "rm", "-rf", "--one-file-system", "--", dir, NULL);
-}
-
 /* DIR is replaced only by rename, so it is either as it was or a whole base system with its record. */
 static int make_root(struct bake *bake, const char *dir, const char *archive, const char *key, struct error **err)
 {
@@ -131,10 +127,10 @@ static int make_root(struct bake *bake, const char *dir, const char *archive, co
     _cleanup_free_ char *old = xasprintf("%s.old", dir);
     _cleanup_root_ struct root root = {.fd = -1};
     _cleanup_json_ json_t *state = json_object();
-    if (base_remove(part, err) < 0 || base_remove(old, err) < 0 || dir_make(part, 0755, err) < 0 ||
+    if (tree_remove(part, err) < 0 || tree_remove(old, err) < 0 || dir_make(part, 0755, err) < 0 ||
         unpack_archive(archive, part, err) < 0 || root_open(&root, part, bake->epoch, err) < 0 ||
         state_set(state, &root, BASE_ITEM, key, NULL, err) < 0) {
-        (void)base_remove(part, NULL);
+        (void)tree_remove(part, NULL);
         return -1;
     }
     if (rename(dir, old) < 0 && errno != ENOENT) {
@@ -143,7 +139,7 @@ static int make_root(struct bake *bake, const char *dir, const char *archive, co
     if (rename(part, dir) < 0) {
         return error_errno(err, STATUS_FILE, errno, "cannot rename %s to %s", part, dir);
     }
-    return base_remove(old, err);
+    return tree_remove(old, err);
 }
 
 int base_inputs(const struct bake *bake, char **hash, struct error **err)
@@ -183,7 +179,7 @@ static int base_root(struct bake *bake, const char *dir, struct error **err)
     bool fresh = false;
     _cleanup_free_ char *key = NULL;
     _cleanup_strv_ char **packages = package_list(bake);
-    if (base_key(bake, packages, &key, err) < 0 || check_root(bake, dir, &fresh, key, err) < 0) {
+    if (base_key(bake, packages, &key, err) < 0 || key == NULL || check_root(bake, dir, &fresh, key, err) < 0) {
         return -1;
     }
     if (!fresh) {

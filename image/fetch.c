@@ -133,7 +133,7 @@ static void start(struct batch *batch, struct transfer *t)
     t->easy = curl_easy_init();
     set_options(t);
     curl_multi_add_handle(batch->multi, t->easy);
-    log_debug("%s: asking %s from byte %lld", t->download->name, t->address, (long long)t->from);
+    log_debug("%s: asking %s from byte %" CURL_FORMAT_CURL_OFF_T, t->download->name, t->address, t->from);
 }
 
 /* From the beginning: what was kept of an earlier try is of no use. */
@@ -163,8 +163,8 @@ static void take(struct batch *batch, struct transfer *t)
         }
         (void)unlink(t->part);
         give_up(batch, t, STATUS_CRYPTO,
-                xasprintf("%s has the wrong SHA-256: expected %s, found %s (%lld bytes)", t->address, expected, found,
-                          (long long)t->got));
+                xasprintf("%s has the wrong SHA-256: expected %s, found %s (%" CURL_FORMAT_CURL_OFF_T " bytes)",
+                          t->address, expected, found, t->got));
         return;
     }
     _cleanup_free_ char *path = cache_path(&(struct options){.cache = batch->options->cache}, "sha256", found, &why);
@@ -177,7 +177,7 @@ static void take(struct batch *batch, struct transfer *t)
     t->download->got->sha256 = STEAL(found);
     t->phase = DONE;
     batch->done++;
-    log_info("%s: %lld bytes from %s", t->download->name, (long long)(t->from + t->got), t->address);
+    log_info("%s: %" CURL_FORMAT_CURL_OFF_T " bytes from %s", t->download->name, t->from + t->got, t->address);
 }
 
 static bool is_passing(CURLcode code, long http)
@@ -227,8 +227,8 @@ static void finished(struct batch *batch, struct transfer *t, CURLcode code)
                                       : xstrdup(t->why[0] != '\0' ? t->why : curl_easy_strerror(code));
     if (!is_passing(code, http) || t->tries >= TRIES) {
         give_up(batch, t, STATUS_FILE,
-                xasprintf("%s: %s (try %d; %lld bytes are kept)", t->address, reason, t->tries,
-                          (long long)(t->from + t->got)));
+                xasprintf("%s: %s (try %d; %" CURL_FORMAT_CURL_OFF_T " bytes are kept)", t->address, reason, t->tries,
+                          t->from + t->got));
         return;
     }
     int64_t wait = back_off_ms(t->tries);

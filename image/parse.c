@@ -30,13 +30,22 @@ int parse_path(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
     return 0;
 }
 
+/* v1.MINOR.PATCH, and perhaps what follows a "-" or "+" */
+static bool is_version(const char *value)
+{
+    size_t minor = strspn(value + (str_starts(value, "v1.") ? 3 : 0), "0123456789");
+    const char *rest = value + 3 + minor;
+    if (!str_starts(value, "v1.") || minor == 0 || minor > 2 || *rest != '.') {
+        return false;
+    }
+    size_t patch = strspn(rest + 1, "0123456789");
+    return patch > 0 && patch < 4 && (rest[1 + patch] == '\0' || strchr("-+", rest[1 + patch]) != NULL);
+}
+
 int parse_kubernetes(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     (void)opt;
-    int minor = 0;
-    int patch = 0;
-    int end = 0;
-    if (sscanf(value, "v1.%2d.%3d%n", &minor, &patch, &end) != 2 || (value[end] != '\0' && !strchr("-+", value[end]))) {
+    if (!is_version(value)) {
         cfg_error(cfg, "kubernetes is \"%s\": a version as v1.20.2 is expected", value);
         return -1;
     }

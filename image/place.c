@@ -15,16 +15,15 @@
 /* The directory of TO, made if need be, and the name under which the new file waits in it. */
 static int open_place(struct place *place, const char *to, int *dir, char **temp, struct error **err)
 {
-    const char *slash = strrchr(to, '/');
-    _cleanup_free_ char *parent = slash == NULL || slash == to ? xstrdup("/") : xstrndup(to, (size_t)(slash - to));
+    _cleanup_free_ char *parent = path_parent(to);
+    *temp = xasprintf(".%s" PLACE_SUFFIX, path_name(to));
     if (root_dir(place->root, parent, &place->made, dir, err) < 0) {
         return -1;
     }
     struct stat st;
-    if (fstatat(*dir, slash + 1, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
+    if (fstatat(*dir, path_name(to), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
         return error_new(err, STATUS_FILE, "%s is a directory in the image, not replaced by a file", to);
     }
-    *temp = xasprintf(".%s" PLACE_SUFFIX, slash + 1);
     (void)unlinkat(*dir, *temp, 0);
     strv_push(&place->paths, to);
     return 0;
@@ -248,9 +247,8 @@ int tree_hash(const char *source, struct hash *hash, struct error **err)
 
 static int each_temp(const struct place *place, size_t i, int *dir, char **temp, const char **name)
 {
-    const char *path = place->paths[i];
-    *name = strrchr(path, '/') + 1;
-    _cleanup_free_ char *parent = *name - 1 == path ? xstrdup("/") : xstrndup(path, (size_t)(*name - 1 - path));
+    _cleanup_free_ char *parent = path_parent(place->paths[i]);
+    *name = path_name(place->paths[i]);
     *dir = root_openat(place->root, parent, O_PATH | O_DIRECTORY);
     *temp = xasprintf(".%s" PLACE_SUFFIX, *name);
     return *dir;

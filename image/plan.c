@@ -18,7 +18,12 @@ static void add(struct list *list, char *title, const char *where, char *key, co
                 int (*apply)(struct bake *, const struct item *, struct place *, struct error **))
 {
     list->items = xrealloc(list->items, (list->n + 2) * sizeof *list->items);
-    list->items[list->n++] = (struct item){title, where, key, apply, data};
+    struct item *item = &list->items[list->n++];
+    item->title = title;
+    item->where = where;
+    item->key = key;
+    item->apply = apply;
+    item->data = data;
     list->items[list->n] = (struct item){0};
 }
 

@@ -38,13 +38,13 @@ int root_openat(const struct root *root, const char *path, int flags)
     return (int)syscall(SYS_openat2, root->fd, path, &how, sizeof how);
 }
 
-static char *parent_of(const char *path)
+char *path_parent(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == NULL || slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
 }
 
-static const char *name_of(const char *path)
+const char *path_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == NULL ? path : slash + 1;
@@ -60,12 +60,12 @@ int root_dir(const struct root *root, const char *path, char ***made, int *fd, s
         return error_errno(err, STATUS_FILE, errno, "%s: cannot open the directory %s", root->path, path);
     }
     _cleanup_close_ int up = -1;
-    _cleanup_free_ char *parent = parent_of(path);
+    _cleanup_free_ char *parent = path_parent(path);
     if (root_dir(root, parent, made, &up, err) < 0) {
         return -1;
     }
-    if (name_of(path)[0] != '\0') {
-        if (mkdirat(up, name_of(path), 0755) < 0) {
+    if (path_name(path)[0] != '\0') {
+        if (mkdirat(up, path_name(path), 0755) < 0) {
             return error_errno(err, STATUS_FILE, errno, "%s: cannot make the directory %s", root->path, path);
         }
         strv_push(made, path);
@@ -83,15 +83,15 @@ bool root_exists(const struct root *root, const char *path, struct stat *st)
 
 int root_remove(const struct root *root, const char *path, struct error **err)
 {
-    _cleanup_free_ char *parent = parent_of(path);
+    _cleanup_free_ char *parent = path_parent(path);
     _cleanup_close_ int up = root_openat(root, parent, O_PATH | O_DIRECTORY);
     if (up < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         return 0;
     }
-    if (up >= 0 && (unlinkat(up, name_of(path), 0) == 0 || errno == ENOENT)) {
+    if (up >= 0 && (unlinkat(up, path_name(path), 0) == 0 || errno == ENOENT)) {
         return 0;
     }
-    if (up >= 0 && errno == EISDIR && (unlinkat(up, name_of(path), AT_REMOVEDIR) == 0 || errno == ENOTEMPTY)) {
+    if (up >= 0 && errno == EISDIR && (unlinkat(up, path_name(path), AT_REMOVEDIR) == 0 || errno == ENOTEMPTY)) {
         return 0;
     }
     return error_errno(err, STATUS_FILE, errno, "%s: cannot remove %s", root->path, path);
@@ -125,12 +125,12 @@ static int remove_below(int up, const char *name)
 
 int root_remove_tree(const struct root *root, const char *path, struct error **err)
 {
-    _cleanup_free_ char *parent = parent_of(path);
+    _cleanup_free_ char *parent = path_parent(path);
     _cleanup_close_ int up = root_openat(root, parent, O_PATH | O_DIRECTORY);
     if (up < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         return 0;
     }
-    if (up < 0 || remove_below(up, name_of(path)) < 0) {
+    if (up < 0 || remove_below(up, path_name(path)) < 0) {
         return error_errno(err, STATUS_FILE, errno, "%s: cannot remove %s", root->path, path);
     }
     return 0;

@@ -19,6 +19,10 @@ int root_open(struct root *root, const char *path, long epoch, struct error **er
 void root_close(struct root *root);
 #define _cleanup_root_ _cleanup_(root_close)
 
+/* The directory part of an absolute path (the caller frees) and the last name in it. */
+char *path_parent(const char *path);
+const char *path_name(const char *path);
+
 /* Opens PATH inside with FLAGS; -1 with errno. */
 int root_openat(const struct root *root, const char *path, int flags);
 

@@ -39,7 +39,7 @@ static bool has_user(const struct bake *bake, const char *name)
 {
     _cleanup_free_ char *passwd = root_read(&bake->root, "/etc/passwd", NULL);
     _cleanup_free_ char *line = xasprintf("\n%s:", name);
-    return passwd != NULL && (strstr(passwd, line) != NULL || strncmp(passwd, line + 1, strlen(line + 1)) == 0);
+    return passwd != NULL && (strstr(passwd, line) != NULL || str_starts(passwd, line + 1));
 }
 
 int user_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err)
