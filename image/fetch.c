@@ -17,7 +17,7 @@
 #include "lib/interrupt.h"
 #include "lib/log.h"
 
-#define TRIES 5
+#define TRIES 5 /* without a single byte more */
 #define CONNECT_S 15L
 #define STALLED_S 30L /* with less than a byte a second for that long, a transfer is tried again */
 #define POLL_MS 1000
@@ -200,13 +200,14 @@ static bool is_passing(CURLcode code, long http)
     }
 }
 
-static int64_t back_off_ms(int tries)
+static int64_t back_off_ms(const struct fetch_options *options, int tries)
 {
+    int64_t first = options->back_off_ms > 0 ? options->back_off_ms : 1000;
     unsigned char random = 0;
     if (getrandom(&random, 1, GRND_NONBLOCK) != 1) {
         random = 0;
     }
-    return (int64_t)(250 << tries) + random;
+    return (first << (tries - 1)) + first * random / 1024;
 }
 
 static void finished(struct batch *batch, struct transfer *t, CURLcode code)
@@ -225,13 +226,14 @@ static void finished(struct batch *batch, struct transfer *t, CURLcode code)
     _cleanup_free_ char *reason = t->write_errno != 0
                                       ? xasprintf("cannot write %s: %s", t->part, strerrordesc_np(t->write_errno))
                                       : xstrdup(t->why[0] != '\0' ? t->why : curl_easy_strerror(code));
+    t->tries = t->got > 0 ? 1 : t->tries;
     if (!is_passing(code, http) || t->tries >= TRIES) {
         give_up(batch, t, STATUS_FILE,
                 xasprintf("%s: %s (try %d; %" CURL_FORMAT_CURL_OFF_T " bytes are kept)", t->address, reason, t->tries,
                           t->from + t->got));
         return;
     }
-    int64_t wait = back_off_ms(t->tries);
+    int64_t wait = back_off_ms(batch->options, t->tries);
     log_info("%s: %s; next try in %.1f s", t->download->name, reason, (double)wait / 1000);
     stop(batch, t);
     t->phase = WAITING;

@@ -21,6 +21,7 @@ struct fetch_options {
     const char *mirror; /* PREFIX/host/path is asked in the place of scheme://host/path; NULL: none */
     long jobs;
     bool offline;
+    long back_off_ms; /* before the second try; it doubles. 0: a second */
 };
 
 /* Gets all that the cache lacks; those that can be had are kept even when others fail. The error names each that
