@@ -14,6 +14,7 @@
 #include "tests/lab/lab/package.h"
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/lab/scenario.h"
+#include "tests/lab/lab/services.h"
 
 static const char usage[] =
     "Usage: lab [--name NAME] VERB [ARGUMENT...]\n"
@@ -28,9 +29,9 @@ static const char usage[] =
     "  delete MACHINE...  delete nodes\n"
     "  stop, start        the cluster, with new machines\n"
     "  status             machines and where they are\n"
-    "  e2e [NAME...]      run scenarios of tests/e2e (all), print TAP\n"
+    "  e2e [--keep] [NAME...]  run scenarios of tests/e2e (all), print TAP; --keep leaves the last cluster\n"
     "  down               end and remove everything\n"
-    "The state is in /var/tmp/k8s-lab-NAME (NAME: demo), what is made once in $K8S_HOOKS_CACHE "
+    "The state is in /var/tmp/k8s-lab-NAME (NAME: demo, for e2e e2e), what is made once in $K8S_HOOKS_CACHE "
     "(/var/cache/k8s-hooks).\n";
 
 static const struct role_count usual[] = {{"master", 1}, {"node", 1}, {"log", 1}, {"client", 1}, {NULL, 0}};
@@ -79,14 +80,14 @@ static int prepare(struct lab *lab, struct error **err)
         return -1;
     }
     package_env(lab->package, lab->env);
-    return lab_save(lab, err) == 0 && image_make(lab, err) == 0 && lab_save(lab, err) == 0 ? 0 : -1;
+    return lab_save(lab, err) == 0 && image_make(lab, KUBERNETES_VERSION, err) == 0 && lab_save(lab, err) == 0 ? 0 : -1;
 }
 
 static int verb_image(struct lab *lab, char **argv, struct error **err)
 {
     (void)argv;
     bool there = lab_exists(lab);
-    int r = image_make(lab, err);
+    int r = image_make(lab, KUBERNETES_VERSION, err);
     if (!there) {
         (void)files_remove(lab->dir, NULL);
     }
@@ -172,7 +173,7 @@ static int verb_event(struct lab *lab, char **argv, struct error **err)
     if (machine == NULL) {
         return -1;
     }
-    int r = appcenter_service(lab, machine, argv[1], argv[2], &result, err);
+    int r = service_run(lab, machine, argv[1], argv[2], &result, err);
     (void)fputs(result.output == NULL ? "" : result.output, stdout);
     if (r != 0 && result.status > 0) {
         (*err)->status = (enum status)result.status;
@@ -226,7 +227,8 @@ static int verb_status(struct lab *lab, char **argv, struct error **err)
 
 static int verb_e2e(struct lab *lab, char **argv, struct error **err)
 {
-    return scenarios_run(lab, argv, err);
+    bool keep = *argv != NULL && strcmp(*argv, "--keep") == 0;
+    return scenarios_run(lab, argv + keep, keep, err);
 }
 
 static int verb_down(struct lab *lab, char **argv, struct error **err)
@@ -249,7 +251,7 @@ static const struct verb {
 
 static int run(int argc, char **argv, struct error **err)
 {
-    const char *name = "demo";
+    const char *name = argc > 1 && strcmp(argv[1], "e2e") == 0 ? "e2e" : "demo";
     if (argc > 2 && strcmp(argv[1], "--name") == 0) {
         name = argv[2];
         argv += 2;

@@ -1,26 +1,19 @@
 #include "tests/lab/lab/appcenter.h"
 
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/file.h"
+#include "tests/lab/lab/image.h"
 #include "tests/lab/lab/machine.h"
 #include "tests/lab/lab/metadata.h"
 #include "tests/lab/lab/network.h"
 #include "tests/lab/lab/package.h"
 #include "tests/lab/lab/parallel.h"
 #include "tests/lab/lab/progress.h"
+#include "tests/lab/lab/services.h"
 
 #define BOOT_S 120
-
-typedef bool filter(const struct machine *machine);
-
-struct call {
-    struct lab *lab;
-    struct machine *machine;
-    const char *event;
-};
 
 static bool every(const struct machine *machine)
 {
@@ -37,117 +30,16 @@ static bool staying(const struct machine *machine)
     return machine->instance_id != NULL && !machine->adding && !machine->deleting;
 }
 
+static const struct machine *one;
+
+static bool chosen(const struct machine *machine)
+{
+    return machine == one;
+}
+
 static bool leaving(const struct machine *machine)
 {
     return machine->deleting;
-}
-
-/* The output of a service, for people: beside the machine's disks, one file an event. */
-static void keep_output(const struct lab *lab, const struct machine *machine, const char *event,
-                        const struct proc_result *result)
-{
-    _cleanup_free_ char *path = lab_path(lab, "machines/%s/%s.out", machine->name, event);
-    (void)text_put(path, 0600, NULL, "%s", result->tail == NULL ? "" : result->tail);
-}
-
-/* The agent's watch is no service: its reload command is in the resource it was given. */
-#define RELOAD "/opt/kubernetes/bin/k8s-hook reload"
-#define RELOAD_S 300
-
-static bool service_of(const struct lab *lab, const struct machine *machine, const char *event, struct service *service)
-{
-    if (strcmp(event, "reload") == 0) {
-        *service = (struct service){.command = RELOAD, .timeout = RELOAD_S};
-        return true;
-    }
-    return package_service(lab->package, machine->role, event, service);
-}
-
-int appcenter_service(struct lab *lab, struct machine *machine, const char *event, const char *argument,
-                      struct proc_result *result, struct error **err)
-{
-    struct service service;
-    if (!service_of(lab, machine, event, &service)) {
-        return error_new(err, STATUS_USAGE, "role %s has no service %s", machine->role, event);
-    }
-    _cleanup_free_ char *params = service.params == NULL ? NULL : json_dumps(service.params, JSON_COMPACT);
-    argument = argument == NULL ? params : argument;
-    _cleanup_free_ char *command =
-        argument == NULL ? xstrdup(service.command) : xasprintf("%s '%s'", service.command, argument);
-    int r = machine_run(machine, command, deadline_in(service.timeout * 1000L), result, err);
-    keep_output(lab, machine, event, result);
-    return r;
-}
-
-static int call_job(void *data, struct error **err)
-{
-    struct call *call = data;
-    _cleanup_proc_ struct proc_result result = {0};
-    struct task *task = progress_begin(NULL, "%s: %s", call->machine->name, call->event);
-    int r = appcenter_service(call->lab, call->machine, call->event, NULL, &result, err);
-    progress_end(task, r == 0, NULL);
-    if (r == 0 && strcmp(call->event, "custom_metadata") == 0) {
-        size_t len = strlen(result.output);
-        while (len > 0 && result.output[len - 1] == '\n') {
-            result.output[--len] = '\0';
-        }
-        free(call->machine->token);
-        call->machine->token = xstrdup(result.output);
-    }
-    return r == 0 ? 0 : error_wrap(err, "%s: %s", call->machine->name, call->event);
-}
-
-/* When an event with that name runs: before (pre-checks and most), or after start or stop. */
-enum phase { MAIN_PHASE, POST_PHASE };
-
-static bool due(const struct lab *lab, const struct machine *machine, const char *event, enum phase phase,
-                struct service *service)
-{
-    return service_of(lab, machine, event, service) &&
-           (service->post_start || service->post_stop) == (phase == POST_PHASE);
-}
-
-static int next_order(const struct lab *lab, filter *which, const char *event, enum phase phase, int after)
-{
-    int next = INT_MAX;
-    for (size_t i = 0; i < lab->n_machines; i++) {
-        struct service service;
-        if (which(lab->machines[i]) && due(lab, lab->machines[i], event, phase, &service) && service.order > after &&
-            service.order < next) {
-            next = service.order;
-        }
-    }
-    return next;
-}
-
-/* EVENT on all machines WHICH says, in ascending order, those of the same order at once. */
-static int run_phase(struct lab *lab, filter *which, const char *event, enum phase phase, struct error **err)
-{
-    struct call *calls = xcalloc(lab->n_machines + 1, sizeof *calls);
-    struct job *jobs = xcalloc(lab->n_machines + 1, sizeof *jobs);
-    int r = 0;
-    for (int order = next_order(lab, which, event, phase, -1); r == 0 && order != INT_MAX;
-         order = next_order(lab, which, event, phase, order)) {
-        size_t n = 0;
-        for (size_t i = 0; i < lab->n_machines; i++) {
-            struct service service;
-            if (which(lab->machines[i]) && due(lab, lab->machines[i], event, phase, &service) &&
-                service.order == order) {
-                calls[n] = (struct call){lab, lab->machines[i], event};
-                jobs[n] = (struct job){call_job, &calls[n], NULL};
-                n++;
-            }
-        }
-        r = parallel(jobs, n, err);
-    }
-    free(calls);
-    free(jobs);
-    return r;
-}
-
-static int run_event(struct lab *lab, filter *which, const char *event, struct error **err)
-{
-    return run_phase(lab, which, event, MAIN_PHASE, err);
 }
 
 int appcenter_boot(struct lab *lab, struct error **err)
@@ -221,11 +113,11 @@ int appcenter_register(struct lab *lab, const struct role_count *counts, struct 
     return add_machines(lab, counts, false, err);
 }
 
-static int bring_up(struct lab *lab, filter *which, struct error **err)
+static int bring_up(struct lab *lab, machine_filter *which, struct error **err)
 {
-    return run_event(lab, which, "init", err) == 0 && run_event(lab, which, "custom_metadata", err) == 0 &&
-                   metadata_publish(lab, err) == 0 && run_event(lab, which, "start", err) == 0 &&
-                   run_phase(lab, which, "init", POST_PHASE, err) == 0
+    return services_run(lab, which, "init", err) == 0 && services_run(lab, which, "custom_metadata", err) == 0 &&
+                   metadata_publish(lab, err) == 0 && services_run(lab, which, "start", err) == 0 &&
+                   services_phase(lab, which, "init", POST_PHASE, err) == 0
                ? 0
                : -1;
 }
@@ -241,7 +133,7 @@ int appcenter_create(struct lab *lab, const struct role_count *counts, struct er
 
 int appcenter_reload(struct lab *lab, struct error **err)
 {
-    return metadata_publish(lab, err) == 0 && run_event(lab, staying, "reload", err) == 0 ? 0 : -1;
+    return metadata_publish(lab, err) == 0 && services_run(lab, staying, "reload", err) == 0 ? 0 : -1;
 }
 
 static void settle(struct lab *lab)
@@ -252,7 +144,7 @@ static void settle(struct lab *lab)
     }
 }
 
-static void drop(struct lab *lab, filter *which)
+static void drop(struct lab *lab, machine_filter *which)
 {
     for (size_t i = lab->n_machines; i > 0; i--) {
         struct machine *m = lab->machines[i - 1];
@@ -266,11 +158,11 @@ static void drop(struct lab *lab, filter *which)
 
 int appcenter_add(struct lab *lab, const struct role_count *counts, struct error **err)
 {
-    if (run_event(lab, every, "scale_out.pre_check", err) != 0 || add_machines(lab, counts, true, err) != 0) {
+    if (services_run(lab, every, "scale_out.pre_check", err) != 0 || add_machines(lab, counts, true, err) != 0) {
         return -1;
     }
     int r = appcenter_boot(lab, err) == 0 && appcenter_reload(lab, err) == 0 && bring_up(lab, adding, err) == 0 &&
-                    run_event(lab, staying, "scale_out", err) == 0
+                    services_run(lab, staying, "scale_out", err) == 0
                 ? 0
                 : -1;
     if (r != 0) {
@@ -291,16 +183,16 @@ int appcenter_delete(struct lab *lab, char *const *names, bool force, struct err
         }
         m->deleting = true;
     }
-    int r = metadata_publish(lab, err) == 0 && run_event(lab, staying, "scale_in.pre_check", err) == 0 &&
-                    run_event(lab, staying, "scale_in", err) == 0
+    int r = metadata_publish(lab, err) == 0 && services_run(lab, staying, "scale_in.pre_check", err) == 0 &&
+                    services_run(lab, staying, "scale_in", err) == 0
                 ? 0
                 : -1;
-    if (r == 0 && run_event(lab, leaving, "destroy", err) != 0 && !force) {
+    if (r == 0 && services_run(lab, leaving, "destroy", err) != 0 && !force) {
         r = -1;
     }
     if (r == 0) {
-        (void)run_event(lab, leaving, "stop", NULL);
-        r = run_phase(lab, leaving, "destroy", POST_PHASE, err) == 0 || force ? 0 : -1;
+        (void)services_run(lab, leaving, "stop", NULL);
+        r = services_phase(lab, leaving, "destroy", POST_PHASE, err) == 0 || force ? 0 : -1;
     }
     if (r == 0) {
         error_freep(err);
@@ -313,7 +205,7 @@ int appcenter_delete(struct lab *lab, char *const *names, bool force, struct err
 
 int appcenter_stop(struct lab *lab, struct error **err)
 {
-    if (run_event(lab, every, "stop", err) != 0) {
+    if (services_run(lab, every, "stop", err) != 0) {
         return -1;
     }
     struct task *task = progress_begin(NULL, "dropping the machines");
@@ -326,18 +218,55 @@ int appcenter_stop(struct lab *lab, struct error **err)
 
 int appcenter_start(struct lab *lab, struct error **err)
 {
-    return appcenter_boot(lab, err) == 0 && run_event(lab, every, "start", err) == 0 ? 0 : -1;
+    return appcenter_boot(lab, err) == 0 && services_run(lab, every, "start", err) == 0 ? 0 : -1;
 }
 
 int appcenter_restart(struct lab *lab, struct error **err)
 {
-    return run_event(lab, every, "restart", err);
+    return services_run(lab, every, "restart", err);
 }
 
 int appcenter_set(struct lab *lab, const char *key, const char *value, struct error **err)
 {
     json_object_set_new(lab->env, key, json_string(value));
     return lab_save(lab, err) == 0 && appcenter_reload(lab, err) == 0 ? 0 : -1;
+}
+
+int appcenter_resize(struct lab *lab, const char *role, struct error **err)
+{
+    json_object_set_new(lab->links, "vertical-scaling-roles", json_string(role));
+    int r = appcenter_reload(lab, err);
+    for (size_t i = 0; r == 0 && i < lab->n_machines; i++) {
+        struct machine *m = lab->machines[i];
+        if (strcmp(m->role, role) == 0) {
+            one = m;
+            r = services_run(lab, chosen, "stop", err);
+            machine_power_off(lab, m, deadline_in(20000));
+            r = r == 0 && appcenter_boot(lab, err) == 0 ? services_run(lab, chosen, "start", err) : -1;
+        }
+    }
+    json_object_del(lab->links, "vertical-scaling-roles");
+    return appcenter_reload(lab, r == 0 ? err : NULL) == 0 ? r : -1;
+}
+
+int appcenter_upgrade(struct lab *lab, const char *version, bool forward, struct error **err)
+{
+    if (forward && services_run(lab, every, "upgrade.pre_check", err) != 0) {
+        return -1;
+    }
+    if (appcenter_stop(lab, err) != 0) {
+        return -1;
+    }
+    network_leave();
+    if (image_make(lab, version, err) != 0 || appcenter_boot(lab, err) != 0) {
+        return -1;
+    }
+    if (!forward) {
+        return services_run(lab, every, "start", err);
+    }
+    return services_run(lab, every, "upgrade", err) == 0 && services_run(lab, every, "start", err) == 0
+               ? services_phase(lab, every, "upgrade", POST_PHASE, err)
+               : -1;
 }
 
 int lab_down(struct lab *lab, struct error **err)

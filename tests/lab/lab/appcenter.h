@@ -24,13 +24,14 @@ int appcenter_start(struct lab *lab, struct error **err); /* new VMs */
 int appcenter_restart(struct lab *lab, struct error **err);
 /* Changes a parameter; agents reload. */
 int appcenter_set(struct lab *lab, const char *key, const char *value, struct error **err);
-/* The agents of all running machines (but those in SKIP state) see changed metadata: `reload` on each. */
+/* The agents of all running machines see changed metadata: `reload` on each. */
 int appcenter_reload(struct lab *lab, struct error **err);
 
-/* Runs the service EVENT of the machine's role, with ARGUMENT (may be NULL) behind. No such service: nothing is done.
- */
-int appcenter_service(struct lab *lab, struct machine *machine, const char *event, const char *argument,
-                      struct proc_result *result, struct error **err);
+/* One machine of ROLE after the other gets a new VM. */
+int appcenter_resize(struct lab *lab, const char *role, struct error **err);
+/* Stops the cluster and starts it from the image with Kubernetes VERSION; FORWARD runs `upgrade` too, else it is the
+ * way back. */
+int appcenter_upgrade(struct lab *lab, const char *version, bool forward, struct error **err);
 
 /* Ends and removes everything the lab made. Needs no child processes, so that it works after a signal. */
 int lab_down(struct lab *lab, struct error **err);

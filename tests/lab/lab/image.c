@@ -83,7 +83,7 @@ static int image_hash(const struct lab *lab, const char *images, char **hash, st
     _cleanup_free_ char *conf = path_join(lab->source, "tests/lab/image.conf");
     _cleanup_free_ char *dir = path_join(lab->source, "image");
     _cleanup_buffer_ struct buffer all = {0};
-    buffer_printf(&all, "%s\n", images);
+    buffer_printf(&all, "%s\n", images); /* its name holds the Kubernetes version */
     char *const roots[] = {conf, dir, NULL};
     FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
     int r = walk == NULL ? error_errno(err, STATUS_FILE, errno, "reading %s", dir) : 0;
@@ -101,8 +101,8 @@ static int image_hash(const struct lab *lab, const char *images, char **hash, st
     return r;
 }
 
-static int bake(const struct lab *lab, const char *programs, const char *images, const char *suite, char **path,
-                struct error **err)
+static int bake(const struct lab *lab, const char *version, const char *programs, const char *images, const char *suite,
+                char **path, struct error **err)
 {
     _cleanup_free_ char *hash = NULL;
     if (image_hash(lab, images, &hash, err) != 0) {
@@ -116,10 +116,11 @@ static int bake(const struct lab *lab, const char *programs, const char *images,
         _cleanup_free_ char *set_images = xasprintf("images=%s", images);
         _cleanup_free_ char *set_suite = xasprintf("suite=%s", suite);
         _cleanup_free_ char *set_programs = xasprintf("kubernetes_dir=%s", programs);
+        _cleanup_free_ char *set_version = xasprintf("kubernetes=%s", version);
         _cleanup_free_ char *cache = xasprintf("%s/bake", lab->cache);
         _cleanup_free_ char *log = xasprintf("%s.log", root);
-        const char *argv[] = {program, "--root",   root,    "--conf",  conf,    "--cache",    cache,
-                              "--set", set_images, "--set", set_suite, "--set", set_programs, NULL};
+        const char *argv[] = {program,    "--root", root,      "--conf", conf,         "--cache", cache,       "--set",
+                              set_images, "--set",  set_suite, "--set",  set_programs, "--set",   set_version, NULL};
         struct task *task = progress_begin(log, "baking the image");
         int r = logged_run(argv, log, 30, err) == 0 ? text_put(complete, 0644, err, "%s", "") : -1;
         progress_end(task, r == 0, NULL);
@@ -133,19 +134,20 @@ static int bake(const struct lab *lab, const char *programs, const char *images,
 
 struct part {
     struct lab *lab;
+    const char *version;
     char *path;
 };
 
 static int kubernetes_job(void *data, struct error **err)
 {
     struct part *part = data;
-    return kubernetes_make(part->lab, KUBERNETES_VERSION, &part->path, err);
+    return kubernetes_make(part->lab, part->version, &part->path, err);
 }
 
 static int images_job(void *data, struct error **err)
 {
     struct part *part = data;
-    return container_images_make(part->lab, KUBERNETES_VERSION, &part->path, err);
+    return container_images_make(part->lab, part->version, &part->path, err);
 }
 
 /* One lab at a time makes what all share. */
@@ -174,17 +176,17 @@ static int cache_lock(const struct lab *lab, int *lock, struct error **err)
     return 0;
 }
 
-int image_make(struct lab *lab, struct error **err)
+int image_make(struct lab *lab, const char *version, struct error **err)
 {
     _cleanup_close_ int lock = -1;
-    struct part kubernetes = {.lab = lab};
-    struct part images = {.lab = lab};
+    struct part kubernetes = {.lab = lab, .version = version};
+    struct part images = {.lab = lab, .version = version};
     struct job jobs[] = {{kubernetes_job, &kubernetes, NULL}, {images_job, &images, NULL}};
     char *layers[3] = {0};
     strv_free(STEAL(lab->layers));
     int r = cache_lock(lab, &lock, err) == 0 && parallel(jobs, ELEMENTS(jobs), err) == 0 &&
                     make_suite_layer(lab, &layers[1], err) == 0 &&
-                    bake(lab, kubernetes.path, images.path, layers[1], &layers[0], err) == 0
+                    bake(lab, version, kubernetes.path, images.path, layers[1], &layers[0], err) == 0
                 ? 0
                 : -1;
     if (r == 0) {

@@ -6,8 +6,9 @@
 
 #define KUBERNETES_VERSION "v1.20.2"
 
-/* Makes what is missing and sets lab->layers. Needs the host's network when the cache is cold. */
-int image_make(struct lab *lab, struct error **err);
+/* Makes what is missing of the image with Kubernetes VERSION and sets lab->layers. Needs the host's network
+ * (network_leave) when the cache is cold. */
+int image_make(struct lab *lab, const char *version, struct error **err);
 
 /* Container images of VERSION as archives in the directory *path, made without a registry. */
 int container_images_make(const struct lab *lab, const char *version, char **path, struct error **err);

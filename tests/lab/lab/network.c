@@ -32,9 +32,21 @@ int network_up(const struct lab *lab, struct error **err)
     return proc_exec(deadline, err, "ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.ip_forward=1", NULL);
 }
 
+static int home = -1;
+
+void network_leave(void)
+{
+    if (home >= 0) {
+        (void)setns(home, CLONE_NEWNET);
+    }
+}
+
 int network_enter(const struct lab *lab, struct error **err)
 {
     _cleanup_free_ char *file = path(lab);
+    if (home < 0) {
+        home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    }
     _cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || setns(fd, CLONE_NEWNET) != 0) {
         return error_errno(err, STATUS_FAILED, errno, "entering the network namespace %s", file);

@@ -1,10 +1,46 @@
-/* End-to-end scenarios: folders of tests/e2e. */
+/* End-to-end scenarios: a folder of tests/e2e holds values.json (parameters, counts, links) and scenario (one action a
+ * line; tests/e2e/README.md has them all). */
 #ifndef LAB_SCENARIO_H
 #define LAB_SCENARIO_H
 
+#include "lib/proc.h"
+#include "tests/lab/lab/appcenter.h"
 #include "tests/lab/lab/lab.h"
 
-/* Runs the scenarios NAMES (all when empty) and prints TAP. */
-int scenarios_run(struct lab *lab, char *const *names, struct error **err);
+/* Runs the scenarios NAMES (all when empty) in LAB, whose cluster is made anew where a scenario asks for it, and prints
+ * TAP. The last cluster is removed at the end unless KEEP. */
+int scenarios_run(struct lab *lab, char *const *names, bool keep, struct error **err);
+
+struct scenario {
+    struct lab *lab;
+    char *name;
+    char **lines;
+    size_t line; /* index of the current one */
+    json_t *values;
+    json_t *kept; /* name: text, for @name@ */
+    struct proc_result last;
+    int status;    /* of the last run, try or event */
+    int timeout_s; /* of run, try */
+    bool reused;   /* the cluster was there before */
+    struct role_count counts[8];
+};
+
+struct action {
+    const char *name;
+    const char *usage; /* what stands behind the name */
+    /* ARGUMENTS is the rest of the line, @names@ replaced. An error is a failed expectation; its message tells why. */
+    int (*run)(struct scenario *s, char *arguments, struct error **err);
+    enum {
+        ACTION_STEP,
+        ACTION_EXPECT,
+        ACTION_QUIET
+    } kind; /* a failed step ends the scenario; quiet: no line of its own */
+};
+
+/* NULL when there is none of that name. */
+const struct action *action_find(const char *name);
+
+/* Takes the first word off *ARGUMENTS; "" when there is none. */
+char *next_word(char **arguments);
 
 #endif

@@ -1,0 +1,331 @@
+#include <errno.h>
+#include <poll.h>
+#include <regex.h>
+#include <string.h>
+
+#include "lib/interrupt.h"
+#include "tests/lab/lab/machine.h"
+#include "tests/lab/lab/scenario.h"
+#include "tests/lab/lab/services.h"
+
+char *next_word(char **arguments)
+{
+    char *word = *arguments + strspn(*arguments, " \t");
+    char *end = word + strcspn(word, " \t");
+    *arguments = end + strspn(end, " \t");
+    *end = '\0';
+    return word;
+}
+
+static struct machine *machine_word(struct scenario *s, char **arguments, struct error **err)
+{
+    return lab_find(s->lab, next_word(arguments), err);
+}
+
+/* Runs COMMAND and keeps what came of it, whatever it was; only what could not be run at all is an error. */
+static int record(struct scenario *s, struct machine *machine, const char *command, int64_t ms, struct error **err)
+{
+    _cleanup_error_ struct error *why = NULL;
+    proc_result_free(&s->last);
+    s->last = (struct proc_result){0};
+    int r = machine_run(machine, command, deadline_in(ms), &s->last, &why);
+    s->status = r == 0 ? 0 : s->last.status != 0 ? s->last.status : (int)why->status;
+    return interrupt_check(err);
+}
+
+static int failed_output(const struct scenario *s, const char *what, struct error **err)
+{
+    return error_new(err, STATUS_COMMAND, "%s\nstatus %d, output:\n%s", what, s->status,
+                     s->last.tail == NULL ? "" : s->last.tail);
+}
+
+/* Whether the next action tells which status is expected; else it is 0. */
+static bool status_follows(const struct scenario *s)
+{
+    for (size_t i = s->line + 1; s->lines[i] != NULL; i++) {
+        const char *line = s->lines[i] + strspn(s->lines[i], " \t");
+        if (*line != '\0' && *line != '#') {
+            return str_starts(line, "expect-status");
+        }
+    }
+    return false;
+}
+
+static int try_command(struct scenario *s, char *arguments, struct error **err)
+{
+    struct machine *machine = machine_word(s, &arguments, err);
+    return machine == NULL ? -1 : record(s, machine, arguments, s->timeout_s * 1000L, err);
+}
+
+static int run_command(struct scenario *s, char *arguments, struct error **err)
+{
+    if (try_command(s, arguments, err) != 0) {
+        return -1;
+    }
+    return s->status == 0 || status_follows(s) ? 0 : failed_output(s, "it failed", err);
+}
+
+static int run_event(struct scenario *s, char *arguments, struct error **err)
+{
+    _cleanup_error_ struct error *why = NULL;
+    struct machine *machine = machine_word(s, &arguments, err);
+    if (machine == NULL) {
+        return -1;
+    }
+    char *event = next_word(&arguments);
+    _cleanup_free_ char *tab = strcmp(event, "tab") == 0 ? xasprintf("tab %s", next_word(&arguments)) : NULL;
+    proc_result_free(&s->last);
+    s->last = (struct proc_result){0};
+    int r =
+        service_run(s->lab, machine, tab == NULL ? event : tab, *arguments == '\0' ? NULL : arguments, &s->last, &why);
+    s->status = r == 0 ? 0 : s->last.status != 0 ? s->last.status : (int)why->status;
+    if (r == 0 || (s->last.status != 0 && status_follows(s))) {
+        return interrupt_check(err);
+    }
+    return error_new(err, why->status, "%s", why->message);
+}
+
+static int wait_until(struct scenario *s, char *arguments, struct error **err)
+{
+    long seconds = 0;
+    if (!str_number(next_word(&arguments), 1, 3600, &seconds)) {
+        return error_new(err, STATUS_USAGE, "wait-until SECONDS MACHINE COMMAND");
+    }
+    struct machine *machine = machine_word(s, &arguments, err);
+    struct deadline deadline = deadline_in(seconds * 1000);
+    struct pollfd signal = {.fd = interrupt_fd(), .events = POLLIN};
+    while (machine != NULL) {
+        int64_t left = deadline_left(deadline);
+        if (record(s, machine, arguments, left < 30000 ? left + 1000 : 30000, err) != 0) {
+            return -1;
+        }
+        if (s->status == 0) {
+            return 0;
+        }
+        if (deadline_left(deadline) == 0) {
+            return failed_output(s, "not so in time", err);
+        }
+        (void)poll(&signal, 1, 250);
+    }
+    return -1;
+}
+
+static int expect_status(struct scenario *s, char *arguments, struct error **err)
+{
+    long status = 0;
+    char *word = next_word(&arguments);
+    bool not = *word == '!';
+    if (!str_number(word + not, 0, 255, &status)) {
+        return error_new(err, STATUS_USAGE, "expect-status N or !N");
+    }
+    return (s->status == (int)status) != not ? 0 : failed_output(s, "another status", err);
+}
+
+static int match(const char *pattern, const char *text, bool *matches, struct error **err)
+{
+    regex_t regex;
+    int r = regcomp(&regex, pattern, REG_EXTENDED | REG_NEWLINE | REG_NOSUB);
+    if (r != 0) {
+        char why[128];
+        (void)regerror(r, &regex, why, sizeof why);
+        return error_new(err, STATUS_USAGE, "pattern %s: %s", pattern, why);
+    }
+    *matches = regexec(&regex, text == NULL ? "" : text, 0, NULL, 0) == 0;
+    regfree(&regex);
+    return 0;
+}
+
+static int expect_text(struct scenario *s, const char *pattern, const char *text, bool wanted, struct error **err)
+{
+    bool matches = false;
+    if (match(pattern, text, &matches, err) != 0) {
+        return -1;
+    }
+    return matches == wanted ? 0 : failed_output(s, wanted ? "nothing matches" : "it matches", err);
+}
+
+static int expect_output(struct scenario *s, char *arguments, struct error **err)
+{
+    return expect_text(s, arguments, s->last.output, true, err);
+}
+
+static int expect_no_output(struct scenario *s, char *arguments, struct error **err)
+{
+    return expect_text(s, arguments, s->last.output, false, err);
+}
+
+static int expect_message(struct scenario *s, char *arguments, struct error **err)
+{
+    return expect_text(s, arguments, s->last.tail, true, err);
+}
+
+static int keep(struct scenario *s, char *arguments, struct error **err)
+{
+    (void)err;
+    const char *text = s->last.output == NULL ? "" : s->last.output;
+    size_t len = strlen(text);
+    while (len > 0 && text[len - 1] == '\n') {
+        len--;
+    }
+    json_object_set_new(s->kept, next_word(&arguments), json_stringn(text, len));
+    return 0;
+}
+
+static int set_timeout(struct scenario *s, char *arguments, struct error **err)
+{
+    long seconds = 0;
+    if (!str_number(next_word(&arguments), 1, 7200, &seconds)) {
+        return error_new(err, STATUS_USAGE, "timeout SECONDS");
+    }
+    s->timeout_s = (int)seconds;
+    return 0;
+}
+
+static int create(struct scenario *s, char *arguments, struct error **err)
+{
+    (void)arguments;
+    return s->reused ? 0 : appcenter_create(s->lab, s->counts, err);
+}
+
+static int set(struct scenario *s, char *arguments, struct error **err)
+{
+    char *key = next_word(&arguments);
+    if (!str_starts(key, "env.")) {
+        return error_new(err, STATUS_USAGE, "set env.KEY VALUE");
+    }
+    return appcenter_set(s->lab, key + 4, arguments, err);
+}
+
+static int add(struct scenario *s, char *arguments, struct error **err)
+{
+    long count = 0;
+    char *role = next_word(&arguments);
+    if (!str_number(next_word(&arguments), 1, 100, &count)) {
+        return error_new(err, STATUS_USAGE, "add ROLE COUNT");
+    }
+    struct role_count counts[] = {{role, (int)count}, {NULL, 0}};
+    return appcenter_add(s->lab, counts, err);
+}
+
+static int delete_nodes(struct scenario *s, const char *arguments, bool force, struct error **err)
+{
+    _cleanup_strv_ char **names = strv_split(arguments);
+    return appcenter_delete(s->lab, names, force, err);
+}
+
+static int delete (struct scenario *s, char *arguments, struct error **err)
+{
+    return delete_nodes(s, arguments, false, err);
+}
+
+static int delete_forced(struct scenario *s, char *arguments, struct error **err)
+{
+    return delete_nodes(s, arguments, true, err);
+}
+
+static int stop(struct scenario *s, char *arguments, struct error **err)
+{
+    (void)arguments;
+    return appcenter_stop(s->lab, err);
+}
+
+static int start(struct scenario *s, char *arguments, struct error **err)
+{
+    (void)arguments;
+    return appcenter_start(s->lab, err);
+}
+
+static int restart(struct scenario *s, char *arguments, struct error **err)
+{
+    (void)arguments;
+    return appcenter_restart(s->lab, err);
+}
+
+static int resize(struct scenario *s, char *arguments, struct error **err)
+{
+    return appcenter_resize(s->lab, next_word(&arguments), err);
+}
+
+static int upgrade(struct scenario *s, char *arguments, struct error **err)
+{
+    return appcenter_upgrade(s->lab, next_word(&arguments), true, err);
+}
+
+static int go_back(struct scenario *s, char *arguments, struct error **err)
+{
+    return appcenter_upgrade(s->lab, next_word(&arguments), false, err);
+}
+
+static int power_cut(struct scenario *s, char *arguments, struct error **err)
+{
+    struct machine *machine = machine_word(s, &arguments, err);
+    if (machine == NULL) {
+        return -1;
+    }
+    machine_cut(s->lab, machine);
+    return lab_save(s->lab, err);
+}
+
+static int boot(struct scenario *s, char *arguments, struct error **err)
+{
+    (void)arguments;
+    return appcenter_boot(s->lab, err);
+}
+
+static int unit_command(struct scenario *s, const char *verb, char *arguments, struct error **err)
+{
+    struct machine *machine = machine_word(s, &arguments, err);
+    _cleanup_free_ char *command = xasprintf("systemctl %s %s", verb, arguments);
+    if (machine == NULL || record(s, machine, command, 120000, err) != 0) {
+        return -1;
+    }
+    return s->status == 0 ? 0 : failed_output(s, command, err);
+}
+
+static int stop_unit(struct scenario *s, char *arguments, struct error **err)
+{
+    return unit_command(s, "stop", arguments, err);
+}
+
+static int start_unit(struct scenario *s, char *arguments, struct error **err)
+{
+    return unit_command(s, "start", arguments, err);
+}
+
+static const struct action actions[] = {
+    {"create", "", create, ACTION_STEP},
+    {"add", "ROLE COUNT", add, ACTION_STEP},
+    {"delete", "MACHINE...", delete, ACTION_STEP},
+    {"delete-forced", "MACHINE...", delete_forced, ACTION_STEP},
+    {"stop", "", stop, ACTION_STEP},
+    {"start", "", start, ACTION_STEP},
+    {"restart", "", restart, ACTION_STEP},
+    {"resize", "ROLE", resize, ACTION_STEP},
+    {"upgrade", "VERSION", upgrade, ACTION_STEP},
+    {"go-back", "VERSION", go_back, ACTION_STEP},
+    {"set", "env.KEY VALUE", set, ACTION_STEP},
+    {"event", "MACHINE NAME [ARGUMENT]", run_event, ACTION_EXPECT},
+    {"power-cut", "MACHINE", power_cut, ACTION_STEP},
+    {"boot", "", boot, ACTION_STEP},
+    {"stop-unit", "MACHINE UNIT", stop_unit, ACTION_STEP},
+    {"start-unit", "MACHINE UNIT", start_unit, ACTION_STEP},
+    {"run", "MACHINE COMMAND", run_command, ACTION_EXPECT},
+    {"try", "MACHINE COMMAND", try_command, ACTION_QUIET},
+    {"wait-until", "SECONDS MACHINE COMMAND", wait_until, ACTION_EXPECT},
+    {"expect-status", "N or !N", expect_status, ACTION_EXPECT},
+    {"expect-output", "PATTERN", expect_output, ACTION_EXPECT},
+    {"expect-no-output", "PATTERN", expect_no_output, ACTION_EXPECT},
+    {"expect-message", "PATTERN", expect_message, ACTION_EXPECT},
+    {"keep", "NAME", keep, ACTION_QUIET},
+    {"timeout", "SECONDS", set_timeout, ACTION_QUIET},
+};
+
+const struct action *action_find(const char *name)
+{
+    for (size_t i = 0; i < ELEMENTS(actions); i++) {
+        if (strcmp(actions[i].name, name) == 0) {
+            return &actions[i];
+        }
+    }
+    return NULL;
+}
