@@ -44,16 +44,21 @@ static void blank(struct scan *scan, size_t len)
     }
 }
 
-static void skip_string(struct scan *scan)
+static int skip_string(struct scan *scan, const char *name, struct error **err)
 {
     char quote = *scan->at++;
+    int line = scan->line;
     for (; *scan->at != '\0' && *scan->at != quote; scan->at++) {
         if (*scan->at == '\\' && scan->at[1] != '\0') {
             scan->at++;
         }
         scan->line += *scan->at == '\n';
     }
-    scan->at += *scan->at == quote;
+    if (*scan->at == '\0') {
+        return error_new(err, STATUS_CONFIG, "%s:%d: the string has no end", name, line);
+    }
+    scan->at++;
+    return 0;
 }
 
 static bool at_line_comment(const struct scan *scan, const char *start)
@@ -72,27 +77,38 @@ static int skip_comment(struct scan *scan, const char *name, struct error **err)
     return 0;
 }
 
-static void take_character(struct scan *scan)
+static int take_character(struct scan *scan, const char *name, struct error **err)
 {
     char c = *scan->at++;
+    if (c == '\\') { /* libconfuse would write it to standard output */
+        return error_new(err, STATUS_CONFIG, "%s:%d: a backslash stands outside quotes", name, scan->line);
+    }
     scan->line += c == '\n';
     if (c == '{' && scan->depth++ == 0) {
         scan->opened = scan->line;
     }
     scan->depth -= c == '}';
+    return 0;
+}
+
+/* Past what stands at the front, which is blanked when it is a comment. */
+static int step(struct scan *scan, const char *start, const char *name, struct error **err)
+{
+    if (*scan->at == '"' || *scan->at == '\'') {
+        return skip_string(scan, name, err);
+    }
+    if (at_line_comment(scan, start)) {
+        blank(scan, strcspn(scan->at, "\n"));
+        return 0;
+    }
+    return str_starts(scan->at, "/*") ? skip_comment(scan, name, err) : take_character(scan, name, err);
 }
 
 static int prepare(char *text, const char *name, struct error **err)
 {
     struct scan scan = {.at = text, .line = 1};
     while (*scan.at != '\0') {
-        if (*scan.at == '"' || *scan.at == '\'') {
-            skip_string(&scan);
-        } else if (at_line_comment(&scan, text)) {
-            blank(&scan, strcspn(scan.at, "\n"));
-        } else if (!str_starts(scan.at, "/*")) {
-            take_character(&scan);
-        } else if (skip_comment(&scan, name, err) < 0) {
+        if (step(&scan, text, name, err) < 0) {
             return -1;
         }
     }
