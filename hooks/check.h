@@ -82,8 +82,8 @@ struct check_results {
 };
 
 /* Runs all CHECKS (ended by NULL) that the role's file leaves enabled side by side, in a thread each. One that has not
- * come back half a second after DEADLINE has failed, and is left to itself. STATUS_INTERRUPTED by a signal; STATUS_CONFIG
- * when the role's file names a check that the role does not have. */
+ * come back half a second after DEADLINE has failed, and is left to itself. STATUS_INTERRUPTED by a signal;
+ * STATUS_CONFIG when the role's file names a check that the role does not have. */
 int checks_run(const struct run *run, const struct check *const *checks, struct deadline deadline,
                struct check_results **results, struct error **err);
 void check_results_free(struct check_results *results);

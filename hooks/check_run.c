@@ -13,8 +13,8 @@
 
 enum { REASON = 400, COLLECT_MS = 500, CHECKS = 32 /* more than any role has */ };
 
-/* Where one check works. It is shared by the thread and whoever waits for it, and freed by the last of the two: a thread
- * that hangs in a system call must not write into what is gone. */
+/* Where one check works. It is shared by the thread and whoever waits for it, and freed by the last of the two: a
+ * thread that hangs in a system call must not write into what is gone. */
 struct job {
     const struct check *check;
     struct check_context context;

@@ -53,9 +53,9 @@ struct event {
 };
 
 struct role {
-    const char *name;           /* as in the metadata; ssd_node runs as node */
-    const char *state;          /* default state directory */
-    const struct event *events; /* those made of steps, ended by one without a name */
+    const char *name;                  /* as in the metadata; ssd_node runs as node */
+    const char *state;                 /* default state directory */
+    const struct event *events;        /* those made of steps, ended by one without a name */
     const struct check *const *checks; /* hooks/check.h; ended by NULL */
 };
 

@@ -12,7 +12,8 @@
 /* Makes the directory and its parents (those with 0755); sets MODE if it was there with another. */
 int dir_make(const char *path, mode_t mode, struct error **err);
 
-/* Makes PATH a symbolic link to TARGET by rename. A directory or file in its place is an error unless an empty directory. */
+/* Makes PATH a symbolic link to TARGET by rename. A directory or file in its place is an error unless an empty
+ * directory. */
 int link_make(const char *target, const char *path, bool *changed, struct error **err);
 
 struct file_spec {
@@ -36,7 +37,8 @@ int file_read(const char *path, size_t limit, char **data, size_t *len, struct e
 /* Removes the file or link; absent is fine. */
 int file_remove(const char *path, bool *changed, struct error **err);
 
-/* A unified diff of two texts (either may be NULL: absent), as `diff -u` prints it. The caller frees; NULL when equal. */
+/* A unified diff of two texts (either may be NULL: absent), as `diff -u` prints it. The caller frees; NULL when equal.
+ */
 char *text_diff(const char *path, const char *before, const char *after);
 
 /* ROOT + "/" + PATH with exactly one slash between; ROOT may be NULL or "/". The caller frees. */

@@ -18,7 +18,7 @@ struct http_tls {
 struct http_request {
     const char *method; /* NULL: GET */
     const char *url;
-    const char *socket; /* path of a Unix socket to connect to, whatever host the URL names; NULL: none */
+    const char *socket;         /* path of a Unix socket to connect to, whatever host the URL names; NULL: none */
     const char *const *headers; /* NULL-terminated "Name: value"; may be NULL */
     const void *body;
     size_t body_len;

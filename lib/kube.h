@@ -1,4 +1,5 @@
-/* Reads (and small merge patches) from the Kubernetes API with a client certificate; no kubectl, no kubeconfig parsing. */
+/* Reads (and small merge patches) from the Kubernetes API with a client certificate; no kubectl, no kubeconfig parsing.
+ */
 #ifndef LIB_KUBE_H
 #define LIB_KUBE_H
 
@@ -17,8 +18,8 @@ int kube_open(struct kube **kube, const char *server, const struct http_tls *tls
 void kube_free(struct kube *kube);
 void kube_freep(struct kube **kube);
 
-/* GET PATH ("/api/v1/nodes"); *object is a new reference. STATUS_API with the API's own reason; *code (may be NULL) is the HTTP
- * status, 404 included, so that absence can be told. */
+/* GET PATH ("/api/v1/nodes"); *object is a new reference. STATUS_API with the API's own reason; *code (may be NULL) is
+ * the HTTP status, 404 included, so that absence can be told. */
 int kube_get(struct kube *kube, const char *path, struct deadline deadline, json_t **object, long *code,
              struct error **err);
 /* GET of a plain text (/readyz, /metrics). */

@@ -1,11 +1,18 @@
-/* Logging: the journal with fields (ROLE, EVENT, STEP, MS), and stderr for whoever looks on. No message holds a secret. */
+/* Logging: the journal with fields (ROLE, EVENT, STEP, MS), and stderr for whoever looks on. No message holds a secret.
+ */
 #ifndef LIB_LOG_H
 #define LIB_LOG_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_NOTICE = 5, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
+enum log_level {
+    LOG_LEVEL_ERROR = 3,
+    LOG_LEVEL_WARNING = 4,
+    LOG_LEVEL_NOTICE = 5,
+    LOG_LEVEL_INFO = 6,
+    LOG_LEVEL_DEBUG = 7
+};
 
 /* IDENT is the syslog identifier of the journal entries. ROLE and EVENT may be NULL. Messages up to LEVEL go to stderr:
  * in colour and with elapsed time on a terminal, as plain "level: text" lines when not. The journal gets all but

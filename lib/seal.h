@@ -10,8 +10,8 @@
 /* PUB_KEY is an OpenSSH line ("ssh-rsa AAAA... comment"), as AppCenter publishes it. The caller frees *sealed. */
 int seal(const char *pub_key, const char *text, size_t len, char **sealed, struct error **err);
 
-/* KEY_PATH holds the RSA private key in PEM (PKCS#1, PKCS#8) or OpenSSH form, without a passphrase. STATUS_CRYPTO when the key
- * is another one or the text was changed. *text is NUL-terminated; wipe and free it (_cleanup_secret_). */
+/* KEY_PATH holds the RSA private key in PEM (PKCS#1, PKCS#8) or OpenSSH form, without a passphrase. STATUS_CRYPTO when
+ * the key is another one or the text was changed. *text is NUL-terminated; wipe and free it (_cleanup_secret_). */
 int unseal(const char *key_path, const char *sealed, char **text, size_t *len, struct error **err);
 
 /* Fingerprint "SHA256:..." of an OpenSSH public key line, as `ssh-keygen -l` prints it; tells whether a text was

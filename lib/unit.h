@@ -28,8 +28,8 @@ int unit_state(struct units *units, const char *name, struct unit_state *state, 
 /* 1 when active, 0 when not. */
 int unit_active(struct units *units, const char *name, struct error **err);
 
-/* Each returns when the job is done and succeeded. STATUS_UNIT otherwise, with the job's result and the unit's last journal
- * lines; STATUS_DEADLINE, STATUS_INTERRUPTED. */
+/* Each returns when the job is done and succeeded. STATUS_UNIT otherwise, with the job's result and the unit's last
+ * journal lines; STATUS_DEADLINE, STATUS_INTERRUPTED. */
 int unit_start(struct units *units, const char *name, struct deadline deadline, struct error **err);
 int unit_stop(struct units *units, const char *name, struct deadline deadline, struct error **err);
 int unit_restart(struct units *units, const char *name, struct deadline deadline, struct error **err);

@@ -5,7 +5,8 @@
 static void look_clock(const struct check_context *context, struct finding *finding)
 {
     (void)context;
-    static const char remedy[] = "see `timedatectl` and the time service's log (`journalctl -u systemd-timesyncd -u ntp`)";
+    static const char remedy[] =
+        "see `timedatectl` and the time service's log (`journalctl -u systemd-timesyncd -u ntp`)";
     struct timex state = {0};
     /* adjtimex(2): the kernel forgets being in step when no service has adjusted it for a while. */
     if (adjtimex(&state) == TIME_ERROR || (state.status & STA_UNSYNC) != 0) {

@@ -63,5 +63,4 @@ static void look_kubelet_healthz(const struct check_context *context, struct fin
 
 const struct check check_docker = {.name = "docker", .severity = FAILS, .look = look_docker};
 const struct check check_kubelet = {.name = "kubelet", .severity = FAILS, .look = look_kubelet};
-const struct check check_kubelet_healthz = {
-    .name = "kubelet-healthz", .severity = FAILS, .look = look_kubelet_healthz};
+const struct check check_kubelet_healthz = {.name = "kubelet-healthz", .severity = FAILS, .look = look_kubelet_healthz};

@@ -9,10 +9,11 @@
 extern const struct step step_parameters;
 /* The Elasticsearch outside the cluster that logs go to, if that is where they go, answers within a minute. */
 extern const struct step step_logging;
-/* With hostnic: the cloud API takes the key; on the master also the pod vxnets are there, of one VPC and large enough. Not
- * asked again while the answer cannot have changed; the health check reads what came. */
+/* With hostnic: the cloud API takes the key; on the master also the pod vxnets are there, of one VPC and large enough.
+ * Not asked again while the answer cannot have changed; the health check reads what came. */
 extern const struct step step_hostnic_check;
-/* With hostnic, once images are loaded: CNI plugins, and hostnic's records on /data. Docker's unit sets the FORWARD policy. */
+/* With hostnic, once images are loaded: CNI plugins, and hostnic's records on /data. Docker's unit sets the FORWARD
+ * policy. */
 extern const struct step step_hostnic_host;
 /* The directories on /data and the links that lead there from where programs look. */
 extern const struct step step_directories;
