@@ -58,7 +58,7 @@ static int apply_step(struct run *run, const struct step *step, struct error **e
     return done != 0 ? (done < 0 ? -1 : 0) : step->apply(run, err);
 }
 
-/* The API server takes a new certificate by itself: it watches the file. */
+/* The API server takes a new certificate by itself: it looks at the file every minute. */
 static int certificate(struct run *run, struct error **err)
 {
     return apply_step(run, &step_certificates_fit, err);
