@@ -74,16 +74,17 @@ static int provider_ids_done(struct run *run, struct error **err)
     return 1;
 }
 
-/* What the API server itself fills in must not be given to it. */
+/* What the API server itself fills in must not be given to it. The status goes along: a kubelet that finds its node
+ * without one ends in a panic (kubelet 1.20, reconcileHugePageResource). */
 static json_t *successor(const json_t *node, const struct host *host)
 {
     const json_t *metadata = json_object_get(node, "metadata");
     json_t *spec = json_deep_copy(json_object_get(node, "spec"));
     _cleanup_free_ char *id = provider_id(host);
     json_object_set_new(spec, "providerID", json_string(id));
-    return json_pack("{ss ss s{ss sO* sO*} so}", "apiVersion", "v1", "kind", "Node", "metadata", "name", name_of(node),
-                     "labels", json_object_get(metadata, "labels"), "annotations",
-                     json_object_get(metadata, "annotations"), "spec", spec);
+    return json_pack("{ss ss s{ss sO* sO*} so sO*}", "apiVersion", "v1", "kind", "Node", "metadata", "name",
+                     name_of(node), "labels", json_object_get(metadata, "labels"), "annotations",
+                     json_object_get(metadata, "annotations"), "spec", spec, "status", json_object_get(node, "status"));
 }
 
 static int store_pending(const struct run *run, const json_t *node, struct error **err)
