@@ -109,7 +109,6 @@ static const struct step *const upgrade[] = {
     &step_kubelet,
     &step_api_server,
     &step_control_plane_upgraded,
-    &step_control_plane,
     &step_api_server,
     &step_cluster_settings,
     &step_provider_ids,

@@ -38,22 +38,27 @@ static bool manifests_there(const struct run *run)
     return true;
 }
 
+int control_plane_stamp(struct run *run, bool current, struct error **err)
+{
+    _cleanup_free_ char *hash = configuration_hash(run);
+    return current ? stamp_put(run, "control-plane", hash, err) : stamp_remove(run, "control-plane", err);
+}
+
 static int control_plane_done(struct run *run, struct error **err)
 {
     (void)err;
     _cleanup_free_ char *hash = configuration_hash(run);
-    return stamp_same(run, "control-plane", hash) && manifests_there(run);
+    return manifests_there(run) && (upgrade_pending(run) || stamp_same(run, "control-plane", hash));
 }
 
 static int control_plane_apply(struct run *run, struct error **err)
 {
-    _cleanup_free_ char *hash = configuration_hash(run);
     int etcd = run->facts->etcd_linked ? file_remove("/etc/kubernetes/manifests/etcd.yaml", NULL, err)
                                        : kubeadm_phase(run, "etcd", "local", err);
     if (etcd < 0 || kubeadm_phase(run, "control-plane", "all", err) < 0) {
         return -1;
     }
-    return stamp_put(run, "control-plane", hash, err);
+    return control_plane_stamp(run, true, err);
 }
 
 const struct step step_control_plane = {"control plane", control_plane_done, control_plane_apply, NULL};
@@ -87,7 +92,8 @@ static int cluster_settings_done(struct run *run, struct error **err)
 {
     (void)err;
     _cleanup_free_ char *hash = configuration_hash(run);
-    return stamp_same(run, "cluster-settings", hash);
+    bool moving = strcmp(run->event, "upgrade") != 0 && upgrade_pending(run);
+    return moving || stamp_same(run, "cluster-settings", hash);
 }
 
 static int cluster_settings_apply(struct run *run, struct error **err)

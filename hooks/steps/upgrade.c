@@ -37,30 +37,50 @@ static int data_room_apply(struct run *run, struct error **err)
 
 const struct step step_data_room = {"room on /data", NULL, data_room_apply, NULL};
 
-static bool parse_version(const char *text, int *major, int *minor)
+struct version {
+    int major, minor, patch;
+};
+
+static bool parse_version(const char *text, struct version *version)
 {
-    return sscanf(text, "v%d.%d.", major, minor) == 2;
+    return sscanf(text, "v%d.%d.%d", &version->major, &version->minor, &version->patch) == 3;
+}
+
+/* What the cluster was last brought to; NULL before that. The caller frees. */
+static char *cluster_version(const struct run *run)
+{
+    _cleanup_free_ char *path = run_state_path(run, "stamps/kubernetes");
+    char *text = NULL;
+    size_t len = 0;
+    return file_read(path, 64, &text, &len, NULL) < 0 ? NULL : text;
+}
+
+bool upgrade_pending(const struct run *run)
+{
+    struct version cluster;
+    struct version image;
+    _cleanup_free_ char *text = cluster_version(run);
+    if (text == NULL || !parse_version(text, &cluster) || !parse_version(image_version(run), &image)) {
+        return false;
+    }
+    return image.minor != cluster.minor ? image.minor > cluster.minor : image.patch > cluster.patch;
 }
 
 /* The control plane may move by one minor version at a time and never back
  * (kubernetes.io/releases/version-skew-policy); back within a minor version is how a failed upgrade is undone. */
 static int version_skew_apply(struct run *run, struct error **err)
 {
-    _cleanup_free_ char *path = run_state_path(run, "stamps/kubernetes");
-    _cleanup_free_ char *running = NULL;
-    size_t len = 0;
-    int major = 0;
-    int minor = 0;
-    int new_major = 0;
-    int new_minor = 0;
-    if (file_read(path, 64, &running, &len, NULL) < 0) {
+    struct version cluster;
+    struct version image;
+    _cleanup_free_ char *running = cluster_version(run);
+    if (running == NULL) {
         return 0;
     }
-    if (!parse_version(running, &major, &minor) || !parse_version(image_version(run), &new_major, &new_minor)) {
+    if (!parse_version(running, &cluster) || !parse_version(image_version(run), &image)) {
         return error_new(err, STATUS_SKEW, "cannot compare the cluster's version \"%s\" with the image's \"%s\"",
                          running, image_version(run));
     }
-    if (major != new_major || new_minor < minor || new_minor > minor + 1) {
+    if (image.major != cluster.major || image.minor < cluster.minor || image.minor > cluster.minor + 1) {
         return error_new(err, STATUS_SKEW,
                          "the cluster runs %s, this image brings %s: one minor version up at a time is possible",
                          running, image_version(run));
@@ -103,11 +123,17 @@ static int control_plane_upgraded_done(struct run *run, struct error **err)
     return running_version(run, &version, err) < 0 ? -1 : strcmp(version, image_version(run)) == 0;
 }
 
-/* The image brings the container images, so kubeadm's own wish to pull them is no obstacle. */
+/* The image brings the container images, so kubeadm's own wish to pull them is no obstacle. Without its stamp, a
+ * control plane that was left half way is laid anew by the next start from the old image. */
 static int control_plane_upgraded_apply(struct run *run, struct error **err)
 {
-    return proc_exec(run->deadline, err, "kubeadm", "upgrade", "apply", image_version(run), "--yes", "--force",
-                     "--config", KUBEADM_CONFIG, "--certificate-renewal=false", "--ignore-preflight-errors=all", NULL);
+    if (control_plane_stamp(run, false, err) < 0) {
+        return -1;
+    }
+    int upgraded =
+        proc_exec(run->deadline, err, "kubeadm", "upgrade", "apply", image_version(run), "--yes", "--force", "--config",
+                  KUBEADM_CONFIG, "--certificate-renewal=false", "--ignore-preflight-errors=all", NULL);
+    return upgraded < 0 ? -1 : control_plane_stamp(run, true, err);
 }
 
 const struct step step_control_plane_upgraded = {"control plane upgraded", control_plane_upgraded_done,
