@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "lib/crypto.h"
 #include "lib/facts_links.h"
 #include "lib/syntax.h"
 #include "lib/util.h"
@@ -241,20 +240,12 @@ static json_t *registry_context(const struct facts *facts)
 {
     json_t *registry = json_object();
     const struct parameters *p = &facts->parameters;
-    const char *password = p->dockerhub_password == NULL ? "" : p->dockerhub_password;
     put_values(registry, "mirrors", p->registry_mirrors);
     put_values(registry, "insecure", p->insecure_registries);
     put_text(registry, "server", p->private_registry == NULL ? PUBLIC_REGISTRY : p->private_registry);
     put_flag(registry, "login", p->dockerhub_username != NULL);
     put_text(registry, "username", p->dockerhub_username);
-    put_text(registry, "password", password);
-    if (p->dockerhub_username == NULL) {
-        put_text(registry, "auth", "");
-    } else {
-        _cleanup_secret_ char *pair = xasprintf("%s:%s", p->dockerhub_username, password);
-        _cleanup_secret_ char *auth = base64_encode(pair, strlen(pair));
-        put_text(registry, "auth", auth);
-    }
+    put_text(registry, "password", p->dockerhub_password);
     return registry;
 }
 
@@ -389,11 +380,8 @@ json_t *facts_public(const struct facts *facts)
 {
     static const struct {
         const char *object, *key;
-    } secrets[] = {{"cloud", "access_key_id"},
-                   {"cloud", "secret_access_key"},
-                   {"registry", "password"},
-                   {"registry", "auth"},
-                   {"token", "bootstrap"}};
+    } secrets[] = {
+        {"cloud", "access_key_id"}, {"cloud", "secret_access_key"}, {"registry", "password"}, {"token", "bootstrap"}};
     json_t *context = facts_context(facts);
     for (size_t i = 0; i < ELEMENTS(secrets); i++) {
         json_t *object = json_object_get(context, secrets[i].object);

@@ -139,7 +139,7 @@ static void contexts_are_as_kept(void **state)
 static bool is_secret(const char *object, const char *key)
 {
     static const char *const secrets[] = {"cloud.access_key_id", "cloud.secret_access_key", "registry.password",
-                                          "registry.auth", "token.bootstrap"};
+                                          "token.bootstrap"};
     _cleanup_free_ char *name = xasprintf("%s.%s", object, key);
     for (size_t i = 0; i < ELEMENTS(secrets); i++) {
         if (strcmp(secrets[i], name) == 0) {
