@@ -126,17 +126,24 @@ static int end_container(struct run *run, const char *name, const char *signal, 
     return ended;
 }
 
-/* All are asked to end at once: one after the other, as `renew-certs` does it, takes longer than there is. The kubelet
- * reads its own at its start. */
+/* All at once: one after the other, as `renew-certs` does it, takes longer than there is. An API server that is asked
+ * to end waits a minute for those who watch it. The kubelet reads its own certificate at its start. */
 static int renew_certificates(struct run *run, const char **done, struct error **err)
 {
     static const struct step *const renew[] = {&step_certificates_fit, NULL};
-    static const char *const names[] = {"etcd", "kube-controller-manager", "kube-scheduler", "kube-apiserver"};
+    static const struct {
+        const char *name, *signal;
+    } parts[] = {
+        {"etcd", "TERM"},
+        {"kube-controller-manager", "TERM"},
+        {"kube-scheduler", "TERM"},
+        {"kube-apiserver", "KILL"},
+    };
     if (steps_run(run, renew, err) < 0) {
         return -1;
     }
-    for (size_t i = 0; i < ELEMENTS(names); i++) {
-        if (end_container(run, names[i], "TERM", 0, err) < 0) {
+    for (size_t i = 0; i < ELEMENTS(parts); i++) {
+        if (end_container(run, parts[i].name, parts[i].signal, 0, err) < 0) {
             return -1;
         }
     }
@@ -171,9 +178,14 @@ static int heal_api_server(struct run *run, const char **done, struct error **er
 }
 
 const struct heal heals[] = {
-    {&check_docker, false, heal_docker},           {&check_data_space, false, heal_space},
-    {&check_data_inodes, false, heal_space},       {&check_certificates, false, heal_certificates},
-    {&check_kubelet, false, heal_kubelet},         {&check_kubelet_healthz, true, restart_kubelet},
-    {&check_api_server, true, heal_api_server},    {&check_node_ready, true, heal_node_ready},
-    {&check_cluster_api, false, heal_cluster_api}, {NULL, false, NULL},
+    {.check = &check_docker, .apply = heal_docker},
+    {.check = &check_data_space, .at_once = true, .apply = heal_space},
+    {.check = &check_data_inodes, .at_once = true, .apply = heal_space},
+    {.check = &check_certificates, .apply = heal_certificates},
+    {.check = &check_kubelet, .apply = heal_kubelet},
+    {.check = &check_kubelet_healthz, .alone = true, .apply = restart_kubelet},
+    {.check = &check_api_server, .alone = true, .apply = heal_api_server},
+    {.check = &check_node_ready, .alone = true, .apply = heal_node_ready},
+    {.check = &check_cluster_api, .at_once = true, .apply = heal_cluster_api},
+    {.check = NULL},
 };

@@ -10,7 +10,7 @@
 #include "lib/file.h"
 #include "lib/log.h"
 
-enum { CHECKS_MS = 3000, AGAIN_MS = 2000 };
+enum { CHECKS_MS = 3000, AGAIN_S = 2 };
 
 struct revival {
     struct run *run;
@@ -32,13 +32,17 @@ static json_t *load_backoff(const struct run *run)
     return json_object();
 }
 
-static int save_backoff(const struct run *run, const json_t *state, struct error **err)
+/* A full disk, which is to be healed, may keep this from being written. */
+static void save_backoff(const struct run *run, const json_t *state)
 {
+    _cleanup_error_ struct error *err = NULL;
     _cleanup_free_ char *path = run_state_path(run, "revive.json");
     _cleanup_free_ char *text = json_dumps(state, JSON_COMPACT);
     const struct file_spec spec = {
         .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    return file_put(&spec, NULL, err);
+    if (file_put(&spec, NULL, &err) < 0) {
+        log_warning("this try is not remembered: %s", err->message);
+    }
 }
 
 static void tell(struct revival *revival, const char *name, const char *result, const char *text)
@@ -53,15 +57,11 @@ static void tell(struct revival *revival, const char *name, const char *result, 
     }
 }
 
-/* What was healed before may have healed this too: it is looked at again. */
-static bool still_fails(const struct revival *revival, const struct check_result *result)
+static bool fails_now(const struct revival *revival, const struct check *check)
 {
-    if (revival->healed == 0) {
-        return true;
-    }
     _cleanup_(check_results_freep) struct check_results *again = NULL;
-    const struct check *const one[] = {result->check, NULL};
-    return checks_run(revival->run, one, run_deadline(revival->run, AGAIN_MS / 1000), &again, NULL) < 0 ||
+    const struct check *const one[] = {check, NULL};
+    return checks_run(revival->run, one, run_deadline(revival->run, AGAIN_S), &again, NULL) < 0 ||
            !checks_healthy(again);
 }
 
@@ -84,22 +84,25 @@ static int heal_one(struct revival *revival, const struct heal *heal, const stru
     }
     /* Before the try: one that kills this process must count too. */
     backoff_note(revival->backoff, name, now);
-    if (save_backoff(run, revival->backoff, err) < 0) {
-        return -1;
-    }
+    save_backoff(run, revival->backoff);
     _cleanup_error_ struct error *failure = NULL;
     const char *done = NULL;
     int r = heal->apply(run, &done, &failure);
     if (r < 0 && failure->status == STATUS_INTERRUPTED) {
         return error_new(err, failure->status, "%s", failure->message);
     }
-    tell(revival, name,
-         r > 0    ? "healed"
-         : r == 0 ? "left"
-                  : "failed",
-         r > 0    ? done
-         : r == 0 ? result->finding.reason
-                  : failure->message);
+    if (r == 0) {
+        json_object_del(revival->backoff, name);
+        save_backoff(run, revival->backoff);
+        tell(revival, name, "left", result->finding.reason);
+    } else if (r < 0) {
+        tell(revival, name, "failed", failure->message);
+    } else if (heal->at_once && fails_now(revival, heal->check)) {
+        _cleanup_free_ char *text = xasprintf("%s, which did not help: %s", done, result->finding.reason);
+        tell(revival, name, "failed", text);
+    } else {
+        tell(revival, name, "healed", done);
+    }
     return 0;
 }
 
@@ -132,7 +135,10 @@ static int heal_all(struct revival *revival, const struct check_results *results
         }
         if (heal->alone && revival->healed > 0) {
             log_info("%s is given time: it may follow from the rest", heal->check->name);
-        } else if (still_fails(revival, result) && heal_one(revival, heal, result, err) < 0) {
+            continue;
+        }
+        /* What was healed before may have healed this too. */
+        if ((revival->healed == 0 || fails_now(revival, heal->check)) && heal_one(revival, heal, result, err) < 0) {
             return -1;
         }
     }

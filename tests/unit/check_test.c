@@ -14,6 +14,7 @@
 
 #include "hooks/check.h"
 #include "hooks/elasticsearch.h"
+#include "hooks/events.h"
 #include "lib/proc.h"
 
 static char directory[] = "/tmp/check_test.XXXXXX";
@@ -210,16 +211,29 @@ static void hostnic_is_told_from_the_last_answer_only(void **state)
 
 static const char *elasticsearch_says;
 
+/* What was reported, and where. */
+static struct {
+    char method[8], url[160];
+    struct buffer body;
+} reported;
+
 static enum MHD_Result answer(void *data, struct MHD_Connection *connection, const char *url, const char *method,
                               const char *version, const char *upload, size_t *upload_len, void **request)
 {
     (void)data;
-    (void)method;
     (void)version;
-    (void)upload;
-    (void)request;
-    *upload_len = 0;
-    unsigned code = strcmp(url, "/_cluster/health") == 0 ? 200 : 404;
+    if (*request == NULL) {
+        *request = &reported;
+        return MHD_YES;
+    }
+    if (*upload_len > 0) {
+        buffer_append(&reported.body, upload, *upload_len);
+        *upload_len = 0;
+        return MHD_YES;
+    }
+    (void)snprintf(reported.method, sizeof reported.method, "%s", method);
+    (void)snprintf(reported.url, sizeof reported.url, "%s", url);
+    unsigned code = strcmp(url, "/_cluster/health") == 0 || strcmp(method, "PUT") == 0 ? 200 : 404;
     struct MHD_Response *response =
         MHD_create_response_from_buffer(strlen(elasticsearch_says), xstrdup(elasticsearch_says), MHD_RESPMEM_MUST_FREE);
     enum MHD_Result result = MHD_queue_response(connection, code, response);
@@ -227,16 +241,100 @@ static enum MHD_Result answer(void *data, struct MHD_Connection *connection, con
     return result;
 }
 
-static void elasticsearch_is_as_its_colour(void **state)
+static struct MHD_Daemon *serve(void)
 {
-    (void)state;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct MHD_Daemon *server = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, answer, NULL,
                                                  MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_END);
     assert_non_null(server);
+    return server;
+}
+
+static unsigned port_of(struct MHD_Daemon *server)
+{
+    return MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+/* Runs the event and gives what it prints: TAP has the real standard output. */
+static char *printed(struct run *event_run, int expected, enum status status)
+{
+    _cleanup_free_ char *path = xasprintf("%s/output", directory);
+    _cleanup_error_ struct error *err = NULL;
+    (void)fflush(stdout);
+    int saved = dup(STDOUT_FILENO);
+    FILE *file = fopen(path, "w+");
+    assert_non_null(file);
+    assert_true(dup2(fileno(file), STDOUT_FILENO) >= 0);
+    int r = event_check(event_run, &err);
+    (void)fflush(stdout);
+    assert_true(dup2(saved, STDOUT_FILENO) >= 0);
+    close(saved);
+    assert_int_equal(r, expected);
+    assert_int_equal(err == NULL ? STATUS_OK : err->status, status);
+    rewind(file);
+    char *text = xcalloc(4096, 1);
+    assert_true(fread(text, 1, 4095, file) > 0);
+    assert_int_equal(fclose(file), 0);
+    return text;
+}
+
+static const struct check *const healthy_checks[] = {&good, &mild, NULL};
+static const struct role healthy_role = {.name = "node", .checks = healthy_checks};
+static const struct check *const sick_checks[] = {&bad, &good, NULL};
+static const struct role sick_role = {.name = "node", .checks = sick_checks};
+
+static void each_check_has_its_line(void **state)
+{
+    (void)state;
+    write_role_conf("");
+    struct run event_run = {
+        .role = &sick_role, .root = "", .conf = &conf, .facts = &facts, .deadline = deadline_in(60000)};
+    _cleanup_free_ char *text = printed(&event_run, -1, STATUS_UNHEALTHY);
+    assert_string_equal(text, "fails bad: first line second line; repair it\nok    good: limits 1 and 2\n");
+    event_run.role = &healthy_role;
+    event_run.json = true;
+    _cleanup_free_ char *json = printed(&event_run, 0, STATUS_OK);
+    _cleanup_json_ json_t *parsed = json_loads(json, 0, NULL);
+    assert_true(json_is_true(json_object_get(parsed, "healthy")));
+}
+
+static void the_result_is_reported_and_nobody_hearing_it_changes_nothing(void **state)
+{
+    (void)state;
+    write_role_conf("");
+    static char id[] = "cl-1";
+    static char instance[] = "i-1";
+    static char role_name[] = "ssd_node";
+    struct host self = {.role = role_name, .instance_id = instance};
+    struct run event_run = {
+        .role = &healthy_role, .root = "", .conf = &conf, .facts = &facts, .deadline = deadline_in(60000)};
+    facts.self = &self;
+    facts.cluster.id = id;
+    elasticsearch_says = "OK";
+    struct MHD_Daemon *server = serve();
+    conf.report.url = xasprintf("http://127.0.0.1:%u", port_of(server));
+    free(printed(&event_run, 0, STATUS_OK));
+    assert_string_equal(reported.method, "PUT");
+    assert_string_equal(reported.url, "/v1/data/clusters/cl-1/hosts/ssd_node/i-1/health");
+    _cleanup_json_ json_t *body = json_loads(reported.body.data, 0, NULL);
+    assert_true(json_is_true(json_object_get(body, "healthy")));
+    assert_int_equal(json_array_size(json_object_get(body, "checks")), 2);
+    MHD_stop_daemon(server);
+    free(printed(&event_run, 0, STATUS_OK));
+    event_run.role = &sick_role;
+    free(printed(&event_run, -1, STATUS_UNHEALTHY));
+    free(STEAL(conf.report.url));
+    facts.self = NULL;
+    buffer_free(&reported.body);
+}
+
+static void elasticsearch_is_as_its_colour(void **state)
+{
+    (void)state;
+    struct MHD_Daemon *server = serve();
     static char loopback[] = "127.0.0.1";
     facts.es_host = loopback;
-    facts.es_port = MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port;
+    facts.es_port = (int)port_of(server);
     elasticsearch_says = "{\"status\":\"green\"}";
     assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_OK);
     elasticsearch_says = "{\"status\":\"yellow\",\"unassigned_shards\":3}";
@@ -263,6 +361,8 @@ int main(void)
         cmocka_unit_test(the_json_says_the_same),
         cmocka_unit_test(disk_use_is_held_against_both_limits),
         cmocka_unit_test(hostnic_is_told_from_the_last_answer_only),
+        cmocka_unit_test(each_check_has_its_line),
+        cmocka_unit_test(the_result_is_reported_and_nobody_hearing_it_changes_nothing),
         cmocka_unit_test(elasticsearch_is_as_its_colour),
     };
     return cmocka_run_group_tests_name("check", tests, set_up, tear_down);
