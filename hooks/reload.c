@@ -125,6 +125,44 @@ static int preview(struct run *run, const struct reload_action *actions, const j
     return files_preview(run, err);
 }
 
+/* What no file tells; *added is how much that is. */
+static int pending_add_due(struct run *run, const struct reload_action *actions, json_t *pending, size_t *added,
+                           struct error **err)
+{
+    size_t before = json_object_size(pending);
+    for (const struct reload_action *action = actions; action->name != NULL; action++) {
+        int due = action->due == NULL ? 0 : action->cluster ? cluster_up(run, err) : 1;
+        if (due > 0) {
+            due = action->due(run, err);
+        }
+        if (due < 0) {
+            return error_wrap(err, "%s", action->name);
+        }
+        if (due > 0) {
+            json_object_set_new(pending, action->name, json_true());
+        }
+    }
+    *added = json_object_size(pending) - before;
+    return 0;
+}
+
+/* After the files: what their changes brought down may be what must be asked here. */
+static int carry_out_due(struct run *run, const struct reload_action *actions, json_t *pending, bool touched,
+                         struct error **err)
+{
+    size_t added = 0;
+    if (pending_add_due(run, actions, pending, &added, err) < 0) {
+        return -1;
+    }
+    if (added > 0) {
+        return pending_save(run, pending, err) < 0 ? -1 : carry_out(run, actions, false, pending, err);
+    }
+    if (!touched) {
+        log_notice("nothing changed: nothing is touched");
+    }
+    return 0;
+}
+
 int reload(struct run *run, const struct reload_action *actions, struct error **err)
 {
     _cleanup_json_ json_t *pending = NULL;
@@ -139,20 +177,18 @@ int reload(struct run *run, const struct reload_action *actions, struct error **
     size_t owed = json_object_size(pending);
     pending_prune(actions, pending);
     pending_add(run, actions, true, pending);
-    if (changed == 0 && owed == 0) {
-        log_notice("nothing changed: nothing is touched");
-        return 0;
-    }
     if (run->dry_run || run->diff) {
-        return preview(run, actions, pending, err);
+        return pending_add_due(run, actions, pending, &owed, err) < 0 ? -1 : preview(run, actions, pending, err);
     }
     if (owed > 0) {
         log_notice("going on with what is still to be done from before");
     }
-    if (pending_save(run, pending, err) < 0 || files_write(run, err) < 0) {
+    bool touched = changed > 0 || owed > 0;
+    if (touched && (pending_save(run, pending, err) < 0 || files_write(run, err) < 0 ||
+                    carry_out(run, actions, false, pending, err) < 0)) {
         return -1;
     }
-    return carry_out(run, actions, false, pending, err);
+    return carry_out_due(run, actions, pending, touched, err);
 }
 
 int reload_files(struct run *run, const struct reload_action *actions, struct error **err)

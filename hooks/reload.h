@@ -10,6 +10,8 @@ struct reload_action {
     /* May run at any time, also where what it is about has not been started: then it does nothing. Safe to run again.
      */
     int (*apply)(struct run *run, struct error **err);
+    /* 1 when it is due although no file says so; 0 when not. NULL: only files tell. */
+    int (*due)(struct run *run, struct error **err);
 };
 
 /* In the order in which they are done, ended by one without a name. */

@@ -2,6 +2,7 @@
 
 #include "hooks/reload.h"
 #include "hooks/run.h"
+#include "hooks/steps/addons.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
 #include "lib/crypto.h"
@@ -114,17 +115,25 @@ static int provider_ids(struct run *run, struct error **err)
     return active <= 0 ? active : apply_step(run, &step_provider_ids, err);
 }
 
+/* Add-ons are no files of this host: they are compared with what the cluster has. */
+static int addons_due(struct run *run, struct error **err)
+{
+    int done = strcmp(run->role->name, "master") == 0 ? addons_done(run, err) : 1;
+    return done < 0 ? -1 : !done;
+}
+
 const struct reload_action reload_actions[] = {
-    {"daemon-reload", false, daemon_reload},
-    {"sysctl", false, sysctl},
-    {"routes-restart", false, routes_restart},
-    {"docker-restart", false, docker_restart},
-    {"kubelet-restart", false, kubelet_restart},
-    {"certificate", true, certificate},
-    {"control-plane", true, control_plane},
-    {"kube-proxy", true, kube_proxy},
-    {"provider-ids", true, provider_ids},
-    {NULL, false, NULL},
+    {"daemon-reload", false, daemon_reload, NULL},
+    {"sysctl", false, sysctl, NULL},
+    {"routes-restart", false, routes_restart, NULL},
+    {"docker-restart", false, docker_restart, NULL},
+    {"kubelet-restart", false, kubelet_restart, NULL},
+    {"certificate", true, certificate, NULL},
+    {"control-plane", true, control_plane, NULL},
+    {"kube-proxy", true, kube_proxy, NULL},
+    {"addons", true, addons_apply, addons_due},
+    {"provider-ids", true, provider_ids, NULL},
+    {NULL, false, NULL, NULL},
 };
 
 bool reload_action_known(const char *name)

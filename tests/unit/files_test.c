@@ -288,11 +288,11 @@ static int note_cluster(struct run *r, struct error **err)
     return note("cluster", err);
 }
 
-static const struct reload_action actions[] = {{"daemon-reload", false, note_daemon},
-                                               {"docker-restart", false, note_docker},
-                                               {"kubelet-restart", false, note_kubelet},
-                                               {"control-plane", true, note_cluster},
-                                               {NULL, false, NULL}};
+static const struct reload_action actions[] = {{"daemon-reload", false, note_daemon, NULL},
+                                               {"docker-restart", false, note_docker, NULL},
+                                               {"kubelet-restart", false, note_kubelet, NULL},
+                                               {"control-plane", true, note_cluster, NULL},
+                                               {NULL, false, NULL, NULL}};
 
 static void expect_done(const char *expected)
 {
@@ -351,7 +351,7 @@ static void a_killed_reload_is_taken_up(void **state)
 {
     (void)state;
     static const struct reload_action deadly[] = {
-        {"daemon-reload", false, killed}, {"kubelet-restart", false, killed}, {NULL, false, NULL}};
+        {"daemon-reload", false, killed, NULL}, {"kubelet-restart", false, killed, NULL}, {NULL, false, NULL, NULL}};
     put_two_files();
     apply();
     put(root, "etc/role", "old");
@@ -432,6 +432,45 @@ static void the_cluster_is_left_for_when_it_is_up(void **state)
     assert_string_equal(done.data, "");
 }
 
+static int due; /* of the action below */
+
+static int is_due(struct run *r, struct error **err)
+{
+    (void)r;
+    (void)err;
+    return due;
+}
+
+static int no_longer_due(struct run *r, struct error **err)
+{
+    due = 0;
+    return note_docker(r, err);
+}
+
+static void some_actions_are_due_without_a_file(void **state)
+{
+    (void)state;
+    static const struct reload_action asked[] = {{"kubelet-restart", false, note_kubelet, NULL},
+                                                 {"addons", false, no_longer_due, is_due},
+                                                 {NULL, false, NULL, NULL}};
+    put_two_files();
+    apply();
+    nothing_done();
+    failing = NULL;
+    due = 1;
+    assert_int_equal(reload(&run, asked, NULL), 0);
+    assert_string_equal(done.data, "docker ");
+    assert_int_equal(reload(&run, asked, NULL), 0);
+    assert_string_equal(done.data, "docker ");
+    due = 1;
+    failing = "docker";
+    put(root, "etc/key", "old");
+    again();
+    assert_int_equal(reload(&run, asked, NULL), -1);
+    assert_string_equal(done.data, "docker kubelet ");
+    assert_int_equal(reload_owed(&run, asked, false, NULL), 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -450,6 +489,7 @@ int main(void)
         TEST(what_is_owed_must_be_readable),
         TEST(the_step_restarts_only_what_may_run_with_old_files),
         TEST(the_cluster_is_left_for_when_it_is_up),
+        TEST(some_actions_are_due_without_a_file),
     };
     return cmocka_run_group_tests_name("files", tests, NULL, NULL);
 }
