@@ -41,6 +41,7 @@ static const struct step *const start[] = {
     &step_provider_ids,
     &step_metrics_access,
     &step_files_settled,
+    &step_addons,
     &step_token_at_create,
     &step_node_annotation,
     &step_node_ready,
@@ -64,6 +65,7 @@ static const struct step *const scale_out_check[] = {
 
 static const struct step *const scale_out[] = {
     &step_files,
+    &step_addons,
     NULL,
 };
 
@@ -75,6 +77,7 @@ static const struct step *const scale_in_check[] = {
 static const struct step *const scale_in[] = {
     &step_nodes_leave,
     &step_files,
+    &step_addons,
     NULL,
 };
 
@@ -114,6 +117,7 @@ static const struct step *const upgrade[] = {
     &step_provider_ids,
     &step_metrics_access,
     &step_files_settled,
+    &step_addons,
     &step_node_annotation,
     &step_node_ready,
     NULL,
@@ -140,6 +144,7 @@ static const struct step *const restore[] = {
     &step_provider_ids,
     &step_metrics_access,
     &step_files_settled,
+    &step_addons,
     &step_node_annotation,
     &step_node_ready,
     NULL,

@@ -1,6 +1,7 @@
 #include "hooks/steps/addons.h"
 
 #include "hooks/addons.h"
+#include "hooks/steps/steps.h"
 
 static int make_plan(struct run *run, const char *const *names, json_t **context, struct addons_plan **plan,
                      struct error **err)
@@ -47,3 +48,5 @@ int addons_preview(struct run *run, struct error **err)
     addons_plan_print(plan);
     return 0;
 }
+
+const struct step step_addons = {"add-ons", addons_done, addons_apply, addons_preview};

@@ -21,6 +21,8 @@ extern const struct step step_directories;
 extern const struct step step_files;
 /* master: what changed files need in the cluster, recorded by step_files. */
 extern const struct step step_files_settled;
+/* master: the add-ons are what the parameters ask for (hooks/steps/addons.h). */
+extern const struct step step_addons;
 /* systemd has read the unit files, the kernel the sysctls. */
 extern const struct step step_system_settings;
 /* What roles/ROLE.conf lists as `unit` runs: what has no step of its own. */
