@@ -121,15 +121,14 @@ docker_takes() {
 }
 with "has dockerd && $root" "no dockerd, or no root" "daemon.json: dockerd" docker_takes etc/docker/daemon.json
 
-# What Docker and the kubelet decode to log in with.
 login_is() {
     local cluster=${1#"$trees"/}
     cluster=${cluster%%/*}
     jq --raw-output --slurpfile metadata "tests/golden/clusters/$cluster/metadata.json" '
         $metadata[0].env as $env
         | ($env["private-registry"] | if . == "" then "dockerhub.qingcloud.com" else . end) as $server
-        | .auths | if keys == [$server] and (.[$server].auth | @base64d) == "\($env.dockerhub_username):\($env.dockerhub_password)"
-            then empty else "not the login of the parameters" end' "$1"
+        | if .auths == {($server): {username: $env.dockerhub_username, password: $env.dockerhub_password}} then empty
+            else "not the login of the parameters" end' "$1"
     [ "$(stat --format %a "$1")" = 600 ] || echo "mode $(stat --format %a "$1")"
 }
 each "the registry login is user name and password as they were entered, and only root's" login_is \
