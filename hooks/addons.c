@@ -130,12 +130,7 @@ static bool any_lost(const struct item *item, const json_t *lost)
     return false;
 }
 
-static bool named(const char *const *names, const char *name)
-{
-    return names == NULL || strv_contains((char *const *)names, name);
-}
-
-static int decide(struct addons_plan *plan, const char *const *names, struct error **err)
+static int decide(struct addons_plan *plan, struct error **err)
 {
     _cleanup_json_ json_t *lost = NULL;
     if (find_lost(plan, &lost, err) < 0) {
@@ -143,9 +138,6 @@ static int decide(struct addons_plan *plan, const char *const *names, struct err
     }
     for (size_t i = 0; i < plan->n; i++) {
         struct item *item = &plan->items[i];
-        if (!named(names, item->name)) {
-            continue;
-        }
         if (item->on && (!recorded(plan, item) || any_lost(item, lost))) {
             item->action = ACTION_APPLY;
         } else if (!item->on && json_object_get(plan->state, item->name) != NULL) {
@@ -155,8 +147,7 @@ static int decide(struct addons_plan *plan, const char *const *names, struct err
     return 0;
 }
 
-int addons_plan_make(struct addons_plan **plan, const struct run *run, const json_t *context, const char *const *names,
-                     struct error **err)
+int addons_plan_make(struct addons_plan **plan, const struct run *run, const json_t *context, struct error **err)
 {
     _cleanup_(addons_plan_freep) struct addons_plan *made = xcalloc(1, sizeof *made);
     made->run = run;
@@ -170,7 +161,7 @@ int addons_plan_make(struct addons_plan **plan, const struct run *run, const jso
         return -1;
     }
     add_records(made);
-    if (decide(made, names, err) < 0) {
+    if (decide(made, err) < 0) {
         return -1;
     }
     *plan = STEAL(made);

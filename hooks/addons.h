@@ -10,10 +10,9 @@
 struct addons_plan;
 
 /* Renders every add-on that is on and compares it with what is recorded and there. CONTEXT is that of
- * templates/README.md. NAMES (NULL-terminated; NULL: all) limits what the plan changes. Before the cluster has an
- * administrator's kubeconfig everything counts as absent. RUN and CONTEXT must outlive the plan. */
-int addons_plan_make(struct addons_plan **plan, const struct run *run, const json_t *context, const char *const *names,
-                     struct error **err);
+ * templates/README.md. Before the cluster has an administrator's kubeconfig everything counts as absent. RUN and
+ * CONTEXT must outlive the plan. */
+int addons_plan_make(struct addons_plan **plan, const struct run *run, const json_t *context, struct error **err);
 void addons_plan_free(struct addons_plan *plan);
 void addons_plan_freep(struct addons_plan **plan);
 

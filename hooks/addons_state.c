@@ -35,8 +35,8 @@ int addons_state_read(const struct run *run, json_t **state, struct error **err)
 
 int addons_state_write(const struct run *run, const json_t *state, struct error **err)
 {
-    static const char *const apply[] = {
-        "apply", "--server-side", "--force-conflicts", "--field-manager=" ADDONS_MANAGER, "--filename=-", NULL};
+    static const char *const apply[] = {"apply",        "--server-side", "--force-conflicts",
+                                        ADDONS_MANAGER, "--filename=-",  NULL};
     _cleanup_json_ json_t *map = json_pack("{s:s, s:s, s:{s:s, s:s}, s:{}}", "apiVersion", "v1", "kind", "ConfigMap",
                                            "metadata", "name", ADDONS_STATE, "namespace", "kube-system", "data");
     const char *name = NULL;

@@ -8,7 +8,7 @@
 #include "hooks/manifest.h"
 #include "hooks/role.h"
 
-#define ADDONS_MANAGER "k8s-hooks" /* of the fields that are applied */
+#define ADDONS_MANAGER "--field-manager=k8s-hooks"
 #define ADDONS_STATE "k8s-hooks-addons"
 
 /* Without the ConfigMap *state is empty. An entry that cannot be read counts as nothing known, with a warning. */

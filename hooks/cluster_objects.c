@@ -9,8 +9,8 @@
 static int apply_documents(const struct run *run, const struct manifest *manifest, size_t from, size_t to,
                            struct error **err)
 {
-    static const char *const apply[] = {
-        "apply", "--server-side", "--force-conflicts", "--field-manager=" ADDONS_MANAGER, "--filename=-", NULL};
+    static const char *const apply[] = {"apply",        "--server-side", "--force-conflicts",
+                                        ADDONS_MANAGER, "--filename=-",  NULL};
     if (from == to) {
         return 0;
     }

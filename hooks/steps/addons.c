@@ -3,11 +3,11 @@
 #include "hooks/addons.h"
 #include "hooks/steps/steps.h"
 
-static int make_plan(struct run *run, const char *const *names, json_t **context, struct addons_plan **plan,
-                     struct error **err)
+/* The plan looks into CONTEXT, so the caller keeps both. */
+static int make_plan(struct run *run, json_t **context, struct addons_plan **plan, struct error **err)
 {
     *context = facts_context(run->facts);
-    return addons_plan_make(plan, run, *context, names, err);
+    return addons_plan_make(plan, run, *context, err);
 }
 
 int addons_done(struct run *run, struct error **err)
@@ -17,32 +17,24 @@ int addons_done(struct run *run, struct error **err)
     if (!run->conf->addons.enabled) {
         return 1;
     }
-    return make_plan(run, NULL, &context, &plan, err) < 0 ? -1 : addons_plan_empty(plan);
-}
-
-int addons_apply_named(struct run *run, const char *const *names, struct error **err)
-{
-    _cleanup_json_ json_t *context = NULL;
-    _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
-    if (!run->conf->addons.enabled) {
-        return 0;
-    }
-    return make_plan(run, names, &context, &plan, err) < 0 ? -1 : addons_plan_carry_out(plan, err);
+    return make_plan(run, &context, &plan, err) < 0 ? -1 : addons_plan_empty(plan);
 }
 
 int addons_apply(struct run *run, struct error **err)
 {
-    return addons_apply_named(run, NULL, err);
-}
-
-int addons_preview(struct run *run, struct error **err)
-{
     _cleanup_json_ json_t *context = NULL;
     _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
     if (!run->conf->addons.enabled) {
         return 0;
     }
-    if (make_plan(run, NULL, &context, &plan, err) < 0) {
+    return make_plan(run, &context, &plan, err) < 0 ? -1 : addons_plan_carry_out(plan, err);
+}
+
+static int addons_preview(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *context = NULL;
+    _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
+    if (make_plan(run, &context, &plan, err) < 0) {
         return -1;
     }
     addons_plan_print(plan);

@@ -1,4 +1,5 @@
-/* master: the cluster's add-ons are what the parameters ask for. */
+/* master: the cluster's add-ons are what the parameters ask for (roles/addons.conf). The functions of step_addons,
+ * which reload asks too. */
 #ifndef HOOKS_STEPS_ADDONS_H
 #define HOOKS_STEPS_ADDONS_H
 
@@ -6,9 +7,5 @@
 
 int addons_done(struct run *run, struct error **err);
 int addons_apply(struct run *run, struct error **err);
-int addons_preview(struct run *run, struct error **err);
-
-/* The same for the named ones (NULL-terminated) alone. */
-int addons_apply_named(struct run *run, const char *const *names, struct error **err);
 
 #endif

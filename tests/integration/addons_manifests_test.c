@@ -324,9 +324,9 @@ static void carry_out(const json_t *cluster)
     _cleanup_error_ struct error *err = NULL;
     _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
     _cleanup_(addons_plan_freep) struct addons_plan *again = NULL;
-    must(addons_plan_make(&plan, &run, context, NULL, &err), &err);
+    must(addons_plan_make(&plan, &run, context, &err), &err);
     must(addons_plan_carry_out(plan, &err), &err);
-    must(addons_plan_make(&again, &run, context, NULL, &err), &err);
+    must(addons_plan_make(&again, &run, context, &err), &err);
     assert_true(addons_plan_empty(again));
 }
 

@@ -451,7 +451,7 @@ int main(void)
     nodes = (int)strtol(setting("REPLICAS", "1"), NULL, 10);
     int listener = listen_on((int)strtol(setting("HTTP_PORT", "9200"), NULL, 10));
     for (;;) {
-        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        int fd = accept(listener, NULL, NULL);
         if (fd >= 0) {
             serve(fd);
             close(fd);

@@ -40,11 +40,12 @@ static int free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
-    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) < 0 ||
         getsockname(fd, (struct sockaddr *)&address, &len) < 0) {
         abort();
     }
+    close(fd);
     return ntohs(address.sin_port);
 }
 
