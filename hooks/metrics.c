@@ -32,8 +32,7 @@ struct node_use node_use_of(const json_t *summary, long cpus)
         const json_t *pod = NULL;
         use.pods = 0;
         use.containers = 0;
-        json_array_foreach(pods, i, pod)
-        {
+        json_array_foreach (pods, i, pod) {
             /* One whose containers have not started yet is listed too. */
             size_t containers = json_array_size(json_object_get(pod, "containers"));
             use.pods += containers > 0;
@@ -56,39 +55,24 @@ struct node_use node_use_of(const json_t *summary, long cpus)
 static bool add_value(const char *line, const char *name, double *sum)
 {
     size_t len = strlen(name);
-    if (strncmp(line, name, len) != 0 || (line[len] != '{' && line[len] != ' ')) {
+    const char *value = strrchr(line, ' ');
+    if (strncmp(line, name, len) != 0 || (line[len] != '{' && line[len] != ' ') || value == NULL) {
         return false;
     }
-    const char *end = line + strcspn(line, "\n");
-    const char *value = end;
-    while (value > line && value[-1] != ' ') {
-        value--;
-    }
-    *sum += strtod(value, NULL);
+    *sum += strtod(value + 1, NULL);
     return true;
 }
 
-static bool has(const char *line, const char *text)
+void api_sample_add(struct api_sample *sample, const char *line)
 {
-    const char *at = memmem(line, strcspn(line, "\n"), text, strlen(text));
-    return at != NULL;
-}
-
-struct api_sample api_sample_of(const char *metrics, int64_t at_ms)
-{
-    struct api_sample sample = {.at_ms = at_ms};
     static const char prefix[] = "apiserver_request_";
-    for (const char *line = metrics; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, prefix, sizeof prefix - 1) != 0 ||
-            add_value(line, "apiserver_request_total", &sample.requests) || has(line, "verb=\"WATCH\"") ||
-            has(line, "verb=\"CONNECT\"")) {
-            continue;
-        }
-        (void)(add_value(line, "apiserver_request_duration_seconds_count", &sample.finished) ||
-               add_value(line, "apiserver_request_duration_seconds_sum", &sample.seconds));
+    if (strncmp(line, prefix, sizeof prefix - 1) != 0 ||
+        add_value(line, "apiserver_request_total", &sample->requests) || strstr(line, "verb=\"WATCH\"") != NULL ||
+        strstr(line, "verb=\"CONNECT\"") != NULL) {
+        return;
     }
-    return sample;
+    (void)(add_value(line, "apiserver_request_duration_seconds_count", &sample->finished) ||
+           add_value(line, "apiserver_request_duration_seconds_sum", &sample->seconds));
 }
 
 struct api_use api_use_between(const struct api_sample *before, const struct api_sample *now)

@@ -22,7 +22,8 @@ struct api_sample {
     double finished; /* apiserver_request_duration_seconds_count */
     double seconds;  /* apiserver_request_duration_seconds_sum */
 };
-struct api_sample api_sample_of(const char *metrics, int64_t at_ms);
+/* Adds one line of /metrics. */
+void api_sample_add(struct api_sample *sample, const char *line);
 
 struct api_use {
     int64_t requests_per_second;

@@ -80,16 +80,20 @@ static int keep_sample(const struct run *run, const struct api_sample *sample, s
     return file_put(&spec, NULL, err);
 }
 
+static void add_line(void *sample, const char *line)
+{
+    api_sample_add(sample, line);
+}
+
 static int add_api(struct run *run, json_t *items, struct deadline deadline, struct error **err)
 {
     _cleanup_free_ char *path = run_state_path(run, API_SAMPLE);
-    _cleanup_free_ char *metrics = NULL;
-    if (run_kube(run, err) < 0 || kube_get_text(run->kube, "/metrics", deadline, &metrics, NULL, err) < 0) {
+    struct api_sample now = {.at_ms = now_ms()};
+    if (run_kube(run, err) < 0 || kube_get_lines(run->kube, "/metrics", deadline, add_line, &now, err) < 0) {
         return -1;
     }
     _cleanup_json_ json_t *last = json_load_file(path, 0, NULL);
     struct api_sample before = api_sample_parse(last);
-    struct api_sample now = api_sample_of(metrics, now_ms());
     struct api_use use = api_use_between(&before, &now);
     put(items, "api_requests", use.requests_per_second);
     put(items, "api_latency", use.latency_ms);

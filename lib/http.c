@@ -18,9 +18,11 @@ struct http {
 };
 
 struct receiver {
-    struct buffer *body;
+    struct buffer *body; /* with LINE, the line that has not ended */
     size_t limit;
     bool too_long;
+    CURL *easy;
+    const struct http_request *request;
 };
 
 static CURLcode global_result;
@@ -80,6 +82,26 @@ void http_answer_free(struct http_answer *answer)
     *answer = (struct http_answer){0};
 }
 
+static bool by_line(const struct receiver *receiver)
+{
+    long code = 0;
+    curl_easy_getinfo(receiver->easy, CURLINFO_RESPONSE_CODE, &code);
+    return receiver->request->line != NULL && code >= 200 && code < 300;
+}
+
+static void give_lines(struct receiver *receiver)
+{
+    struct buffer *body = receiver->body;
+    char *start = body->data;
+    for (char *end = strchr(start, '\n'); end != NULL; end = strchr(start, '\n')) {
+        *end = '\0';
+        receiver->request->line(receiver->request->line_context, start);
+        start = end + 1;
+    }
+    body->len -= (size_t)(start - body->data);
+    memmove(body->data, start, body->len + 1);
+}
+
 static size_t receive(char *data, size_t size, size_t count, void *context)
 {
     struct receiver *receiver = context;
@@ -89,6 +111,9 @@ static size_t receive(char *data, size_t size, size_t count, void *context)
         return 0;
     }
     buffer_append(receiver->body, data, len);
+    if (by_line(receiver)) {
+        give_lines(receiver);
+    }
     return len;
 }
 
@@ -221,7 +246,12 @@ int http_do(struct http *http, const struct http_request *request, struct deadli
     buffer_append(&answer->body, "", 0);
     _cleanup_free_ char *name = request_name(request);
     _cleanup_(free_header_list) struct curl_slist *headers = header_list(request->headers);
-    struct receiver receiver = {&answer->body, request->limit > 0 ? request->limit : DEFAULT_LIMIT, false};
+    struct receiver receiver = {
+        .body = &answer->body,
+        .limit = request->limit > 0 ? request->limit : DEFAULT_LIMIT,
+        .easy = http->easy,
+        .request = request,
+    };
     set_options(http, request, headers, &receiver);
 
     CURLcode result = CURLE_OK;
@@ -237,6 +267,9 @@ int http_do(struct http *http, const struct http_request *request, struct deadli
     if (r < 0) {
         http_answer_free(answer);
         return -1;
+    }
+    if (by_line(&receiver) && answer->body.len > 0) {
+        request->line(request->line_context, answer->body.data);
     }
     take_answer(http->easy, answer);
     return 0;

@@ -23,6 +23,10 @@ struct http_request {
     const void *body;
     size_t body_len;
     size_t limit; /* most bytes of answer accepted; 0: 16 MiB */
+    /* For long answers: takes each line of a 2xx answer, without its end, instead of the answer; LIMIT is then a
+     * line's. */
+    void (*line)(void *context, const char *line);
+    void *line_context;
 };
 
 struct http_answer {

@@ -60,6 +60,8 @@ struct exchange {
     const char *method, *path, *content_type;
     const json_t *object; /* NULL: no body */
     long allowed;         /* an HTTP status that is no error besides 2xx */
+    void (*line)(void *context, const char *line);
+    void *context;
 };
 
 static int exchange(struct kube *kube, const struct exchange *what, struct deadline deadline,
@@ -78,6 +80,8 @@ static int exchange(struct kube *kube, const struct exchange *what, struct deadl
         .headers = headers,
         .body = body,
         .body_len = body == NULL ? 0 : strlen(body),
+        .line = what->line,
+        .line_context = what->context,
     };
     if (http_do(kube->http, &request, deadline, STATUS_API, answer, err) < 0) {
         return -1;
@@ -121,6 +125,14 @@ int kube_get_text(struct kube *kube, const char *path, struct deadline deadline,
     }
     *text = answer.body.data == NULL ? xstrdup("") : STEAL(answer.body.data);
     return 0;
+}
+
+int kube_get_lines(struct kube *kube, const char *path, struct deadline deadline,
+                   void (*line)(void *context, const char *line), void *context, struct error **err)
+{
+    _cleanup_answer_ struct http_answer answer = {0};
+    const struct exchange get = {.method = "GET", .path = path, .content_type = "", .line = line, .context = context};
+    return exchange(kube, &get, deadline, &answer, NULL, err);
 }
 
 int kube_merge_patch(struct kube *kube, const char *path, const json_t *patch, struct deadline deadline,

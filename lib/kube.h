@@ -25,6 +25,9 @@ int kube_get(struct kube *kube, const char *path, struct deadline deadline, json
 /* GET of a plain text (/readyz, /metrics). */
 int kube_get_text(struct kube *kube, const char *path, struct deadline deadline, char **text, long *code,
                   struct error **err);
+/* The same line by line, for texts too long to keep. */
+int kube_get_lines(struct kube *kube, const char *path, struct deadline deadline,
+                   void (*line)(void *context, const char *line), void *context, struct error **err);
 int kube_merge_patch(struct kube *kube, const char *path, const json_t *patch, struct deadline deadline,
                      struct error **err);
 /* POST and DELETE; 409 on POST and 404 on DELETE are told through *code and are errors for callers that pass NULL. */

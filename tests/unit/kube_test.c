@@ -136,6 +136,34 @@ static void a_text_is_given_as_it_is(void **state)
     assert_string_equal(text, "ok");
 }
 
+static void gather(void *context, const char *line)
+{
+    buffer_printf(context, "[%s]", line);
+}
+
+static void a_long_text_comes_line_by_line(void **state)
+{
+    (void)state;
+    _cleanup_buffer_ struct buffer text = {0};
+    _cleanup_buffer_ struct buffer lines = {0};
+    _cleanup_buffer_ struct buffer expected = {0};
+    for (int i = 0; i < 20000; i++) {
+        buffer_printf(&text, "line %d\n", i);
+        buffer_printf(&expected, "[line %d]", i);
+    }
+    buffer_puts(&text, "\nthe last");
+    buffer_puts(&expected, "[][the last]");
+    answers(200, text.data);
+    assert_int_equal(kube_get_lines(kube, "/metrics", soon(), gather, &lines, NULL), 0);
+    assert_string_equal(lines.data, expected.data);
+    answers(403, "{\"message\":\"not you\"}");
+    _cleanup_error_ struct error *err = NULL;
+    buffer_free(&lines);
+    assert_int_equal(kube_get_lines(kube, "/metrics", soon(), gather, &lines, &err), -1);
+    assert_non_null(strstr(err->message, "not you"));
+    assert_null(lines.data);
+}
+
 static void of_a_failing_readyz_only_what_fails_is_told(void **state)
 {
     (void)state;
@@ -221,6 +249,7 @@ int main(void)
         cmocka_unit_test(absence_is_told_with_the_apis_reason),
         cmocka_unit_test(what_is_no_object_is_an_error),
         cmocka_unit_test(a_text_is_given_as_it_is),
+        cmocka_unit_test(a_long_text_comes_line_by_line),
         cmocka_unit_test(of_a_failing_readyz_only_what_fails_is_told),
         cmocka_unit_test(a_patch_is_a_merge_patch),
         cmocka_unit_test(what_exists_already_is_told_on_request),

@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "hooks/metrics.h"
 #include "lib/util.h"
 
@@ -52,15 +54,25 @@ static const char metrics[] = "# HELP apiserver_request_total [ALPHA] Counter of
                               "apiserver_request_duration_seconds_sum{verb=\"LIST\"} 0.5\n"
                               "apiserver_request_duration_seconds_count{verb=\"LIST\"} 10";
 
+static struct api_sample sample_of(const char *text, int64_t at_ms)
+{
+    struct api_sample sample = {.at_ms = at_ms};
+    for (const char *line = text; *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n') {
+        _cleanup_free_ char *one = xstrndup(line, strcspn(line, "\n"));
+        api_sample_add(&sample, one);
+    }
+    return sample;
+}
+
 static void counters_are_summed(void **state)
 {
     (void)state;
-    struct api_sample sample = api_sample_of(metrics, 5000);
+    struct api_sample sample = sample_of(metrics, 5000);
     assert_int_equal(sample.at_ms, 5000);
     assert_int_equal(sample.requests, 200);
     assert_int_equal(sample.finished, 110);
     assert_int_equal(sample.seconds * 10, 20);
-    struct api_sample nothing = api_sample_of("", 1);
+    struct api_sample nothing = sample_of("", 1);
     assert_int_equal(nothing.requests, 0);
 }
 
@@ -91,7 +103,7 @@ static void without_a_sample_before_there_is_none(void **state)
 static void a_sample_is_kept_as_it_is(void **state)
 {
     (void)state;
-    struct api_sample sample = api_sample_of(metrics, 1700000000123);
+    struct api_sample sample = sample_of(metrics, 1700000000123);
     _cleanup_json_ json_t *json = api_sample_json(&sample);
     struct api_sample back = api_sample_parse(json);
     assert_int_equal(back.at_ms, sample.at_ms);
