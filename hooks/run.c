@@ -37,6 +37,22 @@ static int use_tree(struct run *run, json_t *tree, struct error **err)
     return 0;
 }
 
+static int use_tree_or_accepted(struct run *run, json_t *tree, struct error **err)
+{
+    _cleanup_error_ struct error *refusal = NULL;
+    if (use_tree(run, tree, &refusal) == 0) {
+        return 0;
+    }
+    json_t *accepted = NULL;
+    bool other = refusal->status != STATUS_USAGE && run->source == NULL &&
+                 meta_cached(run->meta, &accepted, NULL) == 0 && use_tree(run, accepted, NULL) == 0;
+    if (!other) {
+        return error_new(err, refusal->status, "%s", refusal->message);
+    }
+    log_warning("going by the metadata that was accepted last: %s", refusal->message);
+    return 0;
+}
+
 static int fetch(struct run *run, enum metadata_source source, json_t **tree, struct error **err)
 {
     if (source == METADATA_CACHED && run->source == NULL && meta_cached(run->meta, tree, NULL) == 0) {
@@ -60,7 +76,10 @@ int run_facts(struct run *run, enum metadata_source source, struct error **err)
     if (run->meta == NULL && meta_open(&run->meta, run->conf, run->source, err) < 0) {
         return -1;
     }
-    return fetch(run, source, &tree, err) < 0 ? -1 : use_tree(run, tree, err);
+    if (fetch(run, source, &tree, err) < 0) {
+        return -1;
+    }
+    return source == METADATA_ACCEPTED ? use_tree_or_accepted(run, tree, err) : use_tree(run, tree, err);
 }
 
 int run_facts_wait(struct run *run, struct deadline deadline, struct error **err)

@@ -9,6 +9,8 @@ enum metadata_source {
     METADATA_NONE,
     METADATA_LIVE,      /* the servers must answer */
     METADATA_OR_CACHED, /* the last good answer when they do not: for what must work while they are down */
+    METADATA_ACCEPTED,  /* and also when the servers' answer holds a parameter that is refused: for what must work
+                           whatever  the user has set meanwhile */
     METADATA_CACHED,    /* the last good answer first, so that nothing is waited for */
 };
 
