@@ -39,20 +39,50 @@ static int node_annotation_apply(struct run *run, struct error **err)
 
 const struct step step_node_annotation = {"node annotation", node_annotation_done, node_annotation_apply, NULL};
 
+/* The node object tells what the kubelet said last, which may have been before it was started anew: so the kubelet is
+ * asked too. */
+static bool kubelet_ready(struct deadline deadline, char **reason)
+{
+    static const struct http_request request = {.url = "http://127.0.0.1:10248/healthz", .limit = 65536};
+    struct http *http _cleanup_(http_freep) = NULL;
+    _cleanup_answer_ struct http_answer answer = {0};
+    _cleanup_error_ struct error *failure = NULL;
+    if (http_open(&http, NULL, &failure) < 0 || http_do(http, &request, deadline, STATUS_UNIT, &answer, &failure) < 0) {
+        *reason = xstrdup(failure->message);
+        return false;
+    }
+    if (answer.code != 200) {
+        *reason = xasprintf("the kubelet's /healthz answers %ld", answer.code);
+        return false;
+    }
+    return true;
+}
+
+static bool node_ready(struct run *run, struct deadline deadline, char **reason)
+{
+    _cleanup_error_ struct error *failure = NULL;
+    _cleanup_json_ json_t *node = NULL;
+    const char *why = "it has no Ready condition yet";
+    if (get_node(run, deadline, &node, &failure) < 0) {
+        *reason = xstrdup(failure->message);
+        return false;
+    }
+    const char *ready = kube_condition(node, "Ready", &why);
+    if (ready == NULL || strcmp(ready, "True") != 0) {
+        *reason = xstrdup(why);
+        return false;
+    }
+    return true;
+}
+
 static int node_ready_apply(struct run *run, struct error **err)
 {
     struct deadline deadline = run_deadline(run, run->conf->timeouts.api_s);
     for (;;) {
-        _cleanup_error_ struct error *failure = NULL;
-        _cleanup_json_ json_t *node = NULL;
-        const char *reason = "not registered";
-        if (get_node(run, deadline_earlier(deadline, deadline_in(5000)), &node, &failure) == 0) {
-            const char *ready = kube_condition(node, "Ready", &reason);
-            if (ready != NULL && strcmp(ready, "True") == 0) {
-                return 0;
-            }
-        } else {
-            reason = failure->message;
+        _cleanup_free_ char *reason = NULL;
+        struct deadline once = deadline_earlier(deadline, deadline_in(5000));
+        if (kubelet_ready(once, &reason) && node_ready(run, once, &reason)) {
+            return 0;
         }
         if (run_pause(250, deadline, err) < 0) {
             _cleanup_free_ char *tail = journal_tail("kubelet.service", 5);
