@@ -119,6 +119,7 @@ static cfg_t *schema(void)
     };
     const cfg_flag_t named = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES;
     cfg_opt_t role[] = {
+        CFG_STR_LIST("include", NULL, CFGF_NONE),
         CFG_SEC("file", file, named),
         CFG_SEC("unit", unit, named),
         CFG_SEC("check", check, named),
@@ -183,12 +184,36 @@ static struct role_conf *take(cfg_t *cfg)
     return conf;
 }
 
+/* Parses DIRECTORY/NAME and what it includes. The list is read before the included file sets its own in the same place.
+ */
+static int parse_included(cfg_t *cfg, const char *directory, const char *name, int depth, struct error **err)
+{
+    enum { DEEPEST = 4 };
+    _cleanup_free_ char *path = path_join(directory, name);
+    _cleanup_strv_ char **included = xcalloc(1, sizeof *included);
+    if (depth > DEEPEST) {
+        return error_new(err, STATUS_CONFIG, "%s: included by what it includes", path);
+    }
+    cfg_setlist(cfg, "include", 0);
+    if (conf_file_parse(cfg, path, err) < 0) {
+        return -1;
+    }
+    for (unsigned i = 0; i < cfg_size(cfg, "include"); i++) {
+        strv_push(&included, cfg_getnstr(cfg, "include", i));
+    }
+    for (char **file = included; *file != NULL; file++) {
+        if (parse_included(cfg, directory, *file, depth + 1, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int role_conf_load(struct role_conf **conf, const char *directory, const char *role, struct error **err)
 {
     _cleanup_free_ char *name = xasprintf("%s.conf", role);
-    _cleanup_free_ char *path = path_join(directory, name);
     _cleanup_(free_schema) cfg_t *cfg = schema();
-    if (conf_file_parse(cfg, path, err) < 0) {
+    if (parse_included(cfg, directory, name, 0, err) < 0) {
         return -1;
     }
     *conf = take(cfg);

@@ -1,6 +1,7 @@
 /* roles/ROLE.conf: what a role renders, runs and checks (libconfuse). An unknown key is STATUS_CONFIG with file and
  * line.
  *
+ *   include = {"kubelet.conf"}     # files beside this one, whose sections count as this one's
  *   file "kubelet" {
  *       template = "kubelet/kubelet.yaml.mustache"   # below paths.templates; partials are found there too
  *       path = "/etc/kubernetes/kubelet.yaml"

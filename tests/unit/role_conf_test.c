@@ -26,11 +26,16 @@ static int leave(void **state)
     return tree_remove(roles, NULL);
 }
 
-static void put(const char *text)
+static void put_file(const char *name, const char *text)
 {
-    _cleanup_free_ char *path = path_join(roles, "node.conf");
+    _cleanup_free_ char *path = path_join(roles, name);
     const struct file_spec spec = {path, text, strlen(text), 0644, (uid_t)-1, (gid_t)-1};
     assert_int_equal(file_put(&spec, NULL, NULL), 0);
+}
+
+static void put(const char *text)
+{
+    put_file("node.conf", text);
 }
 
 static void mistakes_in_the_role_file_are_told_with_their_line(void **state)
@@ -87,6 +92,42 @@ static void units_and_checks_are_read(void **state)
     assert_null(role_conf_check(role_conf, "moon"));
 }
 
+static void sections_of_included_files_count(void **state)
+{
+    (void)state;
+    put("include = {\"more.conf\"}\nunit \"a.service\" {}\n");
+    put_file("more.conf", "include = {\"most.conf\"}\nunit \"b.service\" {}\n");
+    put_file("most.conf", "unit \"c.service\" {}\n");
+    _cleanup_(role_conf_freep) struct role_conf *role_conf = NULL;
+    assert_int_equal(role_conf_load(&role_conf, roles, "node", NULL), 0);
+    assert_int_equal(role_conf->n_units, 3);
+    assert_string_equal(role_conf->units[2].name, "c.service");
+}
+
+static void an_included_file_is_named_when_it_is_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"unit \"a.service\" {}\n", "more.conf"},
+        {"\nunot \"b.service\" {}\n", "more.conf:2: no such option 'unot'"},
+        {"include = {\"more.conf\"}\n", "more.conf: included by what it includes"},
+        {"include = {\"absent.conf\"}\n", "absent.conf: No such file"},
+    };
+    put("include = {\"more.conf\"}\nunit \"a.service\" {}\n");
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        _cleanup_error_ struct error *err = NULL;
+        struct role_conf *role_conf = NULL;
+        put_file("more.conf", cases[i].text);
+        assert_int_equal(role_conf_load(&role_conf, roles, "node", &err), -1);
+        assert_int_equal(err->status, STATUS_CONFIG);
+        if (strstr(err->message, cases[i].message) == NULL) {
+            fail_msg("\"%s\" does not say \"%s\"", err->message, cases[i].message);
+        }
+    }
+}
+
 static void the_shipped_role_files_are_good(void **state)
 {
     (void)state;
@@ -120,6 +161,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(mistakes_in_the_role_file_are_told_with_their_line),
         TEST(units_and_checks_are_read),
+        TEST(sections_of_included_files_count),
+        TEST(an_included_file_is_named_when_it_is_wrong),
         TEST(the_shipped_role_files_are_good),
         TEST(conditions_can_be_turned_round),
     };
