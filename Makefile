@@ -136,9 +136,16 @@ locale: $(B)/bin/k8s-hook
 	set -e; for l in en zh-cn; do f=templates/appcenter/locale/$$l.json; $< statuses --json \
 		| jq --arg locale $$l --slurpfile old $$f '$(ERROR_TEXTS)' >$(B)/locale.json; cp $(B)/locale.json $$f; done
 
+# the app package with the image that was captured: make package IMAGE=img-abcdefgh ZONE=pek3a
+package:
+	test -n "$(IMAGE)" && test -n "$(ZONE)" || { echo "usage: make package IMAGE=img-... ZONE=..." >&2; exit 2; }
+	rm -rf $(B)/appcenter && mkdir -p $(B) && cp -r templates/appcenter $(B)/appcenter
+	sed -i 's/"img-00000000"/"$(IMAGE)"/; s/"zone": "pek3a"/"zone": "$(ZONE)"/' $(B)/appcenter/cluster.json.mustache
+	tar -C $(B)/appcenter -czf $(B)/appcenter.tar.gz config.json cluster.json.mustache locale
+
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps test golden bench fuzz locale check-style demo lab-down install clean
+.PHONY: all tests deps test golden bench fuzz locale package check-style demo lab-down install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
