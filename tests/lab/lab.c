@@ -29,7 +29,8 @@ static const char usage[] =
     "  delete MACHINE...  delete nodes\n"
     "  stop, start        the cluster, with new machines\n"
     "  status             machines and where they are\n"
-    "  e2e [--keep] [NAME...]  run scenarios of tests/e2e (all), print TAP; --keep leaves the last cluster\n"
+    "  e2e [--keep | --reuse] [NAME...]  run scenarios of tests/e2e (all), print TAP; --keep leaves the last cluster,\n"
+    "                     --reuse begins with it\n"
     "  down               end and remove everything\n"
     "The state is in /var/tmp/k8s-lab-NAME (NAME: demo, for e2e e2e), what is made once in $K8S_HOOKS_CACHE "
     "(/var/cache/k8s-hooks).\n";
@@ -227,8 +228,9 @@ static int verb_status(struct lab *lab, char **argv, struct error **err)
 
 static int verb_e2e(struct lab *lab, char **argv, struct error **err)
 {
-    bool keep = *argv != NULL && strcmp(*argv, "--keep") == 0;
-    return scenarios_run(lab, argv + keep, keep, err);
+    bool reuse = *argv != NULL && strcmp(*argv, "--reuse") == 0;
+    bool keep = reuse || (*argv != NULL && strcmp(*argv, "--keep") == 0);
+    return scenarios_run(lab, argv + keep, keep, reuse, err);
 }
 
 static int verb_down(struct lab *lab, char **argv, struct error **err)

@@ -219,14 +219,15 @@ static int lab_renew(struct lab *lab, const struct scenario *s, struct error **e
 }
 
 /* *THERE are the values of the cluster that is up and in order, or NULL. */
-static int run_scenario(struct lab *lab, const char *name, json_t **there, struct tap *tap, struct error **err)
+static int run_scenario(struct lab *lab, const char *name, json_t **there, bool reuse, struct tap *tap,
+                        struct error **err)
 {
     _cleanup_(scenario_free) struct scenario s = {0};
     if (scenario_load(&s, lab, name, err) != 0) {
         return -1;
     }
-    s.reused = shares(&s) && *there != NULL && json_equal(*there, s.values) == 1;
-    if (!s.reused && lab_renew(lab, &s, err) != 0) {
+    s.reused = reuse || (shares(&s) && *there != NULL && json_equal(*there, s.values) == 1);
+    if ((s.reused ? network_enter(lab, err) : lab_renew(lab, &s, err)) != 0) {
         return -1;
     }
     s.lab = lab;
@@ -263,14 +264,14 @@ static char **all_names(const struct lab *lab)
     return names;
 }
 
-int scenarios_run(struct lab *lab, char *const *names, bool keep, struct error **err)
+int scenarios_run(struct lab *lab, char *const *names, bool keep, bool reuse, struct error **err)
 {
     _cleanup_strv_ char **all = *names == NULL ? all_names(lab) : NULL;
     struct tap tap = {0};
     json_t *there = NULL;
     int r = 0;
     for (char *const *name = all == NULL ? names : all; r == 0 && *name != NULL; name++) {
-        r = run_scenario(lab, *name, &there, &tap, err);
+        r = run_scenario(lab, *name, &there, reuse && lab->created && name == (all == NULL ? names : all), &tap, err);
     }
     json_decref(there);
     printf("1..%d\n", tap.count);

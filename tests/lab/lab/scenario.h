@@ -8,8 +8,9 @@
 #include "tests/lab/lab/lab.h"
 
 /* Runs the scenarios NAMES (all when empty) in LAB, whose cluster is made anew where a scenario asks for it, and prints
- * TAP. The last cluster is removed at the end unless KEEP. */
-int scenarios_run(struct lab *lab, char *const *names, bool keep, struct error **err);
+ * TAP. The last cluster is removed at the end unless KEEP. REUSE: the first scenario takes the cluster that is there.
+ */
+int scenarios_run(struct lab *lab, char *const *names, bool keep, bool reuse, struct error **err);
 
 struct scenario {
     struct lab *lab;
