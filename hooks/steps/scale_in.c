@@ -96,7 +96,7 @@ static int check_budget(struct run *run, const json_t *pod, struct error **err)
         return 0;
     }
     return error_new(err, code == 429 ? STATUS_SCALE_IN_BUDGET : refusal->status, "pod %s/%s cannot be evicted: %s",
-                     pod_namespace(pod), pod_name(pod), refusal != NULL ? refusal->message : "too many disruptions");
+                     pod_namespace(pod), pod_name(pod), refusal->message);
 }
 
 static int check_node(struct run *run, const struct host *host, struct error **err)

@@ -32,7 +32,8 @@ static int add_libraries(struct archive_image *image, const char *root, const ch
     if (proc_run(&proc, &result, err) != 0) {
         return -1;
     }
-    for (char *line = strtok(result.output, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+    char *rest = NULL;
+    for (char *line = strtok_r(result.output, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
         char *path = strchr(line, '/');
         char *end = path == NULL ? NULL : strchr(path, ' ');
         if (end != NULL) {
@@ -132,7 +133,8 @@ static int make_busybox(const char *root, const char *out, struct error **err)
         return -1;
     }
     archive_add(&image, "/bin/busybox", source, NULL);
-    for (char *applet = strtok(list.output, "\n"); applet != NULL; applet = strtok(NULL, "\n")) {
+    char *rest = NULL;
+    for (char *applet = strtok_r(list.output, "\n", &rest); applet != NULL; applet = strtok_r(NULL, "\n", &rest)) {
         _cleanup_free_ char *path = path_join("/bin", applet);
         archive_add(&image, path, NULL, "busybox");
     }

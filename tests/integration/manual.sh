@@ -1,0 +1,79 @@
+#!/bin/bash
+# The manual and the completion say what the programs do.
+set -u
+bin=${BUILD:-build}/bin
+. tests/integration/tap.bash
+
+# roff TEXT: as it stands in a page's source
+roff() {
+    printf '%s' "$1" | sed 's/-/\\-/g'
+}
+
+# options PROGRAM: the long ones of its --help
+options() {
+    "$bin/$1" --help | grep -oE '(^|[ ,])--[a-z][a-z-]*' | tr -d ' ,' | sort -u
+}
+
+events() {
+    "$bin/$1" --help | sed -n '/^Events:/,/^$/s/^  \([a-z_-]*\).*/\1/p'
+}
+
+# missing PAGE WORD...: those the page does not have
+missing() {
+    local page=$1 word
+    shift
+    for word in "$@"; do
+        grep -qF -- "$word" "$page" || grep -qF -- "$(roff "$word")" "$page" || echo "$page has no $word"
+    done
+}
+
+for page in man/*.[58]; do
+    complaint=$(grep -q '^\.so ' "$page" || groff -man -ww -Tutf8 -z "$page" 2>&1)
+    result "$page is well-formed" "$complaint"
+done
+
+for program in k8s-master k8s-node k8s-log k8s-client; do
+    mapfile -t words < <(events $program && options $program)
+    complaint=$(missing man/k8s-hooks.8 "${words[@]}")
+    [ ${#words[@]} -gt 10 ] || complaint="--help lists too little: ${words[*]}"
+    result "the manual has every event and option of $program" "$complaint"
+done
+for program in k8s-hook k8s-bake; do
+    mapfile -t words < <(options $program)
+    result "the manual has every option of $program" "$(missing man/$program.8 "${words[@]}")"
+done
+
+mapfile -t keys < <(sed -nE 's/^ +(# )?([a-z-]+) = .*/\2/p; s/^([a-z]+) \{$/\1/p' hooks/hook.conf | sort -u)
+complaint=$(missing man/hook.conf.5 "${keys[@]}")
+[ ${#keys[@]} -gt 20 ] || complaint="hook.conf has too few keys: ${keys[*]}"
+result "the manual has every key of hook.conf" "$complaint"
+complaint=$("$bin/k8s-hook" config show | sed -nE 's/^ *([a-z-]+) = .*/\1/p' | while read -r key; do
+    grep -qE "^ +(# )?$key = " hooks/hook.conf || echo "hook.conf has no $key"
+done)
+result "hook.conf documents every key that config show prints" "$complaint"
+
+# offers WORD... : what is completed after a command line, whose last word is the one being typed
+offers() {
+    PATH=$PWD/$bin:$PATH bash --norc -c '
+        . completions/k8s-hooks
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        $(complete -p "$1" | sed "s/.*-F \([^ ]*\).*/\1/") "$1"
+        printf "%s\n" "${COMPREPLY[@]}"' bash "$@"
+}
+
+# completes EXPECTED WORD...
+completes() {
+    local expected=$1 got
+    shift
+    got=$(offers "$@" | sort | tr '\n' ' ')
+    result "\"$*\" is completed" "$([ "$got" = "$expected " ] || echo "to \"$got\"")"
+}
+completes "restart restore" k8s-master rest
+completes "check" k8s-node che
+completes "--dry-run" k8s-log start --dr
+completes "certificates components" k8s-master tab c
+completes "config" k8s-hook con
+completes "templates" k8s-node --root templa
+completes "yaml" k8s-hook template x --format y
+completes "--offline --output" k8s-bake --o
+finish
