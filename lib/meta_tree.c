@@ -28,22 +28,21 @@ static const char *kind_of(const json_t *value)
 }
 
 /* The path of the first leaf that is no string, with *leaf that leaf; NULL when there is none. The caller frees. */
-static char *find_wrong_leaf(const json_t *value, const char *path, const json_t **leaf)
+static char *find_wrong_leaf(const json_t *value, const json_t **leaf)
 {
     if (json_is_string(value)) {
         return NULL;
     }
     if (!json_is_object(value)) {
         *leaf = value;
-        return xstrdup(path);
+        return xstrdup("");
     }
     const char *key = NULL;
     json_t *member = NULL;
     json_object_foreach ((json_t *)value, key, member) {
-        _cleanup_free_ char *below = xasprintf("%s/%s", path, key);
-        char *found = find_wrong_leaf(member, below, leaf);
-        if (found != NULL) {
-            return found;
+        _cleanup_free_ char *below = find_wrong_leaf(member, leaf);
+        if (below != NULL) {
+            return xasprintf("/%s%s", key, below);
         }
     }
     return NULL;
@@ -64,7 +63,7 @@ static int check(json_t *json, const json_error_t *reason, json_t **tree, struct
         return error_new(err, STATUS_METADATA_INVALID, "expected a JSON object, got %s", kind_of(json));
     }
     const json_t *leaf = NULL;
-    _cleanup_free_ char *path = find_wrong_leaf(json, "", &leaf);
+    _cleanup_free_ char *path = find_wrong_leaf(json, &leaf);
     if (path != NULL) {
         return error_new(err, STATUS_METADATA_INVALID, "%s is %s; every leaf must be a string", path, kind_of(leaf));
     }
@@ -82,7 +81,11 @@ int meta_tree_parse(const char *text, size_t len, json_t **tree, struct error **
 static int load(FILE *file, json_t **tree, struct error **err)
 {
     json_error_t reason;
-    _cleanup_json_ json_t *json = json_loadf(file, JSON_REJECT_DUPLICATES, &reason);
+    _cleanup_secret_ char *text = NULL;
+    size_t size = 0;
+    ssize_t len = getdelim(&text, &size, '\0', file); /* all of it: JSON holds no NUL */
+    _cleanup_json_ json_t *json =
+        json_loadb(len < 0 ? "" : text, len < 0 ? 0 : (size_t)len, JSON_REJECT_DUPLICATES, &reason);
     json_t *self = json_object_get(json, "self");
     bool wrapped = json_object_size(json) == 1 && json_is_object(self);
     return check(wrapped ? self : json, &reason, tree, err);
