@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <string.h>
 
 #include "hooks/pods.h"
@@ -9,6 +10,8 @@
 #include "lib/log.h"
 #include "lib/proc.h"
 #include "lib/tree.h"
+
+#define ELASTICSEARCH_DATA "/data/es"
 
 /* A cluster that is deleted as a whole is meant to lose its data; a node that leaves a cluster is not. */
 static bool guarded(const struct run *run)
@@ -83,9 +86,25 @@ static int check_copies(struct run *run, struct error **err)
     return 0;
 }
 
+/* With the last log node there is nowhere else for them to be. */
+static int check_empty(const struct run *run, struct error **err)
+{
+    _cleanup_free_ char *path = run_path(run, ELASTICSEARCH_DATA);
+    struct dirent **entries = NULL;
+    int count = scandir(path, &entries, NULL, NULL);
+    for (int i = 0; i < count; i++) {
+        free(entries[i]);
+    }
+    free((void *)entries);
+    return count <= 2 ? 0 : error_new(err, STATUS_DESTROY_DATA, "this is the last log node and %s is not empty", path);
+}
+
 static int log_data_safe_apply(struct run *run, struct error **err)
 {
-    return guarded(run) && run->facts->log_target == LOG_NODES ? check_copies(run, err) : 0;
+    if (!guarded(run)) {
+        return 0;
+    }
+    return run->facts->n_logs == 0 ? check_empty(run, err) : check_copies(run, err);
 }
 
 const struct step step_log_data_safe = {"log data has another copy", NULL, log_data_safe_apply, NULL};
