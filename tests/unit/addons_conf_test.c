@@ -1,0 +1,124 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+#include <unistd.h>
+
+#include "hooks/addons_conf.h"
+#include "lib/file.h"
+
+static char path[] = "/tmp/addons-conf-XXXXXX";
+
+static int set_up(void **state)
+{
+    (void)state;
+    int fd = mkstemp(path);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+static int load(struct addons **addons, const char *text, struct error **err)
+{
+    const struct file_spec spec = {
+        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    return file_put(&spec, NULL, err) < 0 ? -1 : addons_load(addons, path, err);
+}
+
+static void assert_refused(const char *text, const char *reason)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_(addons_freep) struct addons *addons = NULL;
+    assert_int_equal(load(&addons, text, &err), -1);
+    assert_int_equal(err->status, STATUS_CONFIG);
+    assert_true(str_starts(err->message, path));
+    if (strstr(err->message, reason) == NULL) {
+        fail_msg("%s", err->message);
+    }
+}
+
+static void each_comes_after_what_it_names(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_(addons_freep) struct addons *addons = NULL;
+    assert_int_equal(load(&addons,
+                          "addon \"d\" { after = {\"c\", \"a\"} }\naddon \"b\" {}\n"
+                          "addon \"c\" { after = {\"a\"} templates = {\"t\"} upstream = {\"u\"} }\naddon \"a\" {}\n",
+                          &err),
+                     0);
+    assert_int_equal(addons->n, 4);
+    assert_string_equal(addons->list[0].name, "b");
+    assert_string_equal(addons->list[1].name, "a");
+    assert_string_equal(addons->list[2].name, "c");
+    assert_string_equal(addons->list[3].name, "d");
+    assert_string_equal(addons->list[2].templates[0], "t");
+    assert_string_equal(addons->list[2].upstream[0], "u");
+}
+
+static void mistakes_are_told(void **state)
+{
+    (void)state;
+    assert_refused("addon \"a\" {\n    manifest = {\"x\"}\n}\n", "line 2: no such option 'manifest'");
+    assert_refused("addon \"a\" { after = {\"b\"} }\n", "\"a\" comes after \"b\", which is no add-on");
+    assert_refused("addon \"a\" { after = {\"b\"} }\naddon \"b\" { after = {\"a\"} }\n", "\"a\" is part of a circle");
+    assert_refused("addon \"a\" { after = {\"a\"} }\n", "\"a\" is part of a circle");
+    assert_refused("addon \"a\" {}\naddon \"a\" {}\n", "line 2: ");
+    assert_refused("addon {}\n", "line 1: ");
+}
+
+static void an_absent_file_is_told(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_(addons_freep) struct addons *addons = NULL;
+    assert_int_equal(addons_load(&addons, "/nonexistent/addons.conf", &err), -1);
+    assert_int_equal(err->status, STATUS_CONFIG);
+    assert_string_equal(err->message, "cannot read /nonexistent/addons.conf: No such file or directory");
+}
+
+static void the_context_switches(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *context =
+        json_loads("{\"yes\": true, \"no\": false, \"null\": null, \"empty\": [], \"list\": [1], \"a\": "
+                   "{\"yes\": true, \"text\": \"x\", \"zero\": 0}}",
+                   0, NULL);
+    static const struct {
+        const char *when[3];
+        bool on;
+    } cases[] = {
+        {{NULL}, true},         {{"yes"}, true},         {{"no"}, false},     {{"null"}, false},
+        {{"empty"}, false},     {{"list"}, true},        {{"absent"}, false}, {{"a.yes"}, true},
+        {{"a.absent"}, false},  {{"yes.deeper"}, false}, {{"a.text"}, true},  {{"a.zero"}, true},
+        {{"!yes"}, false},      {{"!no"}, true},         {{"!absent"}, true}, {{"yes", "no"}, false},
+        {{"yes", "!no"}, true},
+    };
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        _cleanup_strv_ char **when = xcalloc(1, sizeof *when);
+        for (size_t j = 0; cases[i].when[j] != NULL; j++) {
+            strv_push(&when, cases[i].when[j]);
+        }
+        const struct addon addon = {.name = (char *)"a", .when = when};
+        assert_int_equal(addon_on(&addon, context), cases[i].on);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_comes_after_what_it_names),
+        cmocka_unit_test(mistakes_are_told),
+        cmocka_unit_test(an_absent_file_is_told),
+        cmocka_unit_test(the_context_switches),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
