@@ -114,11 +114,13 @@ static json_t *printed_keys(char *output)
     return keys;
 }
 
+/* A manifest may leave a namespace out, which means "default", or give one to what has none: kubectl takes both. */
 static bool found(const json_t *printed, const char *key)
 {
     _cleanup_strv_ char **part = strv_split(key);
-    _cleanup_free_ char *in_default = xasprintf("%s %s default %s", part[0], part[1], part[3]);
-    return inventory_has(printed, key) || (strcmp(part[2], "-") == 0 && inventory_has(printed, in_default));
+    bool without = strcmp(part[2], "-") == 0;
+    _cleanup_free_ char *otherwise = xasprintf("%s %s %s %s", part[0], part[1], without ? "default" : "-", part[3]);
+    return inventory_has(printed, key) || inventory_has(printed, otherwise);
 }
 
 int objects_missing(const struct run *run, const json_t *keys, json_t **missing, struct error **err)

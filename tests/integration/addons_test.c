@@ -34,9 +34,10 @@ static const char addons_conf[] = "addon \"pool\" { templates = {\"pool.mustache
                                   "addon \"second\" { templates = {\"second.mustache\"} after = {\"first\"} }\n"
                                   "addon \"first\" { templates = {\"first.mustache\"} when = {\"first\", \"!off\"} }\n";
 
+/* The namespace is wrong, as in some release manifests: a pool has none. */
 static const char pool[] = "apiVersion: tests.example.com/v1\n"
                            "kind: Pool\n"
-                           "metadata: {name: a-pool}\n"
+                           "metadata: {name: a-pool, namespace: kube-system}\n"
                            "spec: {size: {{pool.size}}}\n"
                            "---\n"
                            "apiVersion: apiextensions.k8s.io/v1\n"
