@@ -1,0 +1,189 @@
+#!/bin/bash
+# Bakes small roots: what goes in, that nothing goes in unverified or half, that a killed bake goes on, and that the same
+# inputs give the same bytes. Needs root and Debian's archive; what it installs is kept for the next run.
+set -uo pipefail
+. tests/integration/tap.bash
+bake=$PWD/${BUILD:-build}/bin/k8s-bake
+kept=/var/cache/k8s-hooks/bake-test
+work=$(mktemp -d)
+trap 'rm -rf --one-file-system "$work"' EXIT
+
+if [ "$(id -u)" != 0 ] || ! command -v mmdebstrap >/dev/null; then
+    skipped "bakes" "needs root and mmdebstrap"
+    finish
+    exit
+fi
+
+mkdir -p "$work/overlay/etc/systemd/system" "$work/overlay/usr/local/bin" "$work/tree/pack-1.0"
+cd "$work" || exit 1
+cat >overlay/etc/systemd/system/thing.service <<'X'
+[Service]
+ExecStart=/bin/true
+[Install]
+WantedBy=multi-user.target
+X
+# ends the bake that runs it, the first time
+cat >overlay/usr/local/bin/once <<'X'
+#!/bin/sh
+[ -e /once ] || { : >/once && kill -KILL "$PPID"; }
+echo "kind: List"
+X
+chmod +x overlay/usr/local/bin/once
+echo one >tree/pack-1.0/one && echo two >tree/pack-1.0/two && tar -C tree -czf pack.tar.gz pack-1.0
+printf '#!/bin/sh\necho program\n' >program
+hash_of() { sha256sum "$1" | cut -d' ' -f1; }
+
+conf() {
+    cat <<X
+kubernetes = "v1.20.2"
+packages = {"systemd", "libpam-modules"}
+overlay = {"overlay"}
+sysctl = {"vm.max_map_count = 262144"}
+modules = {"overlay"}
+artifact "program" {
+    file = "program"
+    sha256 = "$(hash_of program)"
+    to = "/usr/local/bin/program"
+    mode = "0755"
+}
+artifact "pack" {
+    file = "pack.tar.gz"
+    built = true
+    to = "/opt/pack"
+    unpack = true
+    strip = 1
+    members = {"pack-1.0/one"}
+}
+image "fluent-bit" {
+    reference = "docker.io/fluent/fluent-bit:1.8.15"
+    preload = false
+}
+user "agent" { uid = 345 }
+unit "thing.service" { state = "disabled" }
+unit "systemd-timesyncd.service" {
+    state = "disabled"
+    optional = true
+}
+unit "getty@.service" { state = "masked" }
+X
+}
+# bake_of CONF [OPTION...]: the output, and the status in $status
+bake_of() {
+    local conf=$1
+    shift
+    output=$("$bake" --conf "$conf" --cache "$kept" "$@" 2>&1)
+    status=$?
+}
+expect() { # expect STATUS WORD...: complaints
+    local wanted=$1 word
+    shift
+    [ "$status" = "$wanted" ] || echo "status $status, not $wanted: $output"
+    for word in "$@"; do
+        [[ $output == *"$word"* ]] || echo "\"$word\" is not in: $output"
+    done
+}
+listing() { find "$1" -not -path '*/var/lib/k8s-bake*' -not -type d -printf '%P %m %U %T@ %s %l\n' | sort; }
+
+conf >image.conf
+
+# --- from nothing
+bake_of image.conf --root root
+result "a root is made from nothing" "$(expect 0 "is baked")"
+if [ "$status" != 0 ]; then
+    finish
+    exit
+fi
+result "an artifact is there with its mode" "$([ "$(stat -c %a root/usr/local/bin/program)" = 755 ] || ls -l root/usr/local/bin)"
+result "only the named members of an archive are" "$([ "$(ls root/opt/pack)" = one ] || ls -R root/opt)"
+result "settings are" "$(grep -qx 'vm.max_map_count = 262144' root/etc/sysctl.d/90-kubernetes.conf || echo none)"
+result "the user is" "$(grep -q '^agent:x:345:' root/etc/passwd || cat root/etc/passwd)"
+result "a masked unit is masked, a disabled one not wanted" \
+    "$([ "$(readlink root/etc/systemd/system/getty@.service)" = /dev/null ] &&
+        [ ! -e root/etc/systemd/system/multi-user.target.wants/thing.service ] || ls -R root/etc/systemd/system)"
+result "versions.json names images with underscores" \
+    "$(jq -e '.images.fluent_bit == "docker.io/fluent/fluent-bit:1.8.15" and .kubeadm_api == "v1beta2"' \
+        root/opt/kubernetes/versions.json 2>&1 | grep -v true)"
+result "the manifest is CycloneDX with every package, and hashes of artifacts" \
+    "$(jq -e --arg hash "$(hash_of program)" --argjson n "$(dpkg-query --admindir=root/var/lib/dpkg -W | wc -l)" '
+        .bomFormat == "CycloneDX" and .specVersion == "1.4" and (.serialNumber | test("^urn:uuid:[0-9a-f-]{36}$"))
+        and ([.components[] | select(.type == "library")] | length == $n)
+        and any(.components[]; .name == "program" and .hashes[0] == {"alg": "SHA-256", "content": $hash})' \
+        root/opt/kubernetes/image-manifest.json 2>&1 | grep -v true)"
+result "show prints it" "$("$bake" show root | grep -q '^artifact program ' || echo none)"
+result "nothing that must not be in an image is" "$("$bake" scan root 2>&1)"
+result "no file of the bake itself is left" "$(find root -name '*k8s-bake*' -not -path 'root/var/lib/k8s-bake')"
+
+# --- again
+listing root >before
+bake_of image.conf --root root
+result "a second bake does nothing and says so" "$(expect 0 "is up to date: nothing to do")"
+listing root >after
+result "and touches nothing" "$(diff before after)"
+bake_of image.conf --root root --offline
+result "it needs no network" "$(expect 0)"
+
+# --- changed
+printf '#!/bin/sh\necho changed\n' >program
+bake_of image.conf --root root
+result "a changed file is refused: line, artifact, expected, found" \
+    "$(expect 25 "image.conf:7: artifact program" "expected " "found $(hash_of program)")"
+listing root >after
+result "and the root is as it was" "$(diff before after)"
+conf | sed 's/^artifact "pack"/artifact "pack2"/; s,/opt/pack,/opt/pack2,' >image.conf
+bake_of image.conf --root root
+result "what changed is done again, what is no more goes" "$(expect 0 "artifact pack2" "artifact pack is no more")"
+result "nothing else is" "$(grep -E 'overlay|sysctl|unit|user' <<<"$output")"
+result "the files say so" \
+    "$([ "$(root/usr/local/bin/program)" = changed ] && [ ! -e root/opt/pack/one ] && [ -e root/opt/pack2/one ] || ls -R root/opt)"
+
+# --- half
+conf >image.conf
+cat >>image.conf <<'X'
+manifest "list" { command = {"/usr/local/bin/once"} }
+X
+bake_of image.conf --root killed
+result "a bake that is killed" "$(expect 137)"
+bake_of image.conf --root killed
+result "goes on where it was" "$(expect 0 "manifest list" | sed '/^$/d'; grep -E 'artifact|overlay|packages' <<<"$output")"
+result "and what it was at is whole" "$([ "$(cat killed/opt/kubernetes/manifests/list.yaml)" = "kind: List" ] || echo no)"
+
+# --- refused
+conf | sed '/sha256/d' >unpinned.conf
+bake_of unpinned.conf --root none
+result "without a pin nothing is baked" "$(expect 25 "unpinned.conf:7: artifact program from program" "--update-lock"
+    [ ! -e none ] || echo "there is a root")"
+bake_of unpinned.conf --update-lock
+result "--update-lock pins it" "$(expect 0 "pinned artifact program: $(hash_of program)"
+    jq -e '.artifacts.program.sha256' image.lock >/dev/null || cat image.lock)"
+bake_of unpinned.conf --root pinned
+result "then it is baked" "$(expect 0)"
+mkdir other && : >other/file
+bake_of image.conf --root other
+result "a directory of somebody else is refused" "$(expect 2 "k8s-bake did not make"; [ -e other/file ] || echo gone)"
+conf | sed 's/"systemd"/"no-such-package"/' >wrong.conf
+bake_of wrong.conf --root none
+result "a missing package is named, with the line" "$(expect 17 "wrong.conf:2: packages" no-such-package
+    [ ! -e none ] || echo "there is a root")"
+bake_of wrong.conf --root none --offline
+result "so is what the cache lacks when there is no network" "$(expect 15 "wrong.conf:2" "--offline")"
+echo 'not a tar' >pack.tar.gz
+bake_of image.conf --root killed
+result "a broken archive is refused" "$(expect 17 "image.conf:13: artifact pack")"
+result "and leaves what was there" "$([ -e killed/opt/pack/one ] || ls -R killed/opt)"
+tar -C tree -czf pack.tar.gz pack-1.0
+
+# --- two archives from nothing
+export SOURCE_DATE_EPOCH=1700000000
+conf >image.conf
+for i in 1 2; do
+    output=$("$bake" --conf image.conf --cache "cache$i" --output "image$i.tar.zst" 2>&1) || echo "# $output"
+done
+result "the same inputs give the same bytes" "$(cmp image1.tar.zst image2.tar.zst 2>&1)"
+result "the root of an output is not kept" "$(ls -d image?.tar.zst.root 2>/dev/null)"
+bake_of image.conf --output image1.tar.zst --cache cache1
+result "an output that is up to date is not made again" "$(expect 0 "image1.tar.zst is up to date: nothing to do")"
+result "diff of equal images is empty" "$("$bake" diff image1.tar.zst image2.tar.zst)"
+"$bake" diff image1.tar.zst root >differences
+result "diff of others names what differs and has status 1" \
+    "$([ $? = 1 ] && grep -q '^+ artifact pack2 ' differences && grep -q '^- artifact pack ' differences || cat differences)"
+finish
