@@ -43,6 +43,8 @@ static const char usage[] =
     "  -n, --dry-run               only say what would be done\n"
     "  -v, --verbose               -q, --quiet\n";
 
+#define DEFAULT_CACHE "/var/cache/k8s-bake"
+
 enum {
     OPT_ROOT = 256,
     OPT_OUTPUT,
@@ -260,6 +262,12 @@ static int finish_root(struct bake *bake, struct error **err)
     return scan_root(&bake->root, err);
 }
 
+/* A cache that only this bake filled would end up in the image. */
+static int drop_cache(const struct options *options, struct error **err)
+{
+    return options->in_place && strcmp(options->cache, DEFAULT_CACHE) == 0 ? tree_remove(DEFAULT_CACHE, err) : 0;
+}
+
 static void say_result(const struct bake *bake, int64_t begin)
 {
     if (bake->applied == 0) {
@@ -296,7 +304,7 @@ static int bake_items(struct bake *bake, const char *dir, const struct item *ite
     }
     say_result(bake, begin);
     if (o->output == NULL) {
-        return 0;
+        return drop_cache(o, err);
     }
     return output_make(bake, inputs, err) < 0 || (o->root == NULL && tree_remove(dir, err) < 0) ? -1 : 0;
 }
@@ -404,7 +412,7 @@ static int run(struct command *c, struct error **err)
 int main(int argc, char **argv)
 {
     struct command c = {
-        .options = {.conf = "image/image.conf", .cache = "/var/cache/k8s-bake", .jobs = 4},
+        .options = {.conf = "image/image.conf", .cache = DEFAULT_CACHE, .jobs = 4},
         .level = LOG_LEVEL_INFO,
     };
     _cleanup_error_ struct error *err = NULL;

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "image/bake.h"
-#include "lib/log.h"
+#include "lib/proc.h"
 
 /* What differs from host to host, grows by itself or tells about the machine the image was made on. */
 static const char *const removed[] = {
@@ -119,9 +119,36 @@ static int empty_machine_id(const struct root *root, struct error **err)
     return place_data(&place, "/etc/machine-id", 0444, "", 0, err) < 0 ? -1 : place_commit(&place, err);
 }
 
+/* Settings below /run are gone with the machine's power: until then journald keeps nothing on the disk, and shutting
+ * down saves no random seed, so that what is captured is what was cleaned. */
+static int quieten(const struct root *root, struct error **err)
+{
+    static const char *const settings[][2] = {
+        {"/run/systemd/journald.conf.d/k8s-bake.conf", "[Journal]\nStorage=volatile\n"},
+        {"/run/systemd/system/systemd-random-seed.service.d/k8s-bake.conf", "[Service]\nExecStop=\n"},
+    };
+    _cleanup_place_ struct place place = {.root = root};
+    struct deadline deadline = deadline_in(60000);
+    if (!root_exists(root, "/run/systemd/system", NULL)) {
+        return 0; /* no systemd at work */
+    }
+    for (size_t i = 0; i < ELEMENTS(settings); i++) {
+        if (place_data(&place, settings[i][0], 0644, settings[i][1], strlen(settings[i][1]), err) < 0) {
+            return -1;
+        }
+    }
+    if (place_commit(&place, err) < 0 || proc_exec(deadline, err, "systemctl", "daemon-reload", NULL) < 0) {
+        return -1;
+    }
+    return proc_exec(deadline, err, "systemctl", "restart", "systemd-journald.service", NULL);
+}
+
 int clean_root(const struct bake *bake, struct error **err)
 {
     const struct root *root = &bake->root;
+    if (bake->options->in_place && quieten(root, err) < 0) {
+        return -1;
+    }
     for (size_t i = 0; i < ELEMENTS(removed); i++) {
         if (remove_matches(root, "", removed[i] + 1, err) < 0) {
             return -1;

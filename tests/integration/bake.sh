@@ -1,6 +1,6 @@
 #!/bin/bash
-# Bakes small roots: what goes in, that nothing goes in unverified or half, that a killed bake goes on, and that the same
-# inputs give the same bytes. Needs root and Debian's archive; what it installs is kept for the next run.
+# Bakes small roots: what goes in, that nothing goes in unverified or half, that a killed bake goes on. Needs root and
+# Debian's archive; what it installs is kept for the next run.
 set -uo pipefail
 . tests/integration/tap.bash
 bake=$PWD/${BUILD:-build}/bin/k8s-bake
@@ -36,7 +36,7 @@ hash_of() { sha256sum "$1" | cut -d' ' -f1; }
 conf() {
     cat <<X
 kubernetes = "v1.20.2"
-packages = {"systemd", "libpam-modules"}
+packages = {"systemd", "libconfuse2", "libcurl4", "libjansson4"}
 overlay = {"overlay"}
 sysctl = {"vm.max_map_count = 262144"}
 modules = {"overlay"}
@@ -122,6 +122,16 @@ result "and touches nothing" "$(diff before after)"
 bake_of image.conf --root root --offline
 result "it needs no network" "$(expect 0)"
 
+# --- in place: the root as a system of its own, which somebody has used
+mkdir root/src && cp -r image.conf overlay program pack.tar.gz root/src && cp "$bake" root/src/k8s-bake
+echo 'secret' >root/root/.bash_history && echo 'identity' >root/etc/machine-id && rm root/usr/local/bin/program
+output=$(chroot root /src/k8s-bake --in-place --conf /src/image.conf 2>&1)
+status=$?
+result "it is baked in place" "$(expect 0 "artifact program")"
+rm -r root/src
+result "what somebody's use left is gone" "$(diff before <(listing root))"
+result "the cache is not left in it" "$(ls -d root/var/cache/k8s-bake 2>/dev/null)"
+
 # --- changed
 printf '#!/bin/sh\necho changed\n' >program
 bake_of image.conf --root root
@@ -172,18 +182,4 @@ result "a broken archive is refused" "$(expect 17 "image.conf:13: artifact pack"
 result "and leaves what was there" "$([ -e killed/opt/pack/one ] || ls -R killed/opt)"
 tar -C tree -czf pack.tar.gz pack-1.0
 
-# --- two archives from nothing
-export SOURCE_DATE_EPOCH=1700000000
-conf >image.conf
-for i in 1 2; do
-    output=$("$bake" --conf image.conf --cache "cache$i" --output "image$i.tar.zst" 2>&1) || echo "# $output"
-done
-result "the same inputs give the same bytes" "$(cmp image1.tar.zst image2.tar.zst 2>&1)"
-result "the root of an output is not kept" "$(ls -d image?.tar.zst.root 2>/dev/null)"
-bake_of image.conf --output image1.tar.zst --cache cache1
-result "an output that is up to date is not made again" "$(expect 0 "image1.tar.zst is up to date: nothing to do")"
-result "diff of equal images is empty" "$("$bake" diff image1.tar.zst image2.tar.zst)"
-"$bake" diff image1.tar.zst root >differences
-result "diff of others names what differs and has status 1" \
-    "$([ $? = 1 ] && grep -q '^+ artifact pack2 ' differences && grep -q '^- artifact pack ' differences || cat differences)"
 finish

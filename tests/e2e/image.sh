@@ -1,0 +1,106 @@
+#!/bin/bash
+# A disk that image/image.conf makes, booted in a virtual machine without KVM: login prompt, a healthy system, and the hooks
+# at work in it. What must be fetched from elsewhere is left out.
+set -uo pipefail
+. tests/integration/tap.bash
+build=${BUILD:-build}
+build=${build%% *}
+cache=/var/cache/k8s-hooks
+minutes=25
+work=$(mktemp -d)
+machine=
+trap '[ -z "$machine" ] || kill "$machine" 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
+
+for program in mmdebstrap qemu-system-x86_64 qemu-img; do
+    if [ "$(id -u)" != 0 ] || ! command -v $program >/dev/null; then
+        skipped "a disk boots" "needs root and $program"
+        finish
+        exit
+    fi
+done
+
+leave_out='"artifact app-agent", "artifact helm", "artifact istioctl", "manifest *", "image *"'
+[ -e $cache/kubernetes-v1.20.2/.complete ] || leave_out='"artifact *", "manifest *", "image *"'
+cat >"$work/image.conf" <<X
+include("$PWD/image/image.conf")
+leave-out = {$leave_out}
+overlay += {"$work/probe"}
+unit "probe.service" { state = "enabled" }
+X
+
+mkdir -p "$work/probe/etc/systemd/system" "$work/probe/opt/probe"
+"$build/lab/cluster-view" three-logs node >"$work/probe/opt/probe/node.json" || exit 1
+cat >"$work/probe/etc/systemd/system/probe.service" <<'X'
+[Service]
+Type=exec
+ExecStart=/opt/probe/probe
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/ttyS0
+[Install]
+WantedBy=multi-user.target
+X
+cat >"$work/probe/opt/probe/probe" <<'X'
+#!/bin/sh
+say() { printf '\nPROBE %s=%s;\n' "$1" "$(echo "$2" | tr '\n' ' ' | sed 's/ *$//')"; }
+say system "$(systemctl is-system-running --wait)"
+say failed "$(systemctl --failed --plain --no-legend | cut -d' ' -f1)"
+say disabled "$(systemctl is-enabled docker.service kubelet.service)"
+say idle "$(systemctl is-active docker.service kubelet.service)"
+say root "$(df -BM --output=size / | tail -1 | tr -dc 0-9)"
+say swap "$(swapon --noheadings --show=NAME)"
+say address "$(ip -4 -o addr show eth0 | grep -o 'inet [0-9.]*')"
+say sshd "$(sshd -T | grep -E '^(passwordauthentication|clientaliveinterval) ')"
+say hostkeys "$(ls /etc/ssh/ssh_host_*_key | wc -l)"
+say identity "$(tr -d '\n' </etc/machine-id | wc -c)"
+say zone "$(date +%Z)"
+say forward "$(sysctl -n net.ipv4.ip_forward vm.max_map_count net.bridge.bridge-nf-call-iptables)"
+say render "$(k8s-node render --root /tmp/rendered --metadata /opt/probe/node.json >/tmp/log 2>&1; echo "status $?"; tail -2 /tmp/log)"
+say kubelet "$(grep -o -- '--hostname-override=[^ ]*' /tmp/rendered/etc/systemd/system/kubelet.service.d/10-k8s-hooks.conf)"
+say end :
+X
+chmod +x "$work/probe/opt/probe/probe"
+
+make -s B="$build" install DESTDIR="$work/suite" >"$work/log" 2>&1 &&
+    "$build/bin/k8s-bake" --conf "$work/image.conf" --set suite="$work/suite" --cache $cache/bake \
+        --output "$work/image.qcow2" >>"$work/log" 2>&1
+result "a disk is made" "$([ -e "$work/image.qcow2" ] || cat "$work/log")"
+result "its manifest lies beside it" "$("$build/bin/k8s-bake" show "$work/image.qcow2" | grep -q '^package linux-image' || echo none)"
+qemu-img create -q -f qcow2 -b "$work/image.qcow2" -F qcow2 "$work/disk.qcow2" 14G
+
+# until both the prompt and the probe's last word came
+exec {serial}< <(exec timeout --kill-after=10 ${minutes}m qemu-system-x86_64 -M q35 -m 1024 -smp 1 -display none -nodefaults \
+    -no-reboot -drive "file=$work/disk.qcow2,if=virtio,format=qcow2" -nic user,model=virtio-net-pci \
+    -serial stdio </dev/null 2>"$work/qemu.log")
+machine=$!
+prompt='' said=''
+while [ -z "$prompt" ] || [[ $said != *"PROBE end="* ]]; do
+    IFS= read -r -d : -u "$serial" part || break
+    part=$(tr -d '\000\r' <<<"$part")
+    said+=$part:
+    [[ $part == *" login" ]] && prompt=yes
+done 2>/dev/null
+
+probe() { sed -n "s/^PROBE $1=\(.*\);\$/\1/p" <<<"$said" | head -1; }
+expect() { # expect DESCRIPTION PROBE PATTERN
+    local found
+    found=$(probe "$2")
+    result "$1" "$([[ $found =~ ^$3$ ]] || echo "found: $found"
+        [[ $said == *"PROBE end="* ]] || tail -n 40 <<<"$said"; cat "$work/qemu.log")"
+}
+result "it boots to a login prompt on the serial line" "$([ "$prompt" = yes ] || tail -n 40 <<<"$said")"
+expect "systemd reports running" system running
+expect "no unit failed" failed ''
+expect "Docker and the kubelet wait for AppCenter" disabled 'disabled disabled'
+expect "and do not run" idle 'inactive inactive'
+expect "the root file system grew to the disk" root '13[0-9][0-9][0-9]|14[0-9][0-9][0-9]'
+expect "there is no swap" swap ''
+expect "eth0 has an address by DHCP" address 'inet 10\.0\.2\.[0-9]+'
+expect "sshd keeps sessions and takes no passwords" sshd 'clientaliveinterval [1-9][0-9]* passwordauthentication no|passwordauthentication no clientaliveinterval [1-9][0-9]*'
+expect "the machine made its own host keys" hostkeys '[1-9]'
+expect "and its own identity" identity 32
+expect "the time zone is UTC" zone UTC
+expect "kernel settings are applied" forward '1 262144 1'
+expect "the hooks render the node's files" render 'status 0.*'
+expect "with the node's name" kubelet '--hostname-override=node-1'
+finish

@@ -1,0 +1,56 @@
+#!/bin/bash
+# The same inputs give the same bytes, from nothing, and what differs is told. Needs root and Debian's archive.
+set -uo pipefail
+. tests/integration/tap.bash
+bake=$PWD/${BUILD:-build}/bin/k8s-bake
+work=$(mktemp -d)
+trap 'rm -rf --one-file-system "$work"' EXIT
+cd "$work" || exit 1
+
+if [ "$(id -u)" != 0 ] || ! command -v mmdebstrap >/dev/null; then
+    skipped "outputs" "needs root and mmdebstrap"
+    finish
+    exit
+fi
+
+mkdir overlay && echo hello >overlay/hello
+cat >image.conf <<'X'
+kubernetes = "v1.20.2"
+packages = {"adduser"}
+overlay = {"overlay"}
+artifact "a" {
+    file = "image.conf"
+    built = true
+    to = "/opt/a"
+}
+user "agent" { }
+X
+sed 's/"a"/"b"/' image.conf >other.conf
+
+# Two bakes that share nothing, at the same time.
+export SOURCE_DATE_EPOCH=1700000000
+jobs=()
+for i in 1 2; do
+    "$bake" --conf image.conf --cache "cache$i" --output "image$i.tar.zst" >"log$i" 2>&1 &
+    jobs+=($!)
+done
+said=
+for i in 1 2; do
+    wait "${jobs[i - 1]}" || said+=$(cat "log$i")
+done
+result "two bakes succeed" "$said"
+result "the same inputs give the same bytes" "$(cmp image1.tar.zst image2.tar.zst 2>&1)"
+result "no time in it is later than SOURCE_DATE_EPOCH" \
+    "$(tar --zstd --list --verbose --full-time --utc -f image1.tar.zst | awk '$4 " " $5 > "2023-11-14 22:13:20"' | head -3)"
+result "the root of an output is not kept" "$(find . -maxdepth 1 -name '*.root')"
+said=$("$bake" --conf image.conf --cache cache1 --output image1.tar.zst 2>&1)
+result "an output that is up to date is not made again" "$([[ $said == *"is up to date: nothing to do"* ]] || echo "$said")"
+result "diff of equal images is empty" "$("$bake" diff image1.tar.zst image2.tar.zst)"
+
+said=$("$bake" --conf other.conf --cache cache1 --offline --output image2.tar.zst 2>&1) || echo "# $said"
+differences=$("$bake" diff image1.tar.zst image2.tar.zst)
+result "diff of others has status 1" "$([ $? = 1 ] || echo no)"
+result "and names what differs" "$([ "$(cut -d' ' -f1-3 <<<"$differences")" = $'- artifact a\n+ artifact b' ] || echo "$differences")"
+said=$("$bake" --conf image.conf --cache cache1 --output image.iso 2>&1)
+result "the kind of an output is known by its name" "$([[ $? = 2 && $said == *".tar.zst or .qcow2"* ]] || echo "$said")"
+finish
