@@ -46,14 +46,14 @@ static int base_key(const struct bake *bake, char *const *packages, char **key, 
 {
     _cleanup_free_ char *sources = NULL;
     size_t len = 0;
-    if (file_read(bake->conf->apt_sources, 0, &sources, &len, err) < 0) {
+    if (!bake->options->in_place && file_read(bake->conf->apt_sources, 0, &sources, &len, err) < 0) {
         return error_wrap(err, "apt-sources of %s", bake->conf->path);
     }
     _cleanup_(hash_freep) struct hash *hash = hash_new();
     _cleanup_free_ char *epoch = xasprintf("base 1 %ld", bake->epoch);
     hash_string(hash, epoch);
     hash_string(hash, bake->conf->suite);
-    hash_add(hash, sources, len);
+    hash_add(hash, sources == NULL ? "" : sources, len);
     hash_strings(hash, packages);
     for (size_t i = 0; i < ELEMENTS(dpkg_excludes); i++) {
         hash_string(hash, dpkg_excludes[i]);

@@ -113,7 +113,7 @@ static int empty_machine_id(const struct root *root, struct error **err)
 {
     _cleanup_place_ struct place place = {.root = root};
     struct stat st;
-    if (root_exists(root, "/etc/machine-id", &st) && st.st_size == 0) {
+    if (root_exists(root, "/etc/machine-id", &st) && st.st_size == 0 && (st.st_mode & 07777) == 0444) {
         return 0;
     }
     return place_data(&place, "/etc/machine-id", 0444, "", 0, err) < 0 ? -1 : place_commit(&place, err);
