@@ -5,6 +5,7 @@
 /* One table for all three: an operator reruns init by hand, and the client keeps its system disk, so they do not differ. */
 static const struct step *const set_up[] = {
     &step_parameters,
+    &step_console,
     &step_token,
     &step_files,
     &step_system_settings,

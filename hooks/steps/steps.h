@@ -73,6 +73,8 @@ extern const struct step step_provider_ids;
 
 /* client: the admin kubeconfig, opened with the client's own key, for root. */
 extern const struct step step_client_kubeconfig;
+/* client: root can log in at the console. */
+extern const struct step step_console;
 
 /* scale-out --check on the master: fit for new nodes? */
 extern const struct step step_cluster_fit;
