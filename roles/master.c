@@ -155,6 +155,7 @@ static const struct step *const renew_certs[] = {
     &step_control_plane_restarted,
     &step_api_server,
     &step_kubelet_restarted,
+    &step_node_ready,
     NULL,
 };
 
