@@ -24,6 +24,7 @@ static int check_counts(const struct facts *facts, struct error **err)
 {
     int workers = 0;
     bool worker_leaves = false;
+    bool log_leaves = false;
     for (size_t i = 0; i < facts->n_hosts; i++) {
         const struct host *host = &facts->hosts[i];
         if (leaves(host) && strcmp(host->role, "master") == 0) {
@@ -31,12 +32,13 @@ static int check_counts(const struct facts *facts, struct error **err)
         }
         workers += is_worker(host) && !host->deleting;
         worker_leaves = worker_leaves || (is_worker(host) && host->deleting);
+        log_leaves = log_leaves || (strcmp(host->role, "log") == 0 && host->deleting);
     }
     if (worker_leaves && workers < WORKERS_MINIMUM) {
         return error_new(err, STATUS_SCALE_IN_MINIMUM, "%d worker nodes would be left, at least %d must stay", workers,
                          WORKERS_MINIMUM);
     }
-    if (facts->n_logs > 0 && facts->n_logs < LOGS_MINIMUM) {
+    if (log_leaves && facts->n_logs > 0 && facts->n_logs < LOGS_MINIMUM) {
         return error_new(err, STATUS_SCALE_IN_MINIMUM, "%d log node would be left: keep %d or none", facts->n_logs,
                          LOGS_MINIMUM);
     }

@@ -3,6 +3,7 @@
 #include <regex.h>
 #include <string.h>
 
+#include "lib/file.h"
 #include "lib/interrupt.h"
 #include "tests/lab/lab/machine.h"
 #include "tests/lab/lab/scenario.h"
@@ -157,6 +158,24 @@ static int expect_no_output(struct scenario *s, char *arguments, struct error **
 static int expect_message(struct scenario *s, char *arguments, struct error **err)
 {
     return expect_text(s, arguments, s->last.tail, true, err);
+}
+
+/* A file of the scenario's folder into a machine. */
+static int copy(struct scenario *s, char *arguments, struct error **err)
+{
+    struct machine *machine = machine_word(s, &arguments, err);
+    if (machine == NULL) {
+        return -1;
+    }
+    _cleanup_free_ char *from = xasprintf("%s/tests/e2e/%s/%s", s->lab->source, s->name, next_word(&arguments));
+    _cleanup_free_ char *to = xasprintf("/proc/%d/root/%s", machine->leader.pid, next_word(&arguments));
+    _cleanup_free_ char *data = NULL;
+    size_t len;
+    if (file_read(from, 0, &data, &len, err) != 0) {
+        return -1;
+    }
+    struct file_spec spec = {.path = to, .data = data, .len = len, .mode = 0644};
+    return file_put(&spec, NULL, err);
 }
 
 static int keep(struct scenario *s, char *arguments, struct error **err)
@@ -316,6 +335,7 @@ static const struct action actions[] = {
     {"expect-output", "PATTERN", expect_output, ACTION_EXPECT},
     {"expect-no-output", "PATTERN", expect_no_output, ACTION_EXPECT},
     {"expect-message", "PATTERN", expect_message, ACTION_EXPECT},
+    {"copy", "MACHINE FILE PATH", copy, ACTION_QUIET},
     {"keep", "NAME", keep, ACTION_QUIET},
     {"timeout", "SECONDS", set_timeout, ACTION_QUIET},
 };

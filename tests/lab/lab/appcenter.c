@@ -156,8 +156,20 @@ static void drop(struct lab *lab, machine_filter *which)
     }
 }
 
+static int check_scales(const struct lab *lab, const char *role, struct error **err)
+{
+    return package_scales(lab->package, role)
+               ? 0
+               : error_new(err, STATUS_USAGE, "the app package lets nobody add or delete a %s", role);
+}
+
 int appcenter_add(struct lab *lab, const struct role_count *counts, struct error **err)
 {
+    for (const struct role_count *c = counts; c->role != NULL; c++) {
+        if (check_scales(lab, c->role, err) != 0) {
+            return -1;
+        }
+    }
     if (services_run(lab, every, "scale_out.pre_check", err) != 0 || add_machines(lab, counts, true, err) != 0) {
         return -1;
     }
@@ -177,7 +189,7 @@ int appcenter_delete(struct lab *lab, char *const *names, bool force, struct err
 {
     for (; *names != NULL; names++) {
         struct machine *m = lab_find(lab, *names, err);
-        if (m == NULL) {
+        if (m == NULL || check_scales(lab, m->role, err) != 0) {
             settle(lab);
             return -1;
         }

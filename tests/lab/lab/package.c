@@ -103,6 +103,18 @@ bool package_has_keys(const json_t *package, const char *role)
     return json_object_get(role_of(package, role), "passphraseless") != NULL;
 }
 
+bool package_scales(const json_t *package, const char *role)
+{
+    size_t i;
+    json_t *action;
+    json_array_foreach (json_object_get(role_of(package, role), "advanced_actions"), i, action) {
+        if (strcmp(json_string_value(action), "scale_horizontal") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool found(const json_t *object, const char *command, const char *timeout, int usual, struct service *service)
 {
     *service = (struct service){

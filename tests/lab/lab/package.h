@@ -18,6 +18,9 @@ void package_env(const json_t *package, json_t *env);
 /* Whether AppCenter gives hosts of ROLE a key pair. */
 bool package_has_keys(const json_t *package, const char *role);
 
+/* Whether users may add and delete hosts of ROLE. */
+bool package_scales(const json_t *package, const char *role);
+
 struct service {
     const char *command;  /* borrowed from the package */
     int order;            /* ascending; the same number: in parallel */
