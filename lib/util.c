@@ -11,7 +11,7 @@ void util_freep(void *p)
     free(*(void **)p);
 }
 
-void util_closep(int *fd)
+void util_closep(const int *fd)
 {
     int saved = errno;
     if (*fd >= 0) {
@@ -167,8 +167,9 @@ char **strv_split(const char *s)
     char **v = xcalloc(1, sizeof *v);
     for (s += strspn(s, blanks); *s != '\0'; s += strspn(s, blanks)) {
         size_t len = strcspn(s, blanks);
-        _cleanup_free_ char *word = xstrndup(s, len);
+        char *word = xstrndup(s, len);
         strv_push(&v, word);
+        free(word);
         s += len;
     }
     return v;

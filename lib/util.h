@@ -13,7 +13,7 @@
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
 void util_freep(void *p);          /* free(*p) */
-void util_closep(int *fd);         /* close(*fd) unless negative, keeping errno */
+void util_closep(const int *fd);   /* close(*fd) unless negative, keeping errno */
 void util_fclosep(FILE **f);       /* fclose(*f) unless NULL */
 void util_json_decrefp(json_t **); /* json_decref(*j) */
 void util_strvp(char ***v);        /* strv_free(*v) */
