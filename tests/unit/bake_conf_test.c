@@ -223,6 +223,10 @@ static void test_lock(void **state)
 
 int main(void)
 {
+    /* Reading a configuration empties the environment, where cmocka would look for its output format. */
+    if (getenv("CMOCKA_MESSAGE_OUTPUT") != NULL) {
+        cmocka_set_message_output(CM_OUTPUT_TAP);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_everything, enter, leave),
         cmocka_unit_test_setup_teardown(test_lines_of_errors, enter, leave),
