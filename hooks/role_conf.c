@@ -190,7 +190,6 @@ static int parse_included(cfg_t *cfg, const char *directory, const char *name, i
 {
     enum { DEEPEST = 4 };
     _cleanup_free_ char *path = path_join(directory, name);
-    _cleanup_strv_ char **included = xcalloc(1, sizeof *included);
     if (depth > DEEPEST) {
         return error_new(err, STATUS_CONFIG, "%s: included by what it includes", path);
     }
@@ -198,6 +197,7 @@ static int parse_included(cfg_t *cfg, const char *directory, const char *name, i
     if (conf_file_parse(cfg, path, err) < 0) {
         return -1;
     }
+    _cleanup_strv_ char **included = xcalloc(1, sizeof *included);
     for (unsigned i = 0; i < cfg_size(cfg, "include"); i++) {
         strv_push(&included, cfg_getnstr(cfg, "include", i));
     }

@@ -13,11 +13,14 @@
 static int console_done(struct run *run, struct error **err)
 {
     (void)run;
-    const struct spwd *root = getspnam("root");
-    if (root == NULL) {
-        return error_errno(err, STATUS_FILE, errno, "cannot read root's entry in /etc/shadow");
+    char strings[1024];
+    struct spwd root;
+    struct spwd *found = NULL;
+    int error = getspnam_r("root", &root, strings, sizeof strings, &found);
+    if (found == NULL) {
+        return error_errno(err, STATUS_FILE, error == 0 ? ENOENT : error, "cannot read root's entry in /etc/shadow");
     }
-    return root->sp_pwdp[0] == '$';
+    return found->sp_pwdp[0] == '$';
 }
 
 static int console_apply(struct run *run, struct error **err)
