@@ -1,5 +1,6 @@
 #include "hooks/files.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,9 +53,25 @@ static int render_file(const struct run *run, const json_t *context, struct rend
     return mustache_render(path, text, len, context, &options, &file->content, err);
 }
 
+/* Where the metadata server is known by its address, its name need not be looked up. */
+static void put_metadata_server(json_t *context, const struct conf *conf)
+{
+    _cleanup_strv_ char **servers = meta_servers(conf);
+    const char *host = strstr(servers[0], "://");
+    struct in_addr address;
+    if (host != NULL) {
+        host += strlen("://");
+        _cleanup_free_ char *ip = xstrndup(host, strcspn(host, ":/"));
+        if (inet_pton(AF_INET, ip, &address) == 1) {
+            json_object_set_new(context, "metadata", json_pack("{s:s}", "ip", ip));
+        }
+    }
+}
+
 static int render_all(const struct run *run, struct rendered *rendered, struct error **err)
 {
     _cleanup_json_ json_t *context = facts_context(run->facts);
+    put_metadata_server(context, run->conf);
     _cleanup_json_ json_t *wanted = json_object(); /* paths: two sections may share one, with opposite conditions */
     rendered->files = xcalloc(rendered->conf->n_files + 1, sizeof *rendered->files);
     rendered->n_files = rendered->conf->n_files;

@@ -26,7 +26,7 @@ struct meta {
     json_t *last;   /* that answer */
 };
 
-static char **configured_servers(const struct conf *conf)
+char **meta_servers(const struct conf *conf)
 {
     char **servers = NULL;
     if (conf->metadata.servers == NULL || conf->metadata.servers[0] == NULL) {
@@ -55,7 +55,7 @@ int meta_open(struct meta **meta, const struct conf *conf, const char *source, s
 {
     _cleanup_(meta_freep) struct meta *m = xcalloc(1, sizeof *m);
     if (source == NULL) {
-        m->servers = configured_servers(conf);
+        m->servers = meta_servers(conf);
     } else if (str_starts(source, "http://") || str_starts(source, "https://")) {
         strv_push(&m->servers, source);
     } else {

@@ -10,6 +10,9 @@
 
 struct meta;
 
+/* The URLs of the servers that CONF or the agent's confd.toml names, else "http://metadata". strv_free. */
+char **meta_servers(const struct conf *conf);
+
 /* SOURCE NULL: the servers of CONF (or confd.toml), in turn, with CONF's cache. "http://..." or "https://...": that
  * server alone, without cache. Anything else: a file holding the JSON of /self, or of an object with the one key
  * "self". Nothing is asked yet. */

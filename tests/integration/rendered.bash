@@ -12,7 +12,11 @@ render() {
         rm -rf "$scratch"
         return 1
     }
-    { echo "paths { opt = \"$PWD/tests/golden/opt\" }" && cat ${settings:+"$settings"} </dev/null; } >"$scratch/hook.conf"
+    {
+        echo "paths { opt = \"$PWD/tests/golden/opt\" }"
+        echo 'metadata { servers = {"http://192.168.0.250:80"} }'
+        cat ${settings:+"$settings"} </dev/null
+    } >"$scratch/hook.conf"
     mkdir -p "$dir"
     "$build/bin/k8s-${role/ssd_node/node}" render --root "$dir" --config "$scratch/hook.conf" \
         --metadata "$scratch/metadata.json" >"$scratch/log" 2>&1 || {
