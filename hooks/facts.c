@@ -7,7 +7,7 @@ static void print_leaves(const char *path, const json_t *value)
     json_t *member;
     size_t i;
     if (json_is_object(value)) {
-        json_object_foreach ((json_t *)(uintptr_t)value, key, member) {
+        json_object_foreach ((json_t *)value, key, member) {
             _cleanup_free_ char *below = xasprintf("%s/%s", path, key);
             print_leaves(below, member);
         }

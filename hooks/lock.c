@@ -35,8 +35,11 @@ static int wait_for(int lock, struct deadline deadline, struct error **err)
 {
     static struct waiter waiter;
     waiter = (struct waiter){lock, eventfd(0, EFD_CLOEXEC)};
+    if (waiter.woken < 0) {
+        return error_errno(err, STATUS_FAILED, errno, "cannot wait for the lock");
+    }
     pthread_t thread;
-    int failure = waiter.woken < 0 ? errno : pthread_create(&thread, NULL, wait_in_flock, &waiter);
+    int failure = pthread_create(&thread, NULL, wait_in_flock, &waiter);
     if (failure != 0) {
         return error_errno(err, STATUS_FAILED, failure, "cannot wait for the lock");
     }
@@ -87,7 +90,6 @@ int lock_take(const struct run *run, struct deadline deadline, int *fd, struct e
     if (ftruncate(lock, 0) < 0 || pwrite(lock, holder, strlen(holder), 0) < 0) {
         return error_errno(err, STATUS_FILE, errno, "cannot write the lock %s", path);
     }
-    *fd = lock;
-    lock = -1;
+    *fd = steal_fd(&lock);
     return 0;
 }

@@ -113,7 +113,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static char *help_filter(int key, const char *text, void *input)
 {
     if (key != ARGP_KEY_HELP_POST_DOC) {
-        return (char *)(uintptr_t)text;
+        return (char *)text;
     }
     const struct options *options = input;
     struct buffer help = {0};
@@ -142,7 +142,7 @@ static int run_command(struct run *run, const struct command *command, struct er
     }
     int lock = -1; /* held until the process ends */
     if (command->changes && !run->dry_run &&
-        lock_take(run, deadline_earlier(run->deadline, deadline_in(LOCK_WAIT_S * 1000)), &lock, err) < 0) {
+        lock_take(run, deadline_earlier(run->deadline, deadline_in(INT64_C(1000) * LOCK_WAIT_S)), &lock, err) < 0) {
         return -1;
     }
     if (run_facts(run, command->source, err) < 0) {

@@ -61,11 +61,11 @@ static void print_blame(const json_t *run)
 {
     const json_t *steps = json_object_get(run, "steps");
     size_t count = json_array_size(steps);
-    json_t **sorted = xcalloc(count + 1, sizeof *sorted);
+    json_t **sorted = xcalloc(count + 1, sizeof(json_t *));
     for (size_t i = 0; i < count; i++) {
         sorted[i] = json_array_get(steps, i);
     }
-    qsort(sorted, count, sizeof *sorted, by_time);
+    qsort(sorted, count, sizeof(json_t *), by_time);
     printf("%s: %.1f s\n", text_of(run, "event"), (double)number_of(run, "ms") / 1000);
     for (size_t i = 0; i < count; i++) {
         printf("    %8.1f s  %s\n", (double)number_of(sorted[i], "ms") / 1000, text_of(sorted[i], "name"));

@@ -20,6 +20,13 @@ void util_closep(const int *fd)
     errno = saved;
 }
 
+int steal_fd(int *fd)
+{
+    int stolen = *fd;
+    *fd = -1;
+    return stolen;
+}
+
 void util_fclosep(FILE **f)
 {
     if (*f != NULL) {

@@ -44,6 +44,8 @@ char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
         stolen_;                                                                                                       \
     })
 
+int steal_fd(int *fd); /* the same for a descriptor */
+
 /* A growing byte string; zero-initialise. data is NUL-terminated after the first append, NULL before. */
 struct buffer {
     char *data;

@@ -24,7 +24,9 @@ static char *archive_path(const struct run *run, const char *name)
 {
     _cleanup_free_ char *file = xstrdup(name);
     for (char *c = file; *c != '\0'; c++) {
-        *c = *c == '_' ? '-' : *c;
+        if (*c == '_') {
+            *c = '-';
+        }
     }
     _cleanup_free_ char *path = xasprintf("%s/images/%s.tar", run->conf->paths.opt, file);
     return run_path(run, path);
@@ -74,7 +76,7 @@ static int images_apply(struct run *run, struct error **err)
     _cleanup_strv_ char **references = NULL;
     _cleanup_strv_ char **archives = NULL;
     list_archives(run, &references, &archives);
-    for (size_t i = 0; i < strv_length(references); i++) {
+    for (size_t i = 0; references != NULL && references[i] != NULL; i++) {
         char *one[] = {references[i], NULL};
         int there = in_docker(run, one, err);
         if (there < 0) {

@@ -1,4 +1,6 @@
+#include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -43,7 +45,16 @@ struct version {
 
 static bool parse_version(const char *text, struct version *version)
 {
-    return sscanf(text, "v%d.%d.%d", &version->major, &version->minor, &version->patch) == 3;
+    int *const parts[] = {&version->major, &version->minor, &version->patch};
+    for (size_t i = 0; i < ELEMENTS(parts); i++) {
+        if (*text != (i == 0 ? 'v' : '.') || !isdigit((unsigned char)text[1])) {
+            return false;
+        }
+        char *end = NULL;
+        *parts[i] = (int)strtol(text + 1, &end, 10);
+        text = end;
+    }
+    return true;
 }
 
 /* What the cluster was last brought to; NULL before that. The caller frees. */

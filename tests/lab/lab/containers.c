@@ -163,7 +163,8 @@ static int make_static(const struct lab *lab, const char *name, const char *refe
 static int programs_root(const struct lab *lab, const char *root, struct error **err)
 {
     _cleanup_free_ char *log = xasprintf("%s/container-images.log", lab->cache);
-    const char *argv[] = {"mmdebstrap", "--variant=extract", "--include=" PACKAGES, "bookworm", root, NULL};
+    static const char include[] = "--include=" PACKAGES;
+    const char *argv[] = {"mmdebstrap", "--variant=extract", include, "bookworm", root, NULL};
     return logged_run(argv, log, 10, err);
 }
 

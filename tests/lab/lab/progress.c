@@ -49,7 +49,9 @@ static char *last_line(const struct task *task)
     }
     tail[n] = '\0';
     for (char *c = tail; *c != '\0'; c++) {
-        *c = *c == '\r' ? '\n' : *c;
+        if (*c == '\r') {
+            *c = '\n';
+        }
     }
     char *line = strrchr(tail, '\n');
     line = line == NULL ? tail : line + 1;

@@ -59,7 +59,7 @@ static int call_job(void *data, struct error **err)
     int r = service_run(call->lab, call->machine, call->event, NULL, &result, err);
     progress_end(task, r == 0, NULL);
     if (r == 0 && strcmp(call->event, "custom_metadata") == 0) {
-        size_t len = strlen(result.output);
+        size_t len = result.output == NULL ? 0 : strlen(result.output);
         while (len > 0 && result.output[len - 1] == '\n') {
             result.output[--len] = '\0';
         }

@@ -63,7 +63,7 @@ static json_t *machine_dump(const struct machine *m)
 
 static void lab_append(struct lab *lab, struct machine *machine)
 {
-    lab->machines = xrealloc((void *)lab->machines, (lab->n_machines + 1) * sizeof *lab->machines);
+    lab->machines = xrealloc((void *)lab->machines, (lab->n_machines + 1) * sizeof(struct machine *));
     lab->machines[lab->n_machines++] = machine;
 }
 
@@ -236,7 +236,7 @@ void lab_remove(struct lab *lab, struct machine *machine)
     for (size_t i = 0; i < lab->n_machines; i++) {
         if (lab->machines[i] == machine) {
             memmove((void *)&lab->machines[i], (void *)&lab->machines[i + 1],
-                    (lab->n_machines - i - 1) * sizeof *lab->machines);
+                    (lab->n_machines - i - 1) * sizeof(struct machine *));
             lab->n_machines--;
             machine_free(machine);
             return;
