@@ -78,9 +78,16 @@ $(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/image.a $(B)/lib.a
 deps:
 	tests/deps
 
-test: deps
+# Kubernetes itself, from Debian's source: once, in a cache outside of this directory
+kubernetes: deps
+	tests/lab/build-kubernetes /var/cache/k8s-hooks v1.20.2
+
+# all that a test run needs
+ready: kubernetes
 	$(MAKE) tests
 	$(MAKE) tests SANITIZE=1 B=build-asan
+
+test: ready
 	BUILD="build build-asan" tests/run
 
 # what tests compare with: read the difference before it is committed
@@ -152,6 +159,6 @@ package:
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps test golden bench fuzz locale package check-style demo lab-down install clean
+.PHONY: all tests deps kubernetes ready test golden bench fuzz locale package check-style demo lab-down install clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
