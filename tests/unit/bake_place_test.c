@@ -6,7 +6,10 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -94,6 +97,48 @@ static void test_wrong_hash_leaves_nothing(void **state)
     assert_non_null(strstr(err->message, "/opt/new/two"));
     assert_non_null(strstr(err->message, "expected " EMPTY_HASH ", found "));
     assert_int_equal(access("root/opt", F_OK), -1);
+}
+
+static void test_full_disk_leaves_nothing(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *large = xcalloc(1, 2 << 20);
+    memset(large, 'x', (2 << 20) - 1);
+    assert_int_equal(mkdir("root/small", 0755), 0);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", "root/small", "tmpfs", 0, "size=1m") < 0) {
+        skip(); /* not where mounts are forbidden */
+    }
+    root_close(&root);
+    assert_int_equal(root_open(&root, "root", EPOCH, NULL), 0); /* with the new mount */
+    {
+        _cleanup_place_ struct place place = {.root = &root};
+        assert_int_equal(place_data(&place, "/first", 0644, "1", 1, NULL), 0);
+        assert_int_equal(put_stream(&place, "/small/dir/large", large, NULL, &err), -1);
+    }
+    int left = access("root/first", F_OK) == 0 || access("root/small/dir", F_OK) == 0;
+    assert_int_equal(umount("root/small"), 0);
+    assert_false(left);
+    assert_int_equal(err->status, STATUS_FILE);
+    assert_non_null(strstr(err->message, "cannot write /small/dir/large after "));
+    assert_non_null(strstr(err->message, "No space left on device"));
+}
+
+/* Whatever the size of an artifact: it streams by. */
+static void test_memory(void **state)
+{
+    (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    skip();
+#endif
+    struct rusage usage;
+    _cleanup_close_ int fd = open("large", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, 256L << 20), 0);
+    _cleanup_place_ struct place place = {.root = &root};
+    assert_int_equal(place_stream(&place, "/large", 0644, fd, NULL, NULL), 0);
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    assert_true(usage.ru_maxrss < 64L * 1024);
 }
 
 static void test_tree_is_all_or_nothing(void **state)
@@ -268,6 +313,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_file, enter, leave),
         cmocka_unit_test_setup_teardown(test_wrong_hash_leaves_nothing, enter, leave),
+        cmocka_unit_test_setup_teardown(test_full_disk_leaves_nothing, enter, leave),
+        cmocka_unit_test_setup_teardown(test_memory, enter, leave),
         cmocka_unit_test_setup_teardown(test_tree_is_all_or_nothing, enter, leave),
         cmocka_unit_test_setup_teardown(test_links_stay_inside, enter, leave),
         cmocka_unit_test_setup_teardown(test_tree_hash, enter, leave),
