@@ -1,5 +1,6 @@
 #include <errno.h>
-#include <fcntl.h>
+#include <glob.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,10 +73,26 @@ static char *joined(char *const *list)
     return b.data;
 }
 
+/* A bake that was killed left its part of an archive: PART is ARCHIVE.PID.part. */
+static void remove_leavings(const char *archive)
+{
+    _cleanup_free_ char *pattern = xasprintf("%s.*.part", archive);
+    glob_t found = {0};
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            pid_t pid = (pid_t)strtol(found.gl_pathv[i] + strlen(archive) + 1, NULL, 10);
+            if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH) {
+                (void)unlink(found.gl_pathv[i]);
+            }
+        }
+    }
+    globfree(&found);
+}
+
 /* The base system as a tar archive that other bakes from the same list take too. */
 static int make_archive(const struct bake *bake, const char *archive, char *const *packages, struct error **err)
 {
-    _cleanup_free_ char *part = xasprintf("%s.part", archive);
+    _cleanup_free_ char *part = xasprintf("%s.%d.part", archive, getpid());
     _cleanup_free_ char *include = joined(packages);
     _cleanup_free_ char *epoch = xasprintf("SOURCE_DATE_EPOCH=%ld", bake->epoch);
     const char *argv[24] = {"mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", include};
@@ -93,6 +110,7 @@ static int make_archive(const struct bake *bake, const char *archive, char *cons
                          "--offline forbids to fetch them",
                          bake->conf->packages.where, archive);
     }
+    remove_leavings(archive);
     log_info("installing %zu packages and what they need (%s)", strv_length(packages), bake->conf->suite);
     struct proc proc = {.argv = argv, .environment = environment, .deadline = deadline_in(BASE_DEADLINE_MS)};
     if (proc_run(&proc, NULL, err) < 0) {

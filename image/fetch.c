@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -93,13 +94,18 @@ static void set_options(struct transfer *t)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
 }
 
-static void stop(struct batch *batch, struct transfer *t)
+static void hang_up(struct batch *batch, struct transfer *t)
 {
     if (t->easy != NULL) {
         curl_multi_remove_handle(batch->multi, t->easy);
         curl_easy_cleanup(t->easy);
         t->easy = NULL;
     }
+}
+
+static void stop(struct batch *batch, struct transfer *t)
+{
+    hang_up(batch, t);
     util_closep(&t->fd);
     t->fd = -1;
 }
@@ -115,11 +121,48 @@ static void give_up(struct batch *batch, struct transfer *t, enum status status,
     log_warning("%s: %s", t->download->name, message);
 }
 
+/* Whether the cache has it; then the download has its path. */
+static bool in_cache(const struct fetch_options *options, struct download *download)
+{
+    struct options cache = {.cache = options->cache};
+    _cleanup_free_ char *path = download->sha256 == NULL ? NULL : cache_path(&cache, "sha256", download->sha256, NULL);
+    if (path == NULL || access(path, R_OK) < 0) {
+        return false;
+    }
+    download->got->path = STEAL(path);
+    return true;
+}
+
+/* 1: the part is ours; 0: another bake is at it, which has it locked until it is whole or given up; -1: errno. */
+static int open_part(struct transfer *t, struct stat *st)
+{
+    struct stat there;
+    t->fd = open(t->part, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (t->fd < 0 || fstat(t->fd, st) < 0) {
+        return -1;
+    }
+    if (flock(t->fd, LOCK_EX | LOCK_NB) < 0) {
+        return errno == EWOULDBLOCK ? 0 : -1;
+    }
+    /* the other one may have renamed it just before */
+    return fstat(t->fd, st) == 0 && stat(t->part, &there) == 0 && there.st_ino == st->st_ino ? 1 : 0;
+}
+
 static void start(struct batch *batch, struct transfer *t)
 {
     struct stat st;
-    t->fd = open(t->part, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (t->fd < 0 || fstat(t->fd, &st) < 0) {
+    if (in_cache(batch->options, t->download)) {
+        t->phase = DONE;
+        batch->done++;
+        return;
+    }
+    int ours = open_part(t, &st);
+    if (ours == 0) {
+        stop(batch, t);
+        t->not_before = clock_ms() + POLL_MS;
+        return;
+    }
+    if (ours < 0) {
         give_up(batch, t, STATUS_FILE, xasprintf("cannot write %s: %s", t->part, strerrordesc_np(errno)));
         return;
     }
@@ -150,7 +193,7 @@ static void take(struct batch *batch, struct transfer *t)
     _cleanup_error_ struct error *why = NULL;
     _cleanup_free_ char *found = NULL;
     const char *expected = t->download->sha256;
-    stop(batch, t);
+    hang_up(batch, t); /* the part stays locked until it has its name */
     if (sha256_file(t->part, &found, &why) < 0) {
         give_up(batch, t, STATUS_FILE, xstrdup(why->message));
         return;
@@ -172,6 +215,7 @@ static void take(struct batch *batch, struct transfer *t)
         give_up(batch, t, STATUS_FILE, path == NULL ? xstrdup(why->message) : xasprintf("cannot make %s", path));
         return;
     }
+    stop(batch, t);
     t->download->got->path = STEAL(path);
     free(t->download->got->sha256);
     t->download->got->sha256 = STEAL(found);
@@ -326,15 +370,8 @@ static int look_up(struct transfer *t, const struct fetch_options *options, stru
     struct options cache = {.cache = options->cache};
     _cleanup_free_ char *url_hash = sha256_hex(t->download->url, strlen(t->download->url));
     _cleanup_free_ char *part = xasprintf("%s.part", t->download->sha256 != NULL ? t->download->sha256 : url_hash);
-    if (t->download->sha256 != NULL) {
-        _cleanup_free_ char *path = cache_path(&cache, "sha256", t->download->sha256, err);
-        if (path == NULL) {
-            return -1;
-        }
-        if (access(path, R_OK) == 0) {
-            t->download->got->path = STEAL(path);
-            return 1;
-        }
+    if (in_cache(options, t->download)) {
+        return 1;
     }
     if (options->offline) {
         return error_new(err, STATUS_FILE,

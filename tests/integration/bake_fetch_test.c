@@ -7,8 +7,12 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -317,6 +321,39 @@ static void test_offline_without_cache(void **state)
     assert_int_equal(server.requests, 0);
 }
 
+static void *give_back(void *fd)
+{
+    while (server.requests == 0) {
+        (void)sched_yield(); /* the other download shows that the batch is at work */
+    }
+    close(*(int *)fd);
+    return NULL;
+}
+
+/* Another bake has the part locked; when it ends without having made the file, this one takes over. */
+static void test_two_bakes_at_one_file(void **state)
+{
+    (void)state;
+    struct source got[2] = {0};
+    _cleanup_free_ char *part = xasprintf("cache/part/%s.part", content_hash);
+    _cleanup_free_ char *a = url_of("a");
+    _cleanup_free_ char *b = url_of("b");
+    const struct file_spec spec = {part, content, 1000, 0644, (uid_t)-1, (gid_t)-1};
+    assert_int_equal(file_put(&spec, NULL, NULL), 0);
+    int fd = open(part, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, give_back, &fd), 0);
+    struct download downloads[] = {{.name = "a", .where = "x:1", .url = a, .sha256 = content_hash, .got = &got[0]},
+                                   {.name = "b", .where = "x:2", .url = b, .got = &got[1]}};
+    struct fetch_options options = {.cache = "cache", .jobs = 2};
+    assert_int_equal(fetch_all(downloads, 2, &options, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    expect_fetched(&got[0]);
+    source_free(&got[0]);
+    source_free(&got[1]);
+}
+
 static void test_mirror(void **state)
 {
     (void)state;
@@ -370,6 +407,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_always_truncated, enter, leave),
         cmocka_unit_test_setup_teardown(test_one_absent_others_are_kept, enter, leave),
         cmocka_unit_test_setup_teardown(test_offline_without_cache, enter, leave),
+        cmocka_unit_test_setup_teardown(test_two_bakes_at_one_file, enter, leave),
         cmocka_unit_test_setup_teardown(test_mirror, enter, leave),
         cmocka_unit_test_setup_teardown(test_unwritable, enter, leave),
         cmocka_unit_test_setup_teardown(test_progress, enter, leave),
