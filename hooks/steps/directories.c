@@ -16,9 +16,10 @@ struct directory {
 
 /* Elasticsearch's container runs as uid 1000 (its image's own choice). */
 static const struct directory directories[] = {
-    {"/data/kubernetes", 0755, 0, NULL},     {"/data/kubernetes/hooks", 0700, 0, NULL},
-    {"/data/var/lib/docker", 0711, 0, NULL}, {"/data/var/lib/kubelet", 0700, 0, NULL},
-    {"/data/etcd", 0700, 0, "master"},       {"/data/es", 0750, 1000, "log"},
+    {"/data/kubernetes", 0755, 0, NULL},      {"/data/kubernetes/hooks", 0700, 0, NULL},
+    {"/data/var/lib/docker", 0711, 0, NULL},  {"/data/var/lib/kubelet", 0700, 0, NULL},
+    {"/data/var/lib/hostnic", 0755, 0, NULL}, {"/data/etcd", 0700, 0, "master"},
+    {"/data/es", 0750, 1000, "log"},
 };
 
 struct data_link {
@@ -29,6 +30,7 @@ struct data_link {
 static const struct data_link links[] = {
     {"/data/kubernetes", "/etc/kubernetes"},
     {"/data/var/lib/kubelet", "/var/lib/kubelet"},
+    {"/data/var/lib/hostnic", "/var/lib/hostnic"},
 };
 
 static bool wanted(const struct run *run, const struct directory *directory)
