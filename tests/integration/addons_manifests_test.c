@@ -118,7 +118,7 @@ static const char *text_of(const struct manifest *manifest, const struct object 
     return NULL;
 }
 
-/* Documents that the first cluster has not, or otherwise. */
+/* Documents that the first cluster has not, or otherwise; and by name those it has beside. */
 static char *differing(const struct manifest *base, const struct manifest *manifest)
 {
     struct buffer out = {0};
@@ -127,6 +127,12 @@ static char *differing(const struct manifest *base, const struct manifest *manif
         const char *in_base = base != NULL ? text_of(base, &manifest->documents[i].object) : NULL;
         if (in_base == NULL || strcmp(in_base, manifest->documents[i].text) != 0) {
             buffer_printf(&out, "---\n%s", manifest->documents[i].text);
+        }
+    }
+    for (size_t i = 0; base != NULL && i < base->n; i++) {
+        if (text_of(manifest, &base->documents[i].object) == NULL) {
+            _cleanup_free_ char *key = object_key(&base->documents[i].object);
+            buffer_printf(&out, "# without %s\n", key);
         }
     }
     return out.data;
