@@ -247,6 +247,25 @@ static void choose_network(struct facts *facts, const struct conf *conf, struct 
     }
 }
 
+/* Docker's route to its bridge would take the packets for that host. */
+static void check_bridge_address(const struct facts *facts, struct problems *problems)
+{
+    uint32_t bridge = 0;
+    uint32_t address = 0;
+    int prefix = 0;
+    int all = 0;
+    for (size_t i = 0; facts->parameters.docker_bip != NULL && i < facts->n_hosts; i++) {
+        const struct host *host = &facts->hosts[i];
+        _cleanup_free_ char *cidr = xasprintf("%s/32", host->ip);
+        if (syntax_cidr(facts->parameters.docker_bip, &bridge, &prefix) && syntax_cidr(cidr, &address, &all) &&
+            cidr_overlap(bridge, prefix, address, all)) {
+            problem_add(problems, STATUS_PARAMETER, "docker_bip \"%s\": a network apart from %s, the address of %s",
+                        facts->parameters.docker_bip, host->ip, host->node_name);
+            return;
+        }
+    }
+}
+
 static int check_bridge(const struct facts *facts, struct error **err)
 {
     for (size_t i = 0; facts->network == NETWORK_BRIDGE && i < facts->n_hosts; i++) {
@@ -275,6 +294,7 @@ int facts_load(struct facts **result, const json_t *tree, const struct conf *con
     }
     parameters_read(&facts->parameters, json_object_get(tree, "env"), &problems);
     choose_network(facts, conf, &problems);
+    check_bridge_address(facts, &problems);
     if (facts_read_links(facts, tree, &problems, err) < 0 || check_bridge(facts, err) < 0 ||
         facts_read_versions(facts, conf, err) < 0) {
         return -1;
