@@ -115,8 +115,13 @@ static void pending_prune(const struct reload_action *actions, json_t *pending)
     }
 }
 
-static int preview(struct run *run, const struct reload_action *actions, const json_t *pending, struct error **err)
+static int preview(struct run *run, const struct reload_action *actions, const json_t *pending, size_t changed,
+                   struct error **err)
 {
+    if (changed == 0 && json_object_size(pending) == 0) {
+        log_notice("nothing changed: nothing would be touched");
+        return 0;
+    }
     for (const struct reload_action *action = actions; action->name != NULL; action++) {
         if (json_object_get(pending, action->name) != NULL) {
             printf("would do: %s\n", action->name);
@@ -178,7 +183,7 @@ int reload(struct run *run, const struct reload_action *actions, struct error **
     pending_prune(actions, pending);
     pending_add(run, actions, true, pending);
     if (run->dry_run || run->diff) {
-        return pending_add_due(run, actions, pending, &owed, err) < 0 ? -1 : preview(run, actions, pending, err);
+        return pending_add_due(run, actions, pending, &owed, err) < 0 ? -1 : preview(run, actions, pending, changed, err);
     }
     if (owed > 0) {
         log_notice("going on with what is still to be done from before");
