@@ -37,6 +37,8 @@ for program in k8s-master k8s-node k8s-log k8s-client; do
     complaint=$(missing man/k8s-hooks.8 "${words[@]}")
     [ ${#words[@]} -gt 10 ] || complaint="--help lists too little: ${words[*]}"
     result "the manual has every event and option of $program" "$complaint"
+    result "--help of $program fits a terminal of 80 columns, a line an event" \
+        "$("$bin/$program" --help | grep -E '^.{80}'; "$bin/$program" --help | sed -n '/^Events:/,/^$/p' | grep '^[^ E]')"
 done
 for program in k8s-hook k8s-bake; do
     mapfile -t words < <(options $program)
