@@ -183,7 +183,8 @@ int reload(struct run *run, const struct reload_action *actions, struct error **
     pending_prune(actions, pending);
     pending_add(run, actions, true, pending);
     if (run->dry_run || run->diff) {
-        return pending_add_due(run, actions, pending, &owed, err) < 0 ? -1 : preview(run, actions, pending, changed, err);
+        return pending_add_due(run, actions, pending, &owed, err) < 0 ? -1
+                                                                      : preview(run, actions, pending, changed, err);
     }
     if (owed > 0) {
         log_notice("going on with what is still to be done from before");
