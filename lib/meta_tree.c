@@ -80,12 +80,14 @@ int meta_tree_parse(const char *text, size_t len, json_t **tree, struct error **
 
 static int load(FILE *file, json_t **tree, struct error **err)
 {
+    _cleanup_buffer_ struct buffer text = {0};
+    char block[16384];
+    buffer_puts(&text, "");
+    for (size_t len = 0; (len = fread(block, 1, sizeof block, file)) > 0;) {
+        buffer_append(&text, block, len);
+    }
     json_error_t reason;
-    _cleanup_secret_ char *text = NULL;
-    size_t size = 0;
-    ssize_t len = getdelim(&text, &size, '\0', file); /* all of it: JSON holds no NUL */
-    _cleanup_json_ json_t *json =
-        json_loadb(len < 0 ? "" : text, len < 0 ? 0 : (size_t)len, JSON_REJECT_DUPLICATES, &reason);
+    _cleanup_json_ json_t *json = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, &reason);
     json_t *self = json_object_get(json, "self");
     bool wrapped = json_object_size(json) == 1 && json_is_object(self);
     return check(wrapped ? self : json, &reason, tree, err);

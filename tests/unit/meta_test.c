@@ -107,6 +107,10 @@ static void a_wrong_file_is_named(void **state)
     assert_int_equal(err->status, STATUS_METADATA_INVALID);
     assert_non_null(strstr(err->message, path));
     error_freep(&err);
+    _cleanup_free_ char *empty = write_text("empty.json", "", 0644);
+    assert_int_equal(meta_tree_load(empty, &tree, &err), -1);
+    assert_int_equal(err->status, STATUS_METADATA_INVALID);
+    error_freep(&err);
     assert_int_equal(meta_tree_load(absent, &tree, &err), -1);
     assert_int_equal(err->status, STATUS_FILE);
     assert_non_null(strstr(err->message, absent));
