@@ -5,6 +5,7 @@
 
 #include <confuse.h>
 
+#include "lib/conf_file.h"
 #include "lib/util.h"
 
 /* libconfuse's error function has no context argument. */
@@ -24,15 +25,6 @@ static void free_cfg(cfg_t **cfg)
     cfg_free(*cfg);
 }
 
-static char **take_list(cfg_t *cfg, const char *name)
-{
-    char **list = xcalloc(1, sizeof *list);
-    for (unsigned i = 0; i < cfg_size(cfg, name); i++) {
-        strv_push(&list, cfg_getnstr(cfg, name, i));
-    }
-    return list;
-}
-
 static struct addons *take(cfg_t *cfg)
 {
     struct addons *addons = xcalloc(1, sizeof *addons);
@@ -42,10 +34,10 @@ static struct addons *take(cfg_t *cfg)
         cfg_t *section = cfg_getnsec(cfg, "addon", i);
         addons->list[i] = (struct addon){
             .name = xstrdup(cfg_title(section)),
-            .upstream = take_list(section, "upstream"),
-            .templates = take_list(section, "templates"),
-            .when = take_list(section, "when"),
-            .after = take_list(section, "after"),
+            .upstream = conf_file_list(section, "upstream"),
+            .templates = conf_file_list(section, "templates"),
+            .when = conf_file_list(section, "when"),
+            .after = conf_file_list(section, "after"),
         };
     }
     return addons;

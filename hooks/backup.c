@@ -177,9 +177,7 @@ static int write_manifest(struct run *run, const char *directory, const char *na
                                                 json_object_get(run->facts->versions, "kubernetes"), "sha256", sums);
     _cleanup_free_ char *text = json_dumps(manifest, JSON_INDENT(2));
     _cleanup_free_ char *path = path_join(directory, "manifest.json");
-    const struct file_spec spec = {
-        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    return file_put(&spec, NULL, err);
+    return file_put_private(path, text, err);
 }
 
 /* Made under a name that no list shows, and renamed when it is whole and on the disk. */

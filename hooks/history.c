@@ -1,6 +1,5 @@
 #include "hooks/history.h"
 
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,9 +35,7 @@ static void store(struct history *history)
 {
     _cleanup_error_ struct error *err = NULL;
     _cleanup_free_ char *text = json_dumps(history->runs, JSON_COMPACT);
-    const struct file_spec spec = {
-        .path = history->path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    if (file_put(&spec, NULL, &err) < 0 && !history->failed) {
+    if (file_put_private(history->path, text, &err) < 0 && !history->failed) {
         log_warning("the record of this run is not kept: %s", err->message);
         history->failed = true;
     }

@@ -75,9 +75,7 @@ static int keep_sample(const struct run *run, const struct api_sample *sample, s
     _cleanup_free_ char *path = run_state_path(run, API_SAMPLE);
     _cleanup_json_ json_t *json = api_sample_json(sample);
     _cleanup_free_ char *text = json_dumps(json, JSON_COMPACT);
-    const struct file_spec spec = {
-        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    return file_put(&spec, NULL, err);
+    return file_put_private(path, text, err);
 }
 
 static void add_line(void *sample, const char *line)

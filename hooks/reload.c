@@ -39,9 +39,7 @@ static int pending_save(const struct run *run, const json_t *pending, struct err
         return file_remove(path, NULL, err);
     }
     _cleanup_free_ char *text = json_dumps(pending, JSON_INDENT(2) | JSON_SORT_KEYS);
-    const struct file_spec spec = {
-        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
-    return file_put(&spec, NULL, err);
+    return file_put_private(path, text, err);
 }
 
 static void pending_add(const struct run *run, const struct reload_action *actions, bool local, json_t *pending)

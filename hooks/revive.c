@@ -1,7 +1,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "hooks/backoff.h"
 #include "hooks/events.h"
@@ -38,9 +37,7 @@ static void save_backoff(const struct run *run, const json_t *state)
     _cleanup_error_ struct error *err = NULL;
     _cleanup_free_ char *path = run_state_path(run, "revive.json");
     _cleanup_free_ char *text = json_dumps(state, JSON_COMPACT);
-    const struct file_spec spec = {
-        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    if (file_put(&spec, NULL, &err) < 0) {
+    if (file_put_private(path, text, &err) < 0) {
         log_warning("this try is not remembered: %s", err->message);
     }
 }

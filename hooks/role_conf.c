@@ -197,10 +197,7 @@ static int parse_included(cfg_t *cfg, const char *directory, const char *name, i
     if (conf_file_parse(cfg, path, err) < 0) {
         return -1;
     }
-    _cleanup_strv_ char **included = xcalloc(1, sizeof *included);
-    for (unsigned i = 0; i < cfg_size(cfg, "include"); i++) {
-        strv_push(&included, cfg_getnstr(cfg, "include", i));
-    }
+    _cleanup_strv_ char **included = conf_file_list(cfg, "include");
     for (char **file = included; *file != NULL; file++) {
         if (parse_included(cfg, directory, *file, depth + 1, err) < 0) {
             return -1;

@@ -2,7 +2,6 @@
 
 #include <stdarg.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "hooks/run.h"
 #include "lib/crypto.h"
@@ -27,9 +26,7 @@ int stamp_put(const struct run *run, const char *name, const char *value, struct
 {
     _cleanup_free_ char *path = stamp_path(run, name);
     _cleanup_free_ char *state = run_state_path(run, "");
-    const struct file_spec spec = {
-        .path = path, .data = value, .len = strlen(value), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    return tree_sync(state, err) < 0 ? -1 : file_put(&spec, NULL, err);
+    return tree_sync(state, err) < 0 ? -1 : file_put_private(path, value, err);
 }
 
 int stamp_remove(const struct run *run, const char *name, struct error **err)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "image/parse.h"
+#include "lib/conf_file.h"
 #include "lib/util.h"
 
 static cfg_opt_t artifact_opts[] = {
@@ -71,24 +72,9 @@ static cfg_opt_t top_opts[] = {
     CFG_END(),
 };
 
-static char *get_string(cfg_t *cfg, const char *key)
-{
-    const char *value = cfg_getstr(cfg, key);
-    return str_empty(value) ? NULL : xstrdup(value);
-}
-
-static char **get_list(cfg_t *cfg, const char *key)
-{
-    char **list = xcalloc(1, sizeof *list);
-    for (unsigned i = 0; i < cfg_size(cfg, key); i++) {
-        strv_push(&list, cfg_getnstr(cfg, key, i));
-    }
-    return list;
-}
-
 static struct settings get_settings(cfg_t *cfg, const char *key)
 {
-    return (struct settings){get_list(cfg, key), parse_where_option(cfg_getopt(cfg, key))};
+    return (struct settings){conf_file_list(cfg, key), parse_where_option(cfg_getopt(cfg, key))};
 }
 
 static bool is_hash(const char *s)
@@ -137,19 +123,19 @@ static int load_artifact(struct artifact *a, const char *kind, cfg_t *sec, struc
         .kind = kind,
         .name = xstrdup(cfg_title(sec)),
         .where = parse_where_section(sec),
-        .url = get_string(sec, "url"),
-        .file = get_string(sec, "file"),
-        .command = get_list(sec, "command"),
-        .sha256 = get_string(sec, "sha256"),
+        .url = conf_file_string(sec, "url"),
+        .file = conf_file_string(sec, "file"),
+        .command = conf_file_list(sec, "command"),
+        .sha256 = conf_file_string(sec, "sha256"),
         .built = cfg_getbool(sec, "built") == cfg_true,
-        .to = get_string(sec, "to"),
+        .to = conf_file_string(sec, "to"),
         .mode = (mode_t)strtol(mode, NULL, 8),
         .unpack = cfg_getbool(sec, "unpack") == cfg_true,
         .strip = (int)cfg_getint(sec, "strip"),
-        .members = get_list(sec, "members"),
-        .run = get_list(sec, "run"),
-        .version = get_string(sec, "version"),
-        .license = get_string(sec, "license"),
+        .members = conf_file_list(sec, "members"),
+        .run = conf_file_list(sec, "run"),
+        .version = conf_file_string(sec, "version"),
+        .license = conf_file_string(sec, "license"),
     };
     if (a->to == NULL && strcmp(kind, "manifest") == 0) {
         a->to = xasprintf("/opt/kubernetes/manifests/%s.yaml", a->name);
@@ -180,9 +166,9 @@ static int load_images(struct bake_conf *conf, cfg_t *cfg, struct error **err)
         struct container_image *image = &conf->images[conf->n_images];
         image->name = xstrdup(cfg_title(sec));
         image->where = parse_where_section(sec);
-        image->reference = get_string(sec, "reference");
-        image->source = get_string(sec, "source");
-        image->archive = get_string(sec, "archive");
+        image->reference = conf_file_string(sec, "reference");
+        image->source = conf_file_string(sec, "source");
+        image->archive = conf_file_string(sec, "archive");
         image->built = cfg_getbool(sec, "built") == cfg_true;
         image->preload = cfg_getbool(sec, "preload") == cfg_true && !bake_conf_left_out(conf, "image", image->name);
         if (!is_name(image->name) || image->reference == NULL || strpbrk(image->reference, " \t\"\\") != NULL) {
@@ -236,9 +222,9 @@ static void load_users(struct bake_conf *conf, cfg_t *cfg)
             .name = xstrdup(cfg_title(sec)),
             .where = parse_where_section(sec),
             .uid = cfg_getint(sec, "uid"),
-            .home = get_string(sec, "home"),
-            .shell = get_string(sec, "shell"),
-            .groups = get_list(sec, "groups"),
+            .home = conf_file_string(sec, "home"),
+            .shell = conf_file_string(sec, "shell"),
+            .groups = conf_file_list(sec, "groups"),
         };
     }
 }
@@ -267,14 +253,14 @@ static char *default_sources(void)
 static int load(struct bake_conf *conf, cfg_t *cfg, struct error **err)
 {
     cfg_t *disk = cfg_getsec(cfg, "disk");
-    conf->kubernetes = get_string(cfg, "kubernetes");
-    conf->suite = get_string(cfg, "suite");
-    conf->apt_sources = get_string(cfg, "apt-sources");
+    conf->kubernetes = conf_file_string(cfg, "kubernetes");
+    conf->suite = conf_file_string(cfg, "suite");
+    conf->apt_sources = conf_file_string(cfg, "apt-sources");
     if (conf->apt_sources == NULL) {
         conf->apt_sources = default_sources();
     }
-    conf->mirror = get_string(cfg, "mirror");
-    conf->registry_mirror = get_string(cfg, "registry-mirror");
+    conf->mirror = conf_file_string(cfg, "mirror");
+    conf->registry_mirror = conf_file_string(cfg, "registry-mirror");
     conf->epoch = cfg_getint(cfg, "epoch");
     conf->packages = get_settings(cfg, "packages");
     conf->overlay = get_settings(cfg, "overlay");
@@ -284,8 +270,8 @@ static int load(struct bake_conf *conf, cfg_t *cfg, struct error **err)
     conf->clean = get_settings(cfg, "clean");
     conf->leave_out = get_settings(cfg, "leave-out");
     conf->disk_packages = get_settings(disk, "packages");
-    conf->disk_size = get_string(disk, "size");
-    conf->disk_cmdline = get_string(disk, "cmdline");
+    conf->disk_size = conf_file_string(disk, "size");
+    conf->disk_cmdline = conf_file_string(disk, "cmdline");
     load_users(conf, cfg);
     if (check_settings(conf, err) < 0 || load_artifacts(conf, cfg, "artifact", err) < 0 ||
         load_artifacts(conf, cfg, "manifest", err) < 0 || load_images(conf, cfg, err) < 0) {

@@ -71,18 +71,28 @@ static int copy(int from, int to, struct hash *hash, const char *path, struct er
     }
 }
 
-int place_stream(struct place *place, const char *to, mode_t mode, int fd, const char *sha256, struct error **err)
+/* The file under its temporary name. */
+static int create(struct place *place, const char *to, struct error **err)
 {
     _cleanup_close_ int dir = -1;
     _cleanup_free_ char *temp = NULL;
     if (open_place(place, to, &dir, &temp, err) < 0) {
         return -1;
     }
-    _cleanup_close_ int out = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int out = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (out < 0) {
         return error_errno(err, STATUS_FILE, errno, "cannot write %s", to);
     }
     place->ready++;
+    return out;
+}
+
+int place_stream(struct place *place, const char *to, mode_t mode, int fd, const char *sha256, struct error **err)
+{
+    _cleanup_close_ int out = create(place, to, err);
+    if (out < 0) {
+        return -1;
+    }
     _cleanup_(hash_freep) struct hash *hash = hash_new();
     if (copy(fd, out, hash, to, err) < 0) {
         return -1;
@@ -100,16 +110,10 @@ int place_stream(struct place *place, const char *to, mode_t mode, int fd, const
 
 int place_data(struct place *place, const char *to, mode_t mode, const void *data, size_t len, struct error **err)
 {
-    _cleanup_close_ int dir = -1;
-    _cleanup_free_ char *temp = NULL;
-    if (open_place(place, to, &dir, &temp, err) < 0) {
+    _cleanup_close_ int out = create(place, to, err);
+    if (out < 0) {
         return -1;
     }
-    _cleanup_close_ int out = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (out < 0) {
-        return error_errno(err, STATUS_FILE, errno, "cannot write %s", to);
-    }
-    place->ready++;
     if (write_all(out, data, len) < 0 || finish_file(place, out, mode) < 0) {
         return error_errno(err, STATUS_FILE, errno, "cannot write %s", to);
     }

@@ -195,21 +195,6 @@ static int parse_directory(cfg_t *cfg, const char *path, struct error **err)
     return result;
 }
 
-static char *take_string(cfg_t *cfg, const char *name)
-{
-    const char *value = cfg_getstr(cfg, name);
-    return str_empty(value) ? NULL : xstrdup(value);
-}
-
-static char **take_list(cfg_t *cfg, const char *name)
-{
-    char **list = xcalloc(1, sizeof *list);
-    for (unsigned i = 0; i < cfg_size(cfg, name); i++) {
-        strv_push(&list, cfg_getnstr(cfg, name, i));
-    }
-    return list;
-}
-
 static int take_number(cfg_t *cfg, const char *name)
 {
     return (int)cfg_getint(cfg, name);
@@ -218,27 +203,27 @@ static int take_number(cfg_t *cfg, const char *name)
 static struct conf *take(cfg_t *cfg)
 {
     struct conf *conf = xcalloc(1, sizeof *conf);
-    conf->metadata.servers = take_list(cfg, "metadata|servers");
-    conf->metadata.confd_toml = take_string(cfg, "metadata|confd-toml");
+    conf->metadata.servers = conf_file_list(cfg, "metadata|servers");
+    conf->metadata.confd_toml = conf_file_string(cfg, "metadata|confd-toml");
     conf->metadata.timeout_ms = take_number(cfg, "metadata|timeout-ms");
     conf->metadata.deadline_ms = take_number(cfg, "metadata|deadline-ms");
-    conf->metadata.cache = take_string(cfg, "metadata|cache");
-    conf->paths.data = take_string(cfg, "paths|data");
-    conf->paths.state = take_string(cfg, "paths|state");
-    conf->paths.roles = take_string(cfg, "paths|roles");
-    conf->paths.templates = take_string(cfg, "paths|templates");
-    conf->paths.opt = take_string(cfg, "paths|opt");
+    conf->metadata.cache = conf_file_string(cfg, "metadata|cache");
+    conf->paths.data = conf_file_string(cfg, "paths|data");
+    conf->paths.state = conf_file_string(cfg, "paths|state");
+    conf->paths.roles = conf_file_string(cfg, "paths|roles");
+    conf->paths.templates = conf_file_string(cfg, "paths|templates");
+    conf->paths.opt = conf_file_string(cfg, "paths|opt");
     conf->timeouts.event_s = take_number(cfg, "timeouts|event-s");
     conf->timeouts.unit_s = take_number(cfg, "timeouts|unit-s");
     conf->timeouts.api_s = take_number(cfg, "timeouts|api-s");
     conf->timeouts.token_s = take_number(cfg, "timeouts|token-s");
     conf->timeouts.drain_s = take_number(cfg, "timeouts|drain-s");
-    conf->network.mode = take_string(cfg, "network|mode");
-    conf->report.url = take_string(cfg, "report|url");
+    conf->network.mode = conf_file_string(cfg, "network|mode");
+    conf->report.url = conf_file_string(cfg, "report|url");
     conf->addons.enabled = cfg_getbool(cfg, "addons|enabled") == cfg_true;
-    conf->addons.skip = take_list(cfg, "addons|skip");
-    conf->cloud.protocol = take_string(cfg, "cloud|protocol");
-    conf->cloud.host = take_string(cfg, "cloud|host");
+    conf->addons.skip = conf_file_list(cfg, "addons|skip");
+    conf->cloud.protocol = conf_file_string(cfg, "cloud|protocol");
+    conf->cloud.host = conf_file_string(cfg, "cloud|host");
     conf->cloud.port = take_number(cfg, "cloud|port");
     return conf;
 }

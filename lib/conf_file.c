@@ -148,3 +148,18 @@ int conf_file_parse(cfg_t *cfg, const char *path, struct error **err)
     }
     return conf_text_parse(cfg, path, text, len, err);
 }
+
+char *conf_file_string(cfg_t *cfg, const char *name)
+{
+    const char *value = cfg_getstr(cfg, name);
+    return str_empty(value) ? NULL : xstrdup(value);
+}
+
+char **conf_file_list(cfg_t *cfg, const char *name)
+{
+    char **list = xcalloc(1, sizeof *list);
+    for (unsigned i = 0; i < cfg_size(cfg, name); i++) {
+        strv_push(&list, cfg_getnstr(cfg, name, i));
+    }
+    return list;
+}

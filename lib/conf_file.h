@@ -16,4 +16,8 @@ int conf_file_parse(cfg_t *cfg, const char *path, struct error **err);
 /* The same from LEN bytes at TEXT, which NAME stands for in messages. */
 int conf_text_parse(cfg_t *cfg, const char *name, const char *text, size_t len, struct error **err);
 
+/* The value of an option, NULL when it is empty; a list's values. The caller frees. */
+char *conf_file_string(cfg_t *cfg, const char *name);
+char **conf_file_list(cfg_t *cfg, const char *name);
+
 #endif

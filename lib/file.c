@@ -293,6 +293,13 @@ static int read_all(int fd, size_t limit, struct buffer *data)
     }
 }
 
+int file_put_private(const char *path, const char *text, struct error **err)
+{
+    const struct file_spec spec = {
+        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
+    return file_put(&spec, NULL, err);
+}
+
 int file_read(const char *path, size_t limit, char **data, size_t *len, struct error **err)
 {
     limit = limit == 0 ? READ_LIMIT : limit;

@@ -31,6 +31,9 @@ int file_same(const struct file_spec *spec, struct error **err);
 /* Makes it so; parents are made. *changed (may be NULL) tells whether anything had to be. */
 int file_put(const struct file_spec *spec, bool *changed, struct error **err);
 
+/* The same for a text that this user alone may read: mode 0600. */
+int file_put_private(const char *path, const char *text, struct error **err);
+
 /* Reads up to LIMIT bytes (0: 64 MiB), NUL-terminated. The caller frees *data. errno is kept: ENOENT tells absence. */
 int file_read(const char *path, size_t limit, char **data, size_t *len, struct error **err);
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,7 +129,5 @@ int meta_tree_save_private(const char *path, json_t *tree, struct error **err)
 {
     _cleanup_json_ json_t *wrapped = json_pack("{s:O}", "self", tree);
     _cleanup_secret_ char *text = json_dumps(wrapped, JSON_COMPACT | JSON_SORT_KEYS);
-    struct file_spec spec = {
-        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    return file_put(&spec, NULL, err);
+    return file_put_private(path, text, err);
 }

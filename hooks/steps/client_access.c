@@ -56,9 +56,7 @@ static int client_access_apply(struct run *run, struct error **err)
     if (make_kubeconfig(run, &text, err) < 0) {
         return -1;
     }
-    const struct file_spec spec = {
-        .path = CLIENT_KUBECONFIG, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    return file_put(&spec, NULL, err);
+    return file_put_private(CLIENT_KUBECONFIG, text, err);
 }
 
 const struct step step_client_access = {"client's kubeconfig", client_access_done, client_access_apply, NULL};

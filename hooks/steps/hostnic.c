@@ -72,8 +72,7 @@ static int save_state(const struct run *run, enum status status, const char *mes
     _cleanup_json_ json_t *state = json_pack("{s:i, s:s, s:I, s:s}", "status", (int)status, "message", message, "time",
                                              (json_int_t)time(NULL), "inputs", inputs);
     _cleanup_free_ char *text = json_dumps(state, JSON_INDENT(2));
-    const struct file_spec spec = {path, text, strlen(text), 0600, geteuid(), getegid()};
-    return file_put(&spec, NULL, err);
+    return file_put_private(path, text, err);
 }
 
 static int cloud_done(struct run *run, struct error **err)

@@ -1,5 +1,3 @@
-#include <string.h>
-#include <unistd.h>
 
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
@@ -34,9 +32,7 @@ static int parameters_apply(struct run *run, struct error **err)
     _cleanup_json_ json_t *now = acceptable(run);
     _cleanup_free_ char *path = run_state_path(run, accepted);
     _cleanup_free_ char *text = json_dumps(now, JSON_COMPACT);
-    const struct file_spec spec = {
-        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    return file_put(&spec, NULL, err);
+    return file_put_private(path, text, err);
 }
 
 const struct step step_parameters = {"parameters", parameters_done, parameters_apply, NULL};

@@ -91,9 +91,7 @@ static int store_pending(const struct run *run, const json_t *node, struct error
 {
     _cleanup_free_ char *path = run_state_path(run, PENDING);
     _cleanup_free_ char *text = json_dumps(node, JSON_COMPACT);
-    const struct file_spec spec = {
-        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    return file_put(&spec, NULL, err);
+    return file_put_private(path, text, err);
 }
 
 /* Deletes the old object if it is still there and makes the stored one. */

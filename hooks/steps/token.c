@@ -1,8 +1,6 @@
 #include "hooks/steps/token.h"
 
 #include <errno.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "hooks/run.h"
 #include "hooks/stamp.h"
@@ -39,9 +37,7 @@ static int token_value_apply(struct run *run, struct error **err)
     if (bootstrap_token_new(&token, err) < 0) {
         return -1;
     }
-    const struct file_spec spec = {
-        .path = path, .data = token, .len = strlen(token), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    return file_put(&spec, NULL, err);
+    return file_put_private(path, token, err);
 }
 
 const struct step step_token_value = {"join token value", token_value_done, token_value_apply, NULL};
@@ -64,9 +60,7 @@ static int write_token_config(const struct run *run, const char *path, struct er
     _cleanup_secret_ char *first = json_dumps(init, 0);
     _cleanup_free_ char *second = json_dumps(cluster, 0);
     _cleanup_secret_ char *text = xasprintf("%s\n---\n%s\n", first, second);
-    const struct file_spec spec = {
-        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
-    return file_put(&spec, NULL, err);
+    return file_put_private(path, text, err);
 }
 
 static int token_honoured_apply(struct run *run, struct error **err)

@@ -9,6 +9,7 @@
 
 #include "lib/util.h"
 #include "tests/lab/shared/cloudapi_private.h"
+#include "tests/lab/shared/half_body.h"
 
 struct cloudapi {
     struct MHD_Daemon *daemon;
@@ -44,23 +45,10 @@ static void arguments_clear(struct cloudapi_arguments *arguments)
     free(arguments->list);
 }
 
-/* Half of a longer body, then the end of the connection. */
-static ssize_t read_half(void *context, uint64_t at, char *out, size_t size)
-{
-    const char *body = context;
-    size_t half = strlen(body) / 2;
-    if (at >= half) {
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
-    size_t len = half - (size_t)at < size ? half - (size_t)at : size;
-    memcpy(out, body + at, len);
-    return (ssize_t)len;
-}
-
 /* Sends BODY, which is freed. */
 static enum MHD_Result respond(struct MHD_Connection *connection, unsigned code, char *body, bool cut)
 {
-    struct MHD_Response *response = cut ? MHD_create_response_from_callback(strlen(body), 4096, read_half, body, free)
+    struct MHD_Response *response = cut ? MHD_create_response_from_callback(strlen(body), 4096, half_body, body, free)
                                         : MHD_create_response_from_buffer(strlen(body), body, MHD_RESPMEM_MUST_FREE);
     MHD_add_response_header(response, "Content-Type", "application/json");
     enum MHD_Result result = MHD_queue_response(connection, code, response);

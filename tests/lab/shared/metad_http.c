@@ -2,6 +2,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "tests/lab/shared/half_body.h"
 #include "tests/lab/shared/metad_private.h"
 #include "tests/lab/shared/tree.h"
 
@@ -33,22 +34,9 @@ static const char *query(struct metad_request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-/* Half of a longer body, then the end of the connection. */
-static ssize_t read_half(void *context, uint64_t at, char *out, size_t size)
-{
-    const char *body = context;
-    size_t half = strlen(body) / 2;
-    if (at >= half) {
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
-    size_t len = half - (size_t)at < size ? half - (size_t)at : size;
-    memcpy(out, body + at, len);
-    return (ssize_t)len;
-}
-
 static enum MHD_Result close_half_way(struct metad_request *request, char *body)
 {
-    struct MHD_Response *response = MHD_create_response_from_callback(strlen(body), 4096, read_half, body, free);
+    struct MHD_Response *response = MHD_create_response_from_callback(strlen(body), 4096, half_body, body, free);
     MHD_add_response_header(response, "Content-Type", "application/json");
     enum MHD_Result result = MHD_queue_response(request->connection, MHD_HTTP_OK, response);
     MHD_destroy_response(response);
