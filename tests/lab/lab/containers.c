@@ -174,6 +174,7 @@ static int make_all(const struct lab *lab, const char *version, const char *root
     if (programs_root(lab, root, err) != 0 || make_etcd(root, out, err) != 0 || make_busybox(root, out, err) != 0 ||
         make_static(lab, "pause", "k8s.gcr.io/pause:3.2", out, err) != 0 ||
         make_static(lab, "elasticsearch", "elasticsearch:lab", out, err) != 0 ||
+        make_static(lab, "coredns", "k8s.gcr.io/coredns:1.7.0", out, err) != 0 ||
         kubernetes_make(lab, version, &programs, err) != 0) {
         return -1;
     }
@@ -189,7 +190,8 @@ static int make_all(const struct lab *lab, const char *version, const char *root
 static int inputs_hash(const struct lab *lab, char **hash, struct error **err)
 {
     static const char *const inputs[] = {"tests/lab/lab/containers.c", "tests/lab/lab/archive.c",
-                                         "tests/lab/images/pause.c", "tests/lab/images/elasticsearch.c"};
+                                         "tests/lab/images/pause.c", "tests/lab/images/elasticsearch.c",
+                                         "tests/lab/images/coredns.c"};
     _cleanup_buffer_ struct buffer all = {0};
     for (size_t i = 0; i < ELEMENTS(inputs); i++) {
         _cleanup_free_ char *path = path_join(lab->source, inputs[i]);
