@@ -44,7 +44,7 @@ static int step_preview(struct run *run, const struct step *step, struct error *
     printf("%-28s would run\n", step->name);
     /* What an earlier step makes is not there yet, so a test that cannot tell is no failure of a dry run. */
     if (done < 0) {
-        printf("  as things are, it would fail: %s\n", unknown->message);
+        printf("  as things are now: %s\n", unknown->message);
     }
     return step->preview == NULL ? 0 : step->preview(run, err);
 }
