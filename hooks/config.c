@@ -7,18 +7,20 @@
 #include "lib/meta.h"
 #include "lib/parameters.h"
 
-static const char usage[] =
-    "Usage: k8s-hook config check --metadata FILE|URL [--previous FILE] [--config FILE]\n"
-    "           tells all that is wrong with a cluster's parameters, key by key, and changes nothing\n"
-    "       k8s-hook config show [--json] [--config FILE]\n"
-    "           the hooks' own configuration, hook.conf.d/*.conf and defaults included\n"
-    "       k8s-hook config parameters [--json]\n"
-    "           every cluster parameter: its default and what is accepted\n\n"
-    "      --metadata FILE|URL  what the metadata servers answer for /self; the host may be left out\n"
-    "      --previous FILE      the metadata before a change: what may not change is looked at too\n"
-    "      --config FILE        instead of /etc/k8s-hooks/hook.conf\n"
-    "      --json               print JSON\n"
-    "      --help\n";
+static const char usage[] = "Usage: k8s-hook config check --metadata FILE|URL [--previous FILE]\n"
+                            "                             [--config FILE]\n"
+                            "           tells all that is wrong with a cluster's parameters, key by key\n"
+                            "       k8s-hook config show [--json] [--config FILE]\n"
+                            "           the hooks' own configuration, with hook.conf.d/*.conf and defaults\n"
+                            "       k8s-hook config parameters [--json]\n"
+                            "           every cluster parameter: its default and what is accepted\n\n"
+                            "      --metadata FILE|URL  what the metadata servers answer for /self; /self/host\n"
+                            "                           may be left out\n"
+                            "      --previous FILE      the metadata before a change: what may not change is\n"
+                            "                           looked at too\n"
+                            "      --config FILE        instead of /etc/k8s-hooks/hook.conf\n"
+                            "      --json               print JSON\n"
+                            "      --help\n";
 
 struct arguments {
     const char *verb, *metadata, *previous, *config;

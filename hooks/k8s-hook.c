@@ -16,13 +16,18 @@
 #include "lib/meta_tree.h"
 #include "lib/util.h"
 
-static const char usage[] =
-    "Usage: k8s-hook [OPTION...] EVENT [ARGUMENT]      run the event with this host's role\n"
-    "       k8s-hook template FILE --context FILE.json [--partials DIR] [--format F] [--strict]\n"
-    "       k8s-hook config check --metadata FILE     all that is wrong with a cluster's parameters\n"
-    "       k8s-hook statuses [--json]                every exit status\n"
-    "\n"
-    "Options and events are those of k8s-master, k8s-node, k8s-log and k8s-client: see their --help.\n";
+static const char usage[] = "Usage: k8s-hook [OPTION...] EVENT [ARGUMENT]\n"
+                            "                          run the event with this host's role\n"
+                            "       k8s-hook template FILE --context FILE.json [--partials DIR] [--format F]\n"
+                            "                         [--strict]\n"
+                            "                          print one rendered template\n"
+                            "       k8s-hook config check --metadata FILE\n"
+                            "                          all that is wrong with a cluster's parameters\n"
+                            "       k8s-hook statuses [--json]\n"
+                            "                          every exit status\n"
+                            "\n"
+                            "Options and events are those of k8s-master, k8s-node, k8s-log and k8s-client:\n"
+                            "see their --help.\n";
 
 struct tool {
     const char *name;

@@ -6,15 +6,15 @@
 #include "lib/file.h"
 #include "lib/mustache.h"
 
-static const char usage[] =
-    "Usage: k8s-hook template FILE --context FILE.json [OPTION...]\n"
-    "Prints the Mustache template FILE, rendered with the context, to stdout. \"-\" is stdin.\n\n"
-    "      --context FILE.json  what names stand for\n"
-    "      --partials DIR       where {{> NAME}} finds NAME.mustache\n"
-    "      --format NAME        how {{x}} is escaped: plain (default, not at all), html, json, yaml,\n"
-    "                           env, ini\n"
-    "      --strict             a name that is not in the context is an error\n"
-    "      --help\n";
+static const char usage[] = "Usage: k8s-hook template FILE --context FILE.json [OPTION...]\n"
+                            "Prints the Mustache template FILE, rendered with the context.\n"
+                            "\"-\" is standard input.\n\n"
+                            "      --context FILE.json  what names stand for\n"
+                            "      --partials DIR       where {{> NAME}} finds NAME.mustache\n"
+                            "      --format NAME        how {{x}} is escaped: plain (default, not at all),\n"
+                            "                           html, json, yaml, env, ini\n"
+                            "      --strict             a name that is not in the context is an error\n"
+                            "      --help\n";
 
 struct arguments {
     const char *file;

@@ -43,6 +43,7 @@ done
 for program in k8s-hook k8s-bake; do
     mapfile -t words < <(options $program)
     result "the manual has every option of $program" "$(missing man/$program.8 "${words[@]}")"
+    result "--help of $program fits a terminal of 80 columns" "$("$bin/$program" --help | grep -E '^.{80}')"
 done
 
 mapfile -t keys < <(sed -nE 's/^ +(# )?([a-z-]+) = .*/\2/p; s/^([a-z]+) \{$/\1/p' hooks/hook.conf | sort -u)
