@@ -29,20 +29,19 @@ unit "probe.service" { state = "enabled" }
 X
 
 mkdir -p "$work/probe/etc/systemd/system" "$work/probe/opt/probe"
+echo 'kubernetes = "v1.20.2" packages = {"systemd"} sysctl = {"vm.swappiness = 2"}' >"$work/probe/opt/probe/image.conf"
 "$build/lab/cluster-view" three-logs node >"$work/probe/opt/probe/node.json" || exit 1
 cat >"$work/probe/etc/systemd/system/probe.service" <<'X'
 [Service]
 Type=exec
 ExecStart=/opt/probe/probe
-StandardOutput=tty
-StandardError=tty
-TTYPath=/dev/ttyS0
 [Install]
 WantedBy=multi-user.target
 X
 cat >"$work/probe/opt/probe/probe" <<'X'
 #!/bin/sh
-say() { printf '\nPROBE %s=%s;\n' "$1" "$(echo "$2" | tr '\n' ' ' | sed 's/ *$//')"; }
+# each word opens the line anew: the login prompt hangs up whoever had it open before
+say() { printf '\nPROBE %s=%s;\n' "$1" "$(echo "$2" | tr '\n' ' ' | sed 's/ *$//')" >/dev/ttyS0; }
 say system "$(systemctl is-system-running --wait)"
 say failed "$(systemctl --failed --plain --no-legend | cut -d' ' -f1)"
 say disabled "$(systemctl is-enabled docker.service kubelet.service)"
@@ -57,7 +56,10 @@ say zone "$(date +%Z)"
 say forward "$(sysctl -n net.ipv4.ip_forward vm.max_map_count net.bridge.bridge-nf-call-iptables)"
 say render "$(k8s-node render --root /tmp/rendered --metadata /opt/probe/node.json >/tmp/log 2>&1; echo "status $?"; tail -2 /tmp/log)"
 say kubelet "$(grep -o -- '--hostname-override=[^ ]*' /tmp/rendered/etc/systemd/system/kubelet.service.d/10-k8s-hooks.conf)"
-say end :
+# as a developer who captures a running machine
+rm /var/lib/k8s-bake/state.json
+say bake "$(k8s-bake --in-place --conf /opt/probe/image.conf >/tmp/log 2>&1; echo "status $?"; tail -3 /tmp/log)"
+systemctl poweroff
 X
 chmod +x "$work/probe/opt/probe/probe"
 
@@ -68,14 +70,13 @@ result "a disk is made" "$([ -e "$work/image.qcow2" ] || cat "$work/log")"
 result "its manifest lies beside it" "$("$build/bin/k8s-bake" show "$work/image.qcow2" | grep -q '^package linux-image' || echo none)"
 qemu-img create -q -f qcow2 -b "$work/image.qcow2" -F qcow2 "$work/disk.qcow2" 14G
 
-# until both the prompt and the probe's last word came
+# until it powers off
 exec {serial}< <(exec timeout --kill-after=10 ${minutes}m qemu-system-x86_64 -M q35 -m 1024 -smp 1 -display none -nodefaults \
     -no-reboot -drive "file=$work/disk.qcow2,if=virtio,format=qcow2" -nic user,model=virtio-net-pci \
     -serial stdio </dev/null 2>"$work/qemu.log")
 machine=$!
 prompt='' said=''
-while [ -z "$prompt" ] || [[ $said != *"PROBE end="* ]]; do
-    IFS= read -r -d : -u "$serial" part || break
+while IFS= read -r -d : -u "$serial" part; do
     part=$(tr -d '\000\r' <<<"$part")
     said+=$part:
     [[ $part == *" login" ]] && prompt=yes
@@ -85,10 +86,9 @@ probe() { sed -n "s/^PROBE $1=\(.*\);\$/\1/p" <<<"$said" | head -1; }
 expect() { # expect DESCRIPTION PROBE PATTERN
     local found
     found=$(probe "$2")
-    result "$1" "$([[ $found =~ ^$3$ ]] || echo "found: $found"
-        [[ $said == *"PROBE end="* ]] || tail -n 40 <<<"$said"; cat "$work/qemu.log")"
+    result "$1" "$([[ $said == *"PROBE $2="* && $found =~ ^$3$ ]] || echo "found: $found")"
 }
-result "it boots to a login prompt on the serial line" "$([ "$prompt" = yes ] || tail -n 40 <<<"$said")"
+result "it boots to a login prompt on the serial line" "$([ "$prompt" = yes ] && [[ $said == *"PROBE bake="* ]] || tail -n 40 <<<"$said"; cat "$work/qemu.log")"
 expect "systemd reports running" system running
 expect "no unit failed" failed ''
 expect "Docker and the kubelet wait for AppCenter" disabled 'disabled disabled'
@@ -103,4 +103,14 @@ expect "the time zone is UTC" zone UTC
 expect "kernel settings are applied" forward '1 262144 1'
 expect "the hooks render the node's files" render 'status 0.*'
 expect "with the node's name" kubelet '--hostname-override=node-1'
+expect "it is baked in place" bake 'status 0.*'
+
+captured() {
+    qemu-img convert -O raw "$work/disk.qcow2" "$work/disk.raw" && mkdir "$work/mounted" &&
+        mount -o ro,loop,offset=1048576 "$work/disk.raw" "$work/mounted" || return
+    "$build/bin/k8s-bake" scan "$work/mounted"
+    grep -qx 'vm.swappiness = 2' "$work/mounted/etc/sysctl.d/90-kubernetes.conf" || echo "the bake in place left nothing"
+    umount "$work/mounted"
+}
+result "and what is captured after power-off holds nothing of this machine" "$(captured 2>&1)"
 finish

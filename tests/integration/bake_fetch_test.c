@@ -75,6 +75,7 @@ static enum MHD_Result plain(struct MHD_Connection *connection, unsigned code)
     return result;
 }
 
+/* NOLINTBEGIN(readability-non-const-parameter): libmicrohttpd's type */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
                                   const char *version, const char *upload, size_t *upload_size, void **state)
 {
@@ -108,6 +109,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     MHD_destroy_response(response);
     return result;
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 static int begin(void **state)
 {
