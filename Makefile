@@ -131,6 +131,7 @@ lab-down:
 install_tree = find $(1) -type f -name '$(2)' -printf '%P\n' | xargs -I{} install -D -m 0644 $(1)/{} $(DESTDIR)$(3)/{}
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/usr/bin $(DESTDIR)/etc/k8s-hooks/hook.conf.d
+	install -d -m 0700 $(DESTDIR)/var/lib/k8s-hooks
 	install -m 0755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
 	ln -sf $(BINARIES:$(B)/%=$(PREFIX)/%) $(DESTDIR)/usr/bin
 	install -m 0644 hooks/hook.conf $(DESTDIR)/etc/k8s-hooks
