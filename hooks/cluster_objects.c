@@ -5,6 +5,7 @@
 
 #include "hooks/addons_state.h"
 #include "hooks/kubectl.h"
+#include "lib/log.h"
 
 static int apply_documents(const struct run *run, const struct manifest *manifest, size_t from, size_t to,
                            struct error **err)
@@ -34,16 +35,6 @@ static int wait_established(const struct run *run, const struct manifest *manife
         }
     }
     return strv_length(arguments) == options ? 0 : kubectl(run, (const char *const *)arguments, NULL, NULL, err);
-}
-
-int manifest_apply(const struct run *run, const struct manifest *manifest, struct error **err)
-{
-    size_t definitions = manifest_definitions(manifest);
-    if (apply_documents(run, manifest, 0, definitions, err) < 0 ||
-        wait_established(run, manifest, definitions, err) < 0) {
-        return -1;
-    }
-    return apply_documents(run, manifest, definitions, manifest->n, err);
 }
 
 /* What kubectl takes on stdin for the objects that KEYS name, the last first; NULL when there are none. */
@@ -94,6 +85,59 @@ int objects_delete(const struct run *run, const json_t *keys, struct error **err
     }
     if (kubectl_kind_unknown(why)) {
         return delete_one_by_one(run, keys, err);
+    }
+    *err = STEAL(why);
+    return -1;
+}
+
+/* Such as a Deployment's selector: what the API server answers when it will not change an object. */
+static bool unchangeable(const struct error *err)
+{
+    return err != NULL && err->status == STATUS_COMMAND &&
+           (strstr(err->message, "field is immutable") != NULL ||
+            strstr(err->message, "updates to statefulset spec for fields other than") != NULL);
+}
+
+static int replace(const struct run *run, const struct manifest *manifest, size_t i, struct error **err)
+{
+    _cleanup_free_ char *key = object_key(&manifest->documents[i].object);
+    _cleanup_json_ json_t *keys = json_pack("[s]", key);
+    log_notice("%s cannot be changed in place: it is deleted and made anew", key);
+    return objects_delete(run, keys, err) < 0 ? -1 : apply_documents(run, manifest, i, i + 1, err);
+}
+
+/* kubectl does not tell in a form to rely on which of many objects it was. */
+static int replace_unchangeable(const struct run *run, const struct manifest *manifest, size_t from, struct error **err)
+{
+    for (size_t i = from; i < manifest->n; i++) {
+        _cleanup_error_ struct error *why = NULL;
+        if (apply_documents(run, manifest, i, i + 1, &why) == 0) {
+            continue;
+        }
+        if (!unchangeable(why)) {
+            *err = STEAL(why);
+            return -1;
+        }
+        if (replace(run, manifest, i, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int manifest_apply(const struct run *run, const struct manifest *manifest, struct error **err)
+{
+    _cleanup_error_ struct error *why = NULL;
+    size_t definitions = manifest_definitions(manifest);
+    if (apply_documents(run, manifest, 0, definitions, err) < 0 ||
+        wait_established(run, manifest, definitions, err) < 0) {
+        return -1;
+    }
+    if (apply_documents(run, manifest, definitions, manifest->n, &why) == 0) {
+        return 0;
+    }
+    if (unchangeable(why)) {
+        return replace_unchangeable(run, manifest, definitions, err);
     }
     *err = STEAL(why);
     return -1;

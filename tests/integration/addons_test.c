@@ -76,7 +76,18 @@ static const char second[] = "apiVersion: v1\n"
                              "apiVersion: v1\n"
                              "kind: ConfigMap\n"
                              "metadata: {name: \"{{second.extra}}\", namespace: kube-system}\n"
-                             "{{/second.extra}}\n";
+                             "{{/second.extra}}\n"
+                             "{{#second.selector}}\n"
+                             "---\n"
+                             "apiVersion: apps/v1\n"
+                             "kind: Deployment\n"
+                             "metadata: {name: workload, namespace: kube-system}\n"
+                             "spec:\n"
+                             "  selector: {matchLabels: {version: \"{{second.selector}}\"}}\n"
+                             "  template:\n"
+                             "    metadata: {labels: {version: \"{{second.selector}}\"}}\n"
+                             "    spec: {containers: [{name: a, image: a}]}\n"
+                             "{{/second.selector}}\n";
 
 static struct apiserver server;
 
@@ -227,12 +238,10 @@ static void assert_cluster(struct fixture *f, const char *expected)
 
 static void wipe(struct fixture *f)
 {
-    must_apply(f, "{\"off\": true, \"second\": {\"text\": \"\"}}");
-    f->conf.addons.skip[0] = NULL;
+    strv_push(&f->conf.addons.skip, "pool");
+    strv_push(&f->conf.addons.skip, "first");
     strv_push(&f->conf.addons.skip, "second");
     must_apply(f, "{}");
-    strv_free(f->conf.addons.skip);
-    f->conf.addons.skip = xcalloc(1, sizeof *f->conf.addons.skip);
     assert_cluster(f, "");
 }
 
@@ -342,6 +351,27 @@ static void test_lost_definition_comes_back_and_can_go(void **state)
     wipe(&f);
 }
 
+static void test_what_cannot_be_changed_is_made_anew(void **state)
+{
+    (void)state;
+    static const char *const get_selector[] = {"get",
+                                               "deployment",
+                                               "workload",
+                                               "--namespace=kube-system",
+                                               "--output=jsonpath={.spec.selector.matchLabels.version}",
+                                               NULL};
+    _cleanup_fixture_ struct fixture f;
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *selector = NULL;
+    fixture_open(&f);
+    must_apply(&f, "{\"second\": {\"text\": \"one\", \"selector\": \"v1\"}}");
+    must_apply(&f, "{\"second\": {\"text\": \"two\", \"selector\": \"v2\"}}");
+    must(kubectl(&f.run, get_selector, NULL, &selector, &err), &err);
+    assert_string_equal(selector, "v2");
+    assert_cluster(&f, "second=two ");
+    wipe(&f);
+}
+
 static void test_failure_names_the_addon_and_is_taken_up(void **state)
 {
     (void)state;
@@ -419,7 +449,8 @@ static void test_killed_at_any_call(void **state)
     static const char after[] = "{\"second\": {\"text\": \"TWO\", \"extra\": \"extra-b\"}}";
     _cleanup_fixture_ struct fixture f;
     fixture_open(&f);
-    size_t n = 0;
+    /* the first two calls only look */
+    size_t n = 2;
     for (int killed = 1; killed == 1; n++) {
         _cleanup_free_ char *when = xasprintf("after-%zu\n", n + 1);
         must_apply(&f, before);
@@ -445,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_what_moves_to_another_addon_stays),
         cmocka_unit_test(test_lost_object_comes_back),
         cmocka_unit_test(test_lost_definition_comes_back_and_can_go),
+        cmocka_unit_test(test_what_cannot_be_changed_is_made_anew),
         cmocka_unit_test(test_failure_names_the_addon_and_is_taken_up),
         cmocka_unit_test(test_template_error_changes_nothing),
         cmocka_unit_test(test_spoilt_record_is_made_anew),
