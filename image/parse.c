@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "lib/conf_file.h"
 #include "lib/file.h"
 #include "lib/util.h"
 
@@ -78,34 +79,54 @@ static int check_variables(const char *path, const char *text, struct error **er
     return 0;
 }
 
-static int check_file(const char *path, struct error **err)
+static int read_text(const char *path, char **text, struct error **err)
 {
-    _cleanup_free_ char *text = NULL;
     size_t len = 0;
-    if (file_read(path, 1024L * 1024, &text, &len, err) < 0) {
+    if (file_read(path, 1024L * 1024, text, &len, err) < 0) {
         if (err != NULL && *err != NULL) {
             (*err)->status = STATUS_CONFIG;
         }
         return -1;
     }
-    return check_variables(path, text, err);
+    return check_variables(path, *text, err) < 0 ? -1 : conf_text_clean(*text, path, err);
+}
+
+/* As cfg_parse, with the right lines. It may be called while another file is being parsed. */
+static int parse_into(cfg_t *cfg, const char *path, struct error **err)
+{
+    _cleanup_free_ char *text = NULL;
+    if (read_text(path, &text, err) < 0) {
+        return -1;
+    }
+    _cleanup_fclose_ FILE *file = fmemopen(text, strlen(text), "r");
+    if (file == NULL) {
+        return error_errno(err, STATUS_CONFIG, errno, "reading %s", path);
+    }
+    char *outer = cfg->filename;
+    int line = cfg->line;
+    cfg->filename = xstrdup(path);
+    int result = cfg_parse_fp(cfg, file);
+    free(cfg->filename);
+    cfg->filename = outer;
+    cfg->line = line;
+    return result == CFG_SUCCESS ? 0 : error_new(err, STATUS_CONFIG, "%s: this is no configuration file", path);
 }
 
 int parse_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
 {
     char path[PATH_MAX];
+    (void)opt;
     if (argc != 1) {
         cfg_error(cfg, "include takes one file");
         return -1;
     }
     beside(path, cfg->filename, argv[0]);
     _cleanup_error_ struct error *why = NULL;
-    if (check_file(path, &why) < 0) {
+    if (parse_into(cfg, path, &why) < 0) {
         cfg_error(cfg, "%s", why->message);
         return -1;
     }
-    const char *args[] = {path};
-    return cfg_include(cfg, opt, 1, args);
+    return 0;
 }
 
 static void keep_error(cfg_t *cfg, const char *format, va_list args)
@@ -146,16 +167,14 @@ static void note_lines(cfg_opt_t *opts)
 int parse_file(cfg_t *cfg, const char *path, struct error **err)
 {
     _cleanup_error_ struct error *why = NULL;
-    if (check_file(path, err) < 0) {
-        return -1;
-    }
+    _cleanup_error_ struct error *failed = NULL;
     parse_error = &why;
     cfg_set_error_function(cfg, keep_error);
     note_lines(cfg->opts);
-    int result = cfg_parse(cfg, path);
+    int result = parse_into(cfg, path, &failed);
     parse_error = NULL;
-    if (result != CFG_SUCCESS) {
-        return error_new(err, STATUS_CONFIG, "%s", why != NULL ? why->message : path);
+    if (result < 0) {
+        return error_new(err, STATUS_CONFIG, "%s", why != NULL ? why->message : failed->message);
     }
     return 0;
 }

@@ -104,7 +104,7 @@ static int step(struct scan *scan, const char *start, const char *name, struct e
     return str_starts(scan->at, "/*") ? skip_comment(scan, name, err) : take_character(scan, name, err);
 }
 
-static int prepare(char *text, const char *name, struct error **err)
+int conf_text_clean(char *text, const char *name, struct error **err)
 {
     struct scan scan = {.at = text, .line = 1};
     while (*scan.at != '\0') {
@@ -124,7 +124,7 @@ int conf_text_parse(cfg_t *cfg, const char *name, const char *text, size_t len, 
         return error_new(err, STATUS_CONFIG, "%s: this is no configuration file: it holds a NUL byte", name);
     }
     _cleanup_free_ char *copy = xstrndup(text, len);
-    if (prepare(copy, name, err) < 0) {
+    if (conf_text_clean(copy, name, err) < 0) {
         return -1;
     }
     cfg_set_error_function(cfg, complain);
