@@ -11,8 +11,7 @@
 /* What differs from host to host, grows by itself or tells about the machine the image was made on. */
 static const char *const removed[] = {
     "/etc/hostname",
-    "/etc/ssh/ssh_host_*_key",
-    "/etc/ssh/ssh_host_*_key.pub",
+    "/etc/ssh/ssh_host_*",
     "/etc/docker/key.json",
     "/var/lib/dbus/machine-id",
     "/var/lib/systemd/random-seed",

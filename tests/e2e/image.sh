@@ -42,6 +42,7 @@ cat >"$work/probe/opt/probe/probe" <<'X'
 #!/bin/sh
 # each word opens the line anew: the login prompt hangs up whoever had it open before
 say() { printf '\nPROBE %s=%s;\n' "$1" "$(echo "$2" | tr '\n' ' ' | sed 's/ *$//')" >/dev/ttyS0; }
+systemctl start network-online.target
 say system "$(systemctl is-system-running --wait)"
 say failed "$(systemctl --failed --plain --no-legend | cut -d' ' -f1)"
 say disabled "$(systemctl is-enabled docker.service kubelet.service)"
@@ -57,7 +58,7 @@ say forward "$(sysctl -n net.ipv4.ip_forward vm.max_map_count net.bridge.bridge-
 say render "$(k8s-node render --root /tmp/rendered --metadata /opt/probe/node.json >/tmp/log 2>&1; echo "status $?"; tail -2 /tmp/log)"
 say kubelet "$(grep -o -- '--hostname-override=[^ ]*' /tmp/rendered/etc/systemd/system/kubelet.service.d/10-k8s-hooks.conf)"
 # as a developer who captures a running machine
-rm /var/lib/k8s-bake/state.json
+rm -r /var/lib/k8s-bake/state.json /tmp/rendered
 say bake "$(k8s-bake --in-place --conf /opt/probe/image.conf >/tmp/log 2>&1; echo "status $?"; tail -3 /tmp/log)"
 systemctl poweroff
 X
