@@ -68,7 +68,7 @@ make -s B="$build" install DESTDIR="$work/suite" >"$work/log" 2>&1 &&
     "$build/bin/k8s-bake" --conf "$work/image.conf" --set suite="$work/suite" --cache $cache/bake \
         --output "$work/image.qcow2" >>"$work/log" 2>&1
 result "a disk is made" "$([ -e "$work/image.qcow2" ] || cat "$work/log")"
-result "its manifest lies beside it" "$("$build/bin/k8s-bake" show "$work/image.qcow2" | grep -q '^package linux-image' || echo none)"
+result "its manifest lies beside it" "$(grep -q '^package linux-image' <<<"$("$build/bin/k8s-bake" show "$work/image.qcow2")" || echo none)"
 qemu-img create -q -f qcow2 -b "$work/image.qcow2" -F qcow2 "$work/disk.qcow2" 14G
 
 # until it powers off

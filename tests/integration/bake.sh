@@ -109,7 +109,7 @@ result "the manifest is CycloneDX with every package, and hashes of artifacts" \
         and ([.components[] | select(.type == "library")] | length == $n)
         and any(.components[]; .name == "program" and .hashes[0] == {"alg": "SHA-256", "content": $hash})' \
         root/opt/kubernetes/image-manifest.json 2>&1 | grep -v true)"
-result "show prints it" "$("$bake" show root | grep -q '^artifact program ' || echo none)"
+result "show prints it" "$(grep -q '^artifact program ' <<<"$("$bake" show root)" || echo none)"
 result "nothing that must not be in an image is" "$("$bake" scan root 2>&1)"
 result "no file of the bake itself is left" "$(find root -name '*k8s-bake*' -not -path 'root/var/lib/k8s-bake')"
 
