@@ -28,12 +28,13 @@ static void assert_refused(const char *text, const char *reason)
 
 static void assert_keys(const struct manifest *manifest, const char *const *keys)
 {
-    for (size_t i = 0; i < manifest->n; i++) {
-        _cleanup_free_ char *key = object_key(&manifest->documents[i].object);
-        assert_non_null(keys[i]);
-        assert_string_equal(key, keys[i]);
+    size_t n = 0;
+    for (; keys[n] != NULL && n < manifest->n; n++) {
+        _cleanup_free_ char *key = object_key(&manifest->documents[n].object);
+        assert_string_equal(key, keys[n]);
     }
-    assert_null(keys[manifest->n]);
+    assert_null(keys[n]);
+    assert_int_equal(n, manifest->n);
 }
 
 static void documents_are_told_apart(void **state)
