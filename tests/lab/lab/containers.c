@@ -54,21 +54,22 @@ static int add_program(struct archive_image *image, const char *root, const char
     return add_libraries(image, root, program, err);
 }
 
-static int add_directory(struct archive_image *image, const char *root, const char *path, struct error **err)
+/* The modules of a program, each with the libraries it alone needs. */
+static int add_modules(struct archive_image *image, const char *root, const char *path, struct error **err)
 {
     _cleanup_free_ char *host = path_join(root, path);
     struct dirent **entries = NULL;
     int n = scandir(host, &entries, NULL, alphasort);
+    int r = n > 0 ? 0 : error_new(err, STATUS_FILE, "%s: nothing in it", host);
     for (int i = 0; i < n; i++) {
-        if (entries[i]->d_name[0] != '.') {
-            _cleanup_free_ char *file = path_join(path, entries[i]->d_name);
-            _cleanup_free_ char *source = path_join(root, file);
-            archive_add(image, file, source, NULL);
+        _cleanup_free_ char *file = path_join(path, entries[i]->d_name);
+        if (r == 0 && str_ends(file, ".so")) {
+            r = add_program(image, root, file, err);
         }
         free(entries[i]);
     }
     free(entries);
-    return n > 0 ? 0 : error_new(err, STATUS_FILE, "%s: nothing in it", host);
+    return r;
 }
 
 /* kube-proxy runs these; the nft variant, as the machine's own Docker does. */
@@ -78,7 +79,7 @@ static int add_iptables(struct archive_image *image, const char *root, struct er
                                         "ip6tables", "ip6tables-save", "ip6tables-restore"};
     if (add_program(image, root, "/usr/sbin/xtables-nft-multi", err) != 0 ||
         add_program(image, root, "/usr/sbin/conntrack", err) != 0 ||
-        add_directory(image, root, "/usr/lib/x86_64-linux-gnu/xtables", err) != 0) {
+        add_modules(image, root, "/usr/lib/x86_64-linux-gnu/xtables", err) != 0) {
         return -1;
     }
     for (size_t i = 0; i < ELEMENTS(links); i++) {
