@@ -29,7 +29,7 @@ static void assert_refused(const char *text, const char *reason)
 static void assert_keys(const struct manifest *manifest, const char *const *keys)
 {
     size_t n = 0;
-    for (; keys[n] != NULL && n < manifest->n; n++) {
+    for (; n < manifest->n && keys[n] != NULL; n++) {
         _cleanup_free_ char *key = object_key(&manifest->documents[n].object);
         assert_string_equal(key, keys[n]);
     }
