@@ -50,7 +50,11 @@ static int docker_restart(struct run *run, struct error **err)
 
 static int kubelet_restart(struct run *run, struct error **err)
 {
-    return restart_running(run, "kubelet.service", err);
+    int active = run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
+    if (active < 0 || restart_running(run, "kubelet.service", err) < 0) {
+        return -1;
+    }
+    return active > 0 ? kubelet_wait(run, err) : 0;
 }
 
 static int apply_step(struct run *run, const struct step *step, struct error **err)

@@ -22,4 +22,7 @@ bool upgrade_pending(const struct run *run);
  */
 int control_plane_stamp(struct run *run, bool current, struct error **err);
 
+/* Waits until the kubelet's /healthz says ok: systemd counts it as started long before. */
+int kubelet_wait(struct run *run, struct error **err);
+
 #endif

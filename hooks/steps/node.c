@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "hooks/run.h"
+#include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
 #include "lib/log.h"
 
@@ -73,6 +74,22 @@ static bool node_ready(struct run *run, struct deadline deadline, char **reason)
         return false;
     }
     return true;
+}
+
+int kubelet_wait(struct run *run, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.unit_s);
+    for (;;) {
+        _cleanup_free_ char *reason = NULL;
+        if (kubelet_ready(deadline_earlier(deadline, deadline_in(5000)), &reason)) {
+            return 0;
+        }
+        if (run_pause(250, deadline, err) < 0) {
+            _cleanup_free_ char *tail = journal_tail("kubelet.service", 5);
+            return error_wrap(err, "the kubelet is not healthy within %d s (%s); its last lines:\n%s",
+                              run->conf->timeouts.unit_s, reason, tail);
+        }
+    }
 }
 
 static int node_ready_apply(struct run *run, struct error **err)
