@@ -17,7 +17,8 @@ LDHARDENING = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 ifdef SANITIZE
 HARDENING = -fPIE
 OPTIMISE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-LDHARDENING = -pie -fsanitize=address,undefined
+# static, so that a sanitized program also runs in a root without the sanitizers' libraries
+LDHARDENING = -pie -fsanitize=address,undefined -static-libasan -static-libubsan -Wl,--as-needed
 endif
 CFLAGS += -std=gnu11 $(OPTIMISE) $(WARNINGS) $(HARDENING)
 PACKAGE_CFLAGS := $(shell pkg-config --cflags $(TEST_PACKAGES) 2>/dev/null)

@@ -125,7 +125,8 @@ result "it needs no network" "$(expect 0)"
 # --- in place: the root as a system of its own, which somebody has used
 mkdir root/src && cp -r image.conf overlay program pack.tar.gz root/src && cp "$bake" root/src/k8s-bake
 echo 'secret' >root/root/.bash_history && echo 'identity' >root/etc/machine-id && rm root/usr/local/bin/program
-output=$(chroot root /src/k8s-bake --in-place --conf /src/image.conf 2>&1)
+# a root without /proc, in which leaks cannot be looked for
+output=$(ASAN_OPTIONS=detect_leaks=0 chroot root /src/k8s-bake --in-place --conf /src/image.conf 2>&1)
 status=$?
 result "it is baked in place" "$(expect 0 "artifact program")"
 rm -r root/src
