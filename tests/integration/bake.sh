@@ -122,11 +122,11 @@ result "and touches nothing" "$(diff before after)"
 bake_of image.conf --root root --offline
 result "it needs no network" "$(expect 0)"
 
-# --- in place: the root as a system of its own, which somebody has used
-mkdir root/src && cp -r image.conf overlay program pack.tar.gz root/src && cp "$bake" root/src/k8s-bake
+# --- in place: the root as a system of its own, which somebody has used. It has no /proc, without which the sanitizers end a
+# program: the plain build does it.
+mkdir root/src && cp -r image.conf overlay program pack.tar.gz root/src && cp "${bake/build-asan/build}" root/src/k8s-bake
 echo 'secret' >root/root/.bash_history && echo 'identity' >root/etc/machine-id && rm root/usr/local/bin/program
-# a root without /proc, in which leaks cannot be looked for
-output=$(ASAN_OPTIONS=detect_leaks=0 chroot root /src/k8s-bake --in-place --conf /src/image.conf 2>&1)
+output=$(chroot root /src/k8s-bake --in-place --conf /src/image.conf 2>&1)
 status=$?
 result "it is baked in place" "$(expect 0 "artifact program")"
 rm -r root/src
