@@ -78,9 +78,10 @@ static int keep_sample(const struct run *run, const struct api_sample *sample, s
     return file_put_private(path, text, err);
 }
 
-static void add_line(void *sample, const char *line)
+static bool add_line(void *sample, const char *line)
 {
     api_sample_add(sample, line);
+    return true;
 }
 
 static int add_api(struct run *run, json_t *items, struct deadline deadline, struct error **err)

@@ -157,6 +157,23 @@ int run_pause(int ms, struct deadline deadline, struct error **err)
     return left > ms ? 0 : error_new(err, STATUS_DEADLINE, "the deadline passed");
 }
 
+int run_until(struct run *run, int (*ask)(struct run *run, struct deadline deadline, struct error **err),
+              const char *what, const char *wanted, int seconds, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, seconds);
+    for (;;) {
+        _cleanup_error_ struct error *last = NULL;
+        if (ask(run, deadline, &last) == 0) {
+            return 0;
+        }
+        if (run_pause(250, deadline, err) < 0) {
+            _cleanup_free_ char *tail = journal_tail("kubelet.service", 5);
+            return error_wrap(err, "%s did not become %s in %d s (%s); last kubelet lines:\n%s", what, wanted, seconds,
+                              last->message, tail);
+        }
+    }
+}
+
 void run_close(struct run *run)
 {
     rendered_free(run->rendered);

@@ -43,6 +43,11 @@ struct deadline run_deadline(const struct run *run, int seconds);
  * tries of something that gives no event. */
 int run_pause(int ms, struct deadline deadline, struct error **err);
 
+/* Calls ASK until it returns 0, for at most SECONDS: what is asked gives no event before it listens. The error says
+ * that WHAT did not become WANTED, why ASK failed last, and what the kubelet logged. */
+int run_until(struct run *run, int (*ask)(struct run *run, struct deadline deadline, struct error **err),
+              const char *what, const char *wanted, int seconds, struct error **err);
+
 void run_close(struct run *run);
 
 #endif

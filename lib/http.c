@@ -21,6 +21,7 @@ struct receiver {
     struct buffer *body; /* with LINE, the line that has not ended */
     size_t limit;
     bool too_long;
+    bool enough; /* LINE wants no more */
     CURL *easy;
     const struct http_request *request;
 };
@@ -93,9 +94,9 @@ static void give_lines(struct receiver *receiver)
 {
     struct buffer *body = receiver->body;
     char *start = body->data;
-    for (char *end = strchr(start, '\n'); end != NULL; end = strchr(start, '\n')) {
+    for (char *end = strchr(start, '\n'); end != NULL && !receiver->enough; end = strchr(start, '\n')) {
         *end = '\0';
-        receiver->request->line(receiver->request->line_context, start);
+        receiver->enough = !receiver->request->line(receiver->request->line_context, start);
         start = end + 1;
     }
     body->len -= (size_t)(start - body->data);
@@ -114,7 +115,7 @@ static size_t receive(char *data, size_t size, size_t count, void *context)
     if (by_line(receiver)) {
         give_lines(receiver);
     }
-    return len;
+    return receiver->enough ? 0 : len;
 }
 
 static void set_method(CURL *easy, const struct http_request *request)
@@ -260,7 +261,7 @@ int http_do(struct http *http, const struct http_request *request, struct deadli
     curl_multi_remove_handle(http->multi, http->easy);
     if (r == 0 && receiver.too_long) {
         r = error_new(err, failure, "%s: the answer is longer than %zu bytes", name, receiver.limit);
-    } else if (r == 0 && result != CURLE_OK) {
+    } else if (r == 0 && result != CURLE_OK && !receiver.enough) {
         const char *reason = http->reason[0] != '\0' ? http->reason : curl_easy_strerror(result);
         r = error_new(err, failure, "%s: %s", name, reason);
     }
@@ -268,8 +269,8 @@ int http_do(struct http *http, const struct http_request *request, struct deadli
         http_answer_free(answer);
         return -1;
     }
-    if (by_line(&receiver) && answer->body.len > 0) {
-        request->line(request->line_context, answer->body.data);
+    if (by_line(&receiver) && !receiver.enough && answer->body.len > 0) {
+        (void)request->line(request->line_context, answer->body.data);
     }
     take_answer(http->easy, answer);
     return 0;

@@ -23,9 +23,9 @@ struct http_request {
     const void *body;
     size_t body_len;
     size_t limit; /* most bytes of answer accepted; 0: 16 MiB */
-    /* For long answers: takes each line of a 2xx answer, without its end, instead of the answer; LIMIT is then a
-     * line's. */
-    void (*line)(void *context, const char *line);
+    /* For long answers: takes each line of a 2xx answer, without its end, instead of the answer, until it returns
+     * false, which ends the exchange as if the answer ended there; LIMIT is then a line's. */
+    bool (*line)(void *context, const char *line);
     void *line_context;
 };
 

@@ -60,7 +60,7 @@ struct exchange {
     const char *method, *path, *content_type;
     const json_t *object; /* NULL: no body */
     long allowed;         /* an HTTP status that is no error besides 2xx */
-    void (*line)(void *context, const char *line);
+    bool (*line)(void *context, const char *line);
     void *context;
 };
 
@@ -128,11 +128,50 @@ int kube_get_text(struct kube *kube, const char *path, struct deadline deadline,
 }
 
 int kube_get_lines(struct kube *kube, const char *path, struct deadline deadline,
-                   void (*line)(void *context, const char *line), void *context, struct error **err)
+                   bool (*line)(void *context, const char *line), void *context, struct error **err)
 {
     _cleanup_answer_ struct http_answer answer = {0};
     const struct exchange get = {.method = "GET", .path = path, .content_type = "", .line = line, .context = context};
     return exchange(kube, &get, deadline, &answer, NULL, err);
+}
+
+struct watch {
+    bool (*seen)(void *context, const json_t *object);
+    void *context;
+    bool over; /* SEEN has seen what it waits for */
+    struct error *failure;
+};
+
+/* One event a line: {"type": "ADDED", "object": {...}}. */
+static bool take_event(void *context, const char *line)
+{
+    struct watch *watch = context;
+    _cleanup_json_ json_t *event = json_loads(line, 0, NULL);
+    const char *type = json_string_value(json_object_get(event, "type"));
+    const json_t *object = json_object_get(event, "object");
+    if (type == NULL || strcmp(type, "ERROR") == 0) {
+        const char *message = json_string_value(json_object_get(object, "message"));
+        (void)error_new(&watch->failure, STATUS_API, "%s", message != NULL ? message : line);
+        return false;
+    }
+    if (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0) {
+        watch->over = !watch->seen(watch->context, object);
+    }
+    return !watch->over;
+}
+
+int kube_watch(struct kube *kube, const char *path, struct deadline deadline,
+               bool (*seen)(void *context, const json_t *object), void *context, struct error **err)
+{
+    _cleanup_free_ char *query = xasprintf("%s%cwatch=true", path, strchr(path, '?') == NULL ? '?' : '&');
+    struct watch watch = {.seen = seen, .context = context};
+    int r = kube_get_lines(kube, query, deadline, take_event, &watch, err);
+    _cleanup_error_ struct error *failure = watch.failure;
+    if (r < 0 || watch.over) {
+        return r;
+    }
+    return error_new(err, STATUS_API, "watching %s%s: the API server ended it: %s", kube->server, path,
+                     failure != NULL ? failure->message : "no reason given");
 }
 
 int kube_merge_patch(struct kube *kube, const char *path, const json_t *patch, struct deadline deadline,

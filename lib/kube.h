@@ -25,9 +25,14 @@ int kube_get(struct kube *kube, const char *path, struct deadline deadline, json
 /* GET of a plain text (/readyz, /metrics). */
 int kube_get_text(struct kube *kube, const char *path, struct deadline deadline, char **text, long *code,
                   struct error **err);
-/* The same line by line, for texts too long to keep. */
+/* The same line by line, for texts too long to keep; LINE returns false when it needs no more. */
 int kube_get_lines(struct kube *kube, const char *path, struct deadline deadline,
-                   void (*line)(void *context, const char *line), void *context, struct error **err);
+                   bool (*line)(void *context, const char *line), void *context, struct error **err);
+/* Gives SEEN each object of the collection PATH ("/api/v1/nodes?fieldSelector=...") as it is now, and again whenever it
+ * changes, until SEEN returns false. STATUS_DEADLINE when that does not come in time, STATUS_API when the API server
+ * ends the watch before. */
+int kube_watch(struct kube *kube, const char *path, struct deadline deadline,
+               bool (*seen)(void *context, const json_t *object), void *context, struct error **err);
 int kube_merge_patch(struct kube *kube, const char *path, const json_t *patch, struct deadline deadline,
                      struct error **err);
 /* POST and DELETE; 409 on POST and 404 on DELETE are told through *code and are errors for callers that pass NULL. */

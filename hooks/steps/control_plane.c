@@ -63,27 +63,17 @@ static int control_plane_apply(struct run *run, struct error **err)
 
 const struct step step_control_plane = {"control plane", control_plane_done, control_plane_apply, NULL};
 
-/* The API server gives no event before it listens, so it is asked anew after a short pause. */
+static int ask_api_server(struct run *run, struct deadline deadline, struct error **err)
+{
+    _cleanup_free_ char *text = NULL;
+    return run_kube(run, err) < 0
+               ? -1
+               : kube_get_text(run->kube, "/readyz", deadline_earlier(deadline, deadline_in(5000)), &text, NULL, err);
+}
+
 static int api_server_apply(struct run *run, struct error **err)
 {
-    struct deadline deadline = run_deadline(run, run->conf->timeouts.api_s);
-    _cleanup_error_ struct error *last = NULL;
-    if (run_kube(run, err) < 0) {
-        return -1;
-    }
-    for (;;) {
-        _cleanup_free_ char *text = NULL;
-        error_freep(&last);
-        if (kube_get_text(run->kube, "/readyz", deadline_earlier(deadline, deadline_in(5000)), &text, NULL, &last) ==
-            0) {
-            return 0;
-        }
-        if (run_pause(250, deadline, err) < 0) {
-            _cleanup_free_ char *tail = journal_tail("kubelet.service", 5);
-            return error_wrap(err, "API server not ready within %d s (%s); last kubelet lines:\n%s",
-                              run->conf->timeouts.api_s, last->message, tail);
-        }
-    }
+    return run_until(run, ask_api_server, "API server", "ready", run->conf->timeouts.api_s, err);
 }
 
 const struct step step_api_server = {"API server", NULL, api_server_apply, NULL};

@@ -40,73 +40,56 @@ static int node_annotation_apply(struct run *run, struct error **err)
 
 const struct step step_node_annotation = {"node annotation", node_annotation_done, node_annotation_apply, NULL};
 
-/* The node object tells what the kubelet said last, which may have been before it was started anew: so the kubelet is
- * asked too. */
-static bool kubelet_ready(struct deadline deadline, char **reason)
+static int ask_kubelet(struct run *run, struct deadline deadline, struct error **err)
 {
+    (void)run;
     static const struct http_request request = {.url = "http://127.0.0.1:10248/healthz", .limit = 65536};
     struct http *http _cleanup_(http_freep) = NULL;
     _cleanup_answer_ struct http_answer answer = {0};
-    _cleanup_error_ struct error *failure = NULL;
-    if (http_open(&http, NULL, &failure) < 0 || http_do(http, &request, deadline, STATUS_UNIT, &answer, &failure) < 0) {
-        *reason = xstrdup(failure->message);
-        return false;
+    if (http_open(&http, NULL, err) < 0 ||
+        http_do(http, &request, deadline_earlier(deadline, deadline_in(5000)), STATUS_UNIT, &answer, err) < 0) {
+        return -1;
     }
-    if (answer.code != 200) {
-        *reason = xasprintf("the kubelet's /healthz answers %ld", answer.code);
-        return false;
-    }
-    return true;
-}
-
-static bool node_ready(struct run *run, struct deadline deadline, char **reason)
-{
-    _cleanup_error_ struct error *failure = NULL;
-    _cleanup_json_ json_t *node = NULL;
-    const char *why = "it has no Ready condition yet";
-    if (get_node(run, deadline, &node, &failure) < 0) {
-        *reason = xstrdup(failure->message);
-        return false;
-    }
-    const char *ready = kube_condition(node, "Ready", &why);
-    if (ready == NULL || strcmp(ready, "True") != 0) {
-        *reason = xstrdup(why);
-        return false;
-    }
-    return true;
+    return answer.code == 200
+               ? 0
+               : error_new(err, STATUS_UNIT, "the kubelet's /healthz answers %ld: %s", answer.code, answer.body.data);
 }
 
 int kubelet_wait(struct run *run, struct error **err)
 {
-    struct deadline deadline = run_deadline(run, run->conf->timeouts.unit_s);
-    for (;;) {
-        _cleanup_free_ char *reason = NULL;
-        if (kubelet_ready(deadline_earlier(deadline, deadline_in(5000)), &reason)) {
-            return 0;
-        }
-        if (run_pause(250, deadline, err) < 0) {
-            _cleanup_free_ char *tail = journal_tail("kubelet.service", 5);
-            return error_wrap(err, "the kubelet is not healthy within %d s (%s); its last lines:\n%s",
-                              run->conf->timeouts.unit_s, reason, tail);
-        }
+    return run_until(run, ask_kubelet, "kubelet", "healthy", run->conf->timeouts.unit_s, err);
+}
+
+static bool not_ready(void *reason, const json_t *node)
+{
+    const char *why = "it has no Ready condition yet";
+    const char *ready = kube_condition(node, "Ready", &why);
+    bool is_ready = ready != NULL && strcmp(ready, "True") == 0;
+    free(*(char **)reason);
+    *(char **)reason = xstrdup(is_ready ? NULL : why);
+    return !is_ready;
+}
+
+/* The node object tells what the kubelet said last, which may have been before it was started anew: so the kubelet is
+ * asked too. */
+static int watch_node(struct run *run, struct deadline deadline, struct error **err)
+{
+    _cleanup_free_ char *path =
+        xasprintf("/api/v1/nodes?fieldSelector=metadata.name%%3D%s", run->facts->self->node_name);
+    _cleanup_free_ char *reason = NULL;
+    if (ask_kubelet(run, deadline, err) < 0 || run_kube(run, err) < 0) {
+        return -1;
     }
+    if (kube_watch(run->kube, path, deadline, not_ready, &reason, err) < 0) {
+        return reason == NULL ? -1 : error_wrap(err, "%s", reason);
+    }
+    return 0;
 }
 
 static int node_ready_apply(struct run *run, struct error **err)
 {
-    struct deadline deadline = run_deadline(run, run->conf->timeouts.api_s);
-    for (;;) {
-        _cleanup_free_ char *reason = NULL;
-        struct deadline once = deadline_earlier(deadline, deadline_in(5000));
-        if (kubelet_ready(once, &reason) && node_ready(run, once, &reason)) {
-            return 0;
-        }
-        if (run_pause(250, deadline, err) < 0) {
-            _cleanup_free_ char *tail = journal_tail("kubelet.service", 5);
-            return error_wrap(err, "node %s not Ready within %d s (%s); last kubelet lines:\n%s",
-                              run->facts->self->node_name, run->conf->timeouts.api_s, reason, tail);
-        }
-    }
+    _cleanup_free_ char *what = xasprintf("node %s", run->facts->self->node_name);
+    return run_until(run, watch_node, what, "Ready", run->conf->timeouts.api_s, err);
 }
 
 const struct step step_node_ready = {"node Ready", NULL, node_ready_apply, NULL};

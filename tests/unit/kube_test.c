@@ -136,9 +136,10 @@ static void a_text_is_given_as_it_is(void **state)
     assert_string_equal(text, "ok");
 }
 
-static void gather(void *context, const char *line)
+static bool gather(void *context, const char *line)
 {
     buffer_printf(context, "[%s]", line);
+    return strcmp(line, "enough") != 0;
 }
 
 static void a_long_text_comes_line_by_line(void **state)
@@ -162,6 +163,61 @@ static void a_long_text_comes_line_by_line(void **state)
     assert_int_equal(kube_get_lines(kube, "/metrics", soon(), gather, &lines, &err), -1);
     assert_non_null(strstr(err->message, "not you"));
     assert_null(lines.data);
+}
+
+static void no_more_lines_come_than_are_wanted(void **state)
+{
+    (void)state;
+    _cleanup_buffer_ struct buffer lines = {0};
+    answers(200, "one\nenough\ntwo\n");
+    assert_int_equal(kube_get_lines(kube, "/metrics", soon(), gather, &lines, NULL), 0);
+    assert_string_equal(lines.data, "[one][enough]");
+    buffer_free(&lines);
+    answers(200, "one\nenough");
+    assert_int_equal(kube_get_lines(kube, "/metrics", soon(), gather, &lines, NULL), 0);
+    assert_string_equal(lines.data, "[one][enough]");
+}
+
+static bool until_ready(void *seen, const json_t *object)
+{
+    (*(int *)seen)++;
+    const char *ready = kube_condition(object, "Ready", NULL);
+    return ready == NULL || strcmp(ready, "True") != 0;
+}
+
+#define EVENT(type, ready)                                                                                             \
+    "{\"type\":\"" type "\",\"object\":{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"" ready "\"}]}}}" \
+    "\n"
+
+static void a_watch_ends_with_what_is_waited_for(void **state)
+{
+    (void)state;
+    int seen = 0;
+    answers(200,
+            EVENT("ADDED", "Unknown") EVENT("DELETED", "True") EVENT("MODIFIED", "True") EVENT("MODIFIED", "True"));
+    assert_int_equal(kube_watch(kube, "/api/v1/nodes", soon(), until_ready, &seen, NULL), 0);
+    assert_string_equal(api.path, "/api/v1/nodes");
+    assert_int_equal(seen, 2);
+}
+
+static void a_watch_that_ends_before_is_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *events, *says;
+    } cases[] = {
+        {EVENT("ADDED", "False"), "no reason given"},
+        {EVENT("ADDED", "False") "{\"type\":\"ERROR\",\"object\":{\"message\":\"too old\"}}\n", "too old"},
+        {"garbage\n", "garbage"},
+    };
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        _cleanup_error_ struct error *err = NULL;
+        int seen = 0;
+        answers(200, cases[i].events);
+        assert_int_equal(kube_watch(kube, "/api/v1/nodes", soon(), until_ready, &seen, &err), -1);
+        assert_int_equal(err->status, STATUS_API);
+        assert_non_null(strstr(err->message, cases[i].says));
+    }
 }
 
 static void of_a_failing_readyz_only_what_fails_is_told(void **state)
@@ -250,6 +306,9 @@ int main(void)
         cmocka_unit_test(what_is_no_object_is_an_error),
         cmocka_unit_test(a_text_is_given_as_it_is),
         cmocka_unit_test(a_long_text_comes_line_by_line),
+        cmocka_unit_test(no_more_lines_come_than_are_wanted),
+        cmocka_unit_test(a_watch_ends_with_what_is_waited_for),
+        cmocka_unit_test(a_watch_that_ends_before_is_an_error),
         cmocka_unit_test(of_a_failing_readyz_only_what_fails_is_told),
         cmocka_unit_test(a_patch_is_a_merge_patch),
         cmocka_unit_test(what_exists_already_is_told_on_request),
