@@ -271,8 +271,8 @@ static int run(int argc, char **argv, struct error **err)
         if (geteuid() != 0) {
             return error_new(err, STATUS_USAGE, "the lab makes machines: run it as root");
         }
-        if (interrupt_open(err) != 0 || lab_open(&lab, name, err) != 0 ||
-            package_load(lab->source, &lab->package, err) != 0 || (verbs[i].inside && network_enter(lab, err) != 0)) {
+        if (lab_open(&lab, name, err) != 0 || package_load(lab->source, &lab->package, err) != 0 ||
+            (verbs[i].inside && network_enter(lab, err) != 0)) {
             return -1;
         }
         return verbs[i].run(lab, argv + 2, err);
@@ -285,9 +285,13 @@ int main(int argc, char **argv)
     _cleanup_error_ struct error *err = NULL;
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     log_open("k8s-lab", NULL, NULL, LOG_LEVEL_WARNING);
-    progress_open(false);
-    int r = run(argc, argv, &err);
-    progress_close();
+    /* before there is another thread, which would not have the signals blocked */
+    int r = interrupt_open(&err);
+    if (r == 0) {
+        progress_open(false);
+        r = run(argc, argv, &err);
+        progress_close();
+    }
     if (r != 0) {
         (void)fprintf(stderr, "lab: %s\n", err == NULL ? "failed" : err->message);
         return err == NULL ? 1 : (int)err->status;

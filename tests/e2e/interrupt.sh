@@ -1,0 +1,33 @@
+#!/bin/bash
+# Ctrl-C in `lab demo`, while machines boot and while an event runs: it removes everything it made.
+set -um # jobs have a process group each, which Ctrl-C goes to, and do not ignore it
+lab="${BUILD:-build}/lab/lab --name interrupt"
+output=$(mktemp)
+trap '$lab down >/dev/null 2>&1; rm -f "$output"' EXIT
+
+left() {
+    ip netns list | grep -w k8s-lab-interrupt
+    grep -o '/var/tmp/k8s-lab-interrupt[^ ]*' /proc/mounts
+    ls -d /var/tmp/k8s-lab-interrupt /sys/fs/cgroup/{,*/}k8s-lab-interrupt-* 2>/dev/null
+    pgrep -f -- '--machine=interrupt-|/k8s-lab-interrupt/'
+}
+
+number=0
+for moment in 'booting 4 machines' 'master-1: init'; do
+    $lab demo >"$output" 2>&1 &
+    demo=$!
+    timeout 900 grep -qF -- "... $moment" <(tail -f --pid=$demo "$output")
+    sleep 1
+    kill -INT -- -$demo
+    wait $demo
+    status=$?
+    left=$(left | head -4)
+    number=$((number + 1))
+    if [ $status = 19 ] && [ -z "$left" ]; then
+        echo "ok $number - Ctrl-C at \"$moment\""
+    else
+        sed 's/^/# /' "$output"
+        echo "not ok $number - Ctrl-C at \"$moment\": status $status, left: $left"
+    fi
+done
+echo "1..$number"
