@@ -1,5 +1,7 @@
 #include "hooks/history.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,10 +79,23 @@ void history_step_end(struct history *history, const char *result, int64_t ms)
     json_object_set_new(history->step, "ms", json_integer(ms));
 }
 
+/* Not getrusage's, which begins with what ran in this process before exec. 0 when the kernel does not say. */
+static long peak_kib(void)
+{
+    _cleanup_free_ char *text = NULL;
+    long peak = 0;
+    if (file_read("/proc/self/status", 0, &text, NULL, NULL) == 0) {
+        const char *line = strstr(text, "VmHWM:");
+        peak = line == NULL ? 0 : strtol(line + strlen("VmHWM:"), NULL, 10);
+    }
+    return peak;
+}
+
 void history_end(struct history *history, const struct error *err)
 {
     json_object_set_new(history->run, "ms", json_integer(clock_ms() - history->started));
     json_object_set_new(history->run, "status", json_integer(err == NULL ? STATUS_OK : (json_int_t)err->status));
+    json_object_set_new(history->run, "peak_kib", json_integer(peak_kib()));
     if (err != NULL) {
         json_object_set_new(history->run, "error", json_string(err->message));
     }

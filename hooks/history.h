@@ -15,8 +15,8 @@ void history_step_end(struct history *history, const char *result, int64_t ms);
 /* ERR is NULL when all went well. Frees the record. */
 void history_end(struct history *history, const struct error *err);
 
-/* The stored runs: an array of {event, started, ms, pid, status, error, steps: [{name, result, ms}]}. A run without
- * "status" is going on or was killed. A new reference, empty when nothing is stored. */
+/* The stored runs: an array of {event, started, ms, pid, status, error, peak_kib (of memory), steps: [{name, result,
+ * ms}]}. A run without "status" is going on or was killed. A new reference, empty when nothing is stored. */
 json_t *history_load(const struct run *run);
 
 #endif

@@ -29,6 +29,9 @@ static const char usage[] = "Usage: k8s-hook [OPTION...] EVENT [ARGUMENT]\n"
                             "Options and events are those of k8s-master, k8s-node, k8s-log and k8s-client:\n"
                             "see their --help.\n";
 
+static char *const help[] = {"--help", "--usage", "-?", NULL};
+static char *const version[] = {"--version", "-V", NULL};
+
 struct tool {
     const char *name;
     int (*main)(int argc, char **argv);
@@ -123,9 +126,14 @@ static int become_role(char **argv, struct error **err)
 int main(int argc, char **argv)
 {
     _cleanup_error_ struct error *err = NULL;
-    if (argc < 2 || strcmp(argv[1], "--help") == 0) {
-        (void)fputs(usage, argc < 2 ? stderr : stdout);
-        return argc < 2 ? STATUS_USAGE : STATUS_OK;
+    const char *first = argc < 2 ? "" : argv[1];
+    if (*first == '\0' || strv_contains(help, first)) {
+        (void)fputs(usage, *first == '\0' ? stderr : stdout);
+        return *first == '\0' ? STATUS_USAGE : STATUS_OK;
+    }
+    if (strv_contains(version, first)) {
+        puts("k8s-hook " SUITE_VERSION);
+        return STATUS_OK;
     }
     for (size_t i = 0; i < ELEMENTS(tools); i++) {
         if (strcmp(argv[1], tools[i].name) == 0) {

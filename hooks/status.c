@@ -66,7 +66,8 @@ static void print_blame(const json_t *run)
         sorted[i] = json_array_get(steps, i);
     }
     qsort(sorted, count, sizeof(json_t *), by_time);
-    printf("%s: %.1f s\n", text_of(run, "event"), (double)number_of(run, "ms") / 1000);
+    printf("%s: %.1f s, %.1f MiB\n", text_of(run, "event"), (double)number_of(run, "ms") / 1000,
+           (double)number_of(run, "peak_kib") / 1024);
     for (size_t i = 0; i < count; i++) {
         printf("    %8.1f s  %s\n", (double)number_of(sorted[i], "ms") / 1000, text_of(sorted[i], "name"));
     }

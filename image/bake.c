@@ -41,7 +41,9 @@ static const char usage[] = "k8s-bake: makes a VM image from one declarative fil
                             "      --offline               the cache must do\n"
                             "      --refresh               a new base system, not the one in the cache\n"
                             "  -n, --dry-run               only say what would be done\n"
-                            "  -v, --verbose               -q, --quiet\n";
+                            "      --json                  show: the manifest itself (CycloneDX)\n"
+                            "  -v, --verbose               -q, --quiet\n"
+                            "  -h, --help                  -V, --version\n";
 
 #define DEFAULT_CACHE "/var/cache/k8s-bake"
 
@@ -55,6 +57,7 @@ enum {
     OPT_REGISTRY_MIRROR,
     OPT_OFFLINE,
     OPT_REFRESH,
+    OPT_JSON,
 };
 
 static const struct option long_options[] = {
@@ -74,13 +77,16 @@ static const struct option long_options[] = {
     {"dry-run", no_argument, NULL, 'n'},
     {"verbose", no_argument, NULL, 'v'},
     {"quiet", no_argument, NULL, 'q'},
+    {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
 };
 
 struct command {
     struct options options;
-    bool update_lock, help;
+    bool update_lock, json;
+    const char *answer; /* to --help or --version */
     enum log_level level;
     char **words;
 };
@@ -136,8 +142,14 @@ static int parse_one(struct command *c, int option, struct error **err)
     case 'q':
         c->level = LOG_LEVEL_WARNING;
         break;
+    case OPT_JSON:
+        c->json = true;
+        break;
     case 'h':
-        c->help = true;
+        c->answer = usage;
+        break;
+    case 'V':
+        c->answer = "k8s-bake " SUITE_VERSION "\n";
         break;
     default:
         return error_new(err, STATUS_USAGE, "see --help");
@@ -147,8 +159,8 @@ static int parse_one(struct command *c, int option, struct error **err)
 
 static int parse(struct command *c, int argc, char **argv, struct error **err)
 {
-    for (int option = getopt_long(argc, argv, "c:l:s:j:nvqh", long_options, NULL); option >= 0;
-         option = getopt_long(argc, argv, "c:l:s:j:nvqh", long_options, NULL)) {
+    for (int option = getopt_long(argc, argv, "c:l:s:j:nvqhV", long_options, NULL); option >= 0;
+         option = getopt_long(argc, argv, "c:l:s:j:nvqhV", long_options, NULL)) {
         if (parse_one(c, option, err) < 0) {
             return -1;
         }
@@ -157,7 +169,7 @@ static int parse(struct command *c, int argc, char **argv, struct error **err)
     int goals = (c->options.in_place ? 1 : 0) + (c->update_lock ? 1 : 0) +
                 (c->options.root != NULL || c->options.output != NULL ? 1 : 0);
     bool verb = c->words[0] != NULL && !c->update_lock;
-    if (!c->help && goals + (verb ? 1 : 0) != 1) {
+    if (c->answer == NULL && goals + (verb ? 1 : 0) != 1) {
         return error_new(err, STATUS_USAGE,
                          "one of --root / --output, --in-place, --update-lock, show, diff, versions and "
                          "scan is needed; see --help");
@@ -357,7 +369,12 @@ static int verb_show(struct command *c, struct error **err)
     if (manifest_read(c->words[1], &manifest, err) < 0) {
         return -1;
     }
-    manifest_show(manifest, stdout);
+    if (c->json) {
+        json_dumpf(manifest, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else {
+        manifest_show(manifest, stdout);
+    }
     return 0;
 }
 
@@ -390,8 +407,8 @@ static const struct verb {
 
 static int run(struct command *c, struct error **err)
 {
-    if (c->help) {
-        (void)fputs(usage, stdout);
+    if (c->answer != NULL) {
+        (void)fputs(c->answer, stdout);
         return 0;
     }
     if (c->update_lock) {

@@ -46,6 +46,11 @@ for program in k8s-hook k8s-bake; do
     result "--help of $program fits a terminal of 80 columns" "$("$bin/$program" --help | grep -E '^.{80}')"
 done
 
+for program in k8s-master k8s-node k8s-log k8s-client k8s-hook k8s-bake; do
+    said=$(timeout 10 "$bin/$program" --version)
+    result "$program tells its version" "$([[ $said =~ ^$program\ [0-9a-f] ]] || echo "it says: $said")"
+done
+
 mapfile -t keys < <(sed -nE 's/^ +(# )?([a-z-]+) = .*/\2/p; s/^([a-z]+) \{$/\1/p' hooks/hook.conf | sort -u)
 complaint=$(missing man/hook.conf.5 "${keys[@]}")
 [ ${#keys[@]} -gt 20 ] || complaint="hook.conf has too few keys: ${keys[*]}"
