@@ -28,6 +28,7 @@ static const char usage[] = "k8s-bake: makes a VM image from one declarative fil
                             "  k8s-bake show IMAGE            what is in it: a root, a .tar.zst, a .qcow2 or\n"
                             "                                 an image-manifest.json\n"
                             "  k8s-bake diff A B              what differs; exit status 1 if anything does\n"
+                            "  k8s-bake base                  the base system alone, into the cache\n"
                             "  k8s-bake versions              versions.json of the image\n"
                             "  k8s-bake scan DIR              what an image must not hold, when it is there\n"
                             "\n"
@@ -171,8 +172,8 @@ static int parse(struct command *c, int argc, char **argv, struct error **err)
     bool verb = c->words[0] != NULL && !c->update_lock;
     if (c->answer == NULL && goals + (verb ? 1 : 0) != 1) {
         return error_new(err, STATUS_USAGE,
-                         "one of --root / --output, --in-place, --update-lock, show, diff, versions and "
-                         "scan is needed; see --help");
+                         "one of --root / --output, --in-place, --update-lock, show, diff, base, versions and scan is "
+                         "needed; see --help");
     }
     return 0;
 }
@@ -363,6 +364,13 @@ static int verb_versions(struct command *c, struct error **err)
     return 0;
 }
 
+static int verb_base(struct command *c, struct error **err)
+{
+    _cleanup_(bake_end) struct bake bake = {.root = {.fd = -1}};
+    _cleanup_free_ char *lock_path = NULL;
+    return begin(&bake, &c->options, &lock_path, err) < 0 ? -1 : base_fetch(&bake, err);
+}
+
 static int verb_show(struct command *c, struct error **err)
 {
     _cleanup_json_ json_t *manifest = NULL;
@@ -399,10 +407,8 @@ static const struct verb {
     size_t arguments;
     int (*run)(struct command *c, struct error **err);
 } verbs[] = {
-    {"show", 1, verb_show},
-    {"diff", 2, verb_diff},
-    {"versions", 0, verb_versions},
-    {"scan", 1, verb_scan},
+    {"show", 1, verb_show},         {"diff", 2, verb_diff}, {"base", 0, verb_base},
+    {"versions", 0, verb_versions}, {"scan", 1, verb_scan},
 };
 
 static int run(struct command *c, struct error **err)

@@ -92,6 +92,9 @@ int sources_update_lock(struct bake *bake, char *const *names, struct error **er
 /* The hash of what the base system is made of. */
 int base_inputs(const struct bake *bake, char **hash, struct error **err);
 
+/* Makes the base system of a later bake in the cache. */
+int base_fetch(const struct bake *bake, struct error **err);
+
 /* Opens bake->root: makes DIR from Debian packages unless it was made from the same list before (--root), or installs
  * what the running system lacks (--in-place). */
 int base_open(struct bake *bake, const char *dir, struct error **err);

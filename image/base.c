@@ -120,6 +120,32 @@ static int make_archive(const struct bake *bake, const char *archive, char *cons
     return rename(part, archive) == 0 ? 0 : error_errno(err, STATUS_FILE, errno, "cannot make %s", archive);
 }
 
+/* Makes the archive unless it is there, which *cached tells. The caller frees *archive. */
+static int cache_archive(const struct bake *bake, char *const *packages, const char *key, char **archive, bool *cached,
+                         struct error **err)
+{
+    _cleanup_free_ char *name = xasprintf("%s.tar", key);
+    *archive = cache_path(bake->options, "base", name, err);
+    if (*archive == NULL) {
+        return -1;
+    }
+    *cached = access(*archive, R_OK) == 0 && !bake->options->refresh;
+    return *cached ? 0 : make_archive(bake, *archive, packages, err);
+}
+
+int base_fetch(const struct bake *bake, struct error **err)
+{
+    bool cached = false;
+    _cleanup_free_ char *key = NULL;
+    _cleanup_free_ char *archive = NULL;
+    _cleanup_strv_ char **packages = package_list(bake);
+    if (base_key(bake, packages, &key, err) < 0 || cache_archive(bake, packages, key, &archive, &cached, err) < 0) {
+        return -1;
+    }
+    log_notice("%s: %s", archive, cached ? "there already" : "made");
+    return 0;
+}
+
 static int unpack_archive(const char *archive, const char *dir, struct error **err)
 {
     const char *argv[] = {"tar",
@@ -201,13 +227,9 @@ static int base_root(struct bake *bake, const char *dir, struct error **err)
         return -1;
     }
     if (!fresh) {
-        _cleanup_free_ char *name = xasprintf("%s.tar", key);
-        _cleanup_free_ char *archive = cache_path(bake->options, "base", name, err);
-        if (archive == NULL) {
-            return -1;
-        }
-        bool cached = access(archive, R_OK) == 0 && !bake->options->refresh;
-        if ((!cached && make_archive(bake, archive, packages, err) < 0) ||
+        bool cached = false;
+        _cleanup_free_ char *archive = NULL;
+        if (cache_archive(bake, packages, key, &archive, &cached, err) < 0 ||
             make_root(bake, dir, archive, key, err) < 0) {
             return -1;
         }

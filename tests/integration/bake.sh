@@ -87,8 +87,10 @@ listing() { find "$1" -not -path '*/var/lib/k8s-bake*' -not -type d -printf '%P 
 conf >image.conf
 
 # --- from nothing
-bake_of image.conf --root root
-result "a root is made from nothing" "$(expect 0 "is baked")"
+bake_of image.conf base
+result "the base system is made for later" "$(expect 0 "$kept/base/")"
+bake_of image.conf --root root --offline
+result "a root is made of it, without network" "$(expect 0 "is baked")"
 if [ "$status" != 0 ]; then
     finish
     exit

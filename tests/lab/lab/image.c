@@ -101,6 +101,25 @@ static int image_hash(const struct lab *lab, const char *images, char **hash, st
     return r;
 }
 
+struct sources {
+    const char *version, *programs, *images, *suite;
+};
+
+static int run_bake(const struct lab *lab, const char *const *verb, const struct sources *sources, const char *log,
+                    struct error **err)
+{
+    _cleanup_free_ char *program = xasprintf("%s/../bin/k8s-bake", lab->bin);
+    _cleanup_free_ char *conf = path_join(lab->source, "tests/lab/image.conf");
+    _cleanup_free_ char *images = xasprintf("images=%s", sources->images);
+    _cleanup_free_ char *suite = xasprintf("suite=%s", sources->suite);
+    _cleanup_free_ char *programs = xasprintf("kubernetes_dir=%s", sources->programs);
+    _cleanup_free_ char *version = xasprintf("kubernetes=%s", sources->version);
+    _cleanup_free_ char *cache = xasprintf("%s/bake", lab->cache);
+    const char *argv[] = {program, "--conf", conf,     "--cache", cache,   "--set", images,  "--set",
+                          suite,   "--set",  programs, "--set",   version, verb[0], verb[1], NULL};
+    return logged_run(argv, log, 30, err);
+}
+
 static int bake(const struct lab *lab, const char *version, const char *programs, const char *images, const char *suite,
                 char **path, struct error **err)
 {
@@ -111,18 +130,11 @@ static int bake(const struct lab *lab, const char *version, const char *programs
     _cleanup_free_ char *root = xasprintf("%s/image-%.12s", lab->cache, hash);
     _cleanup_free_ char *complete = xasprintf("%s.complete", root);
     if (access(complete, F_OK) != 0) {
-        _cleanup_free_ char *program = xasprintf("%s/../bin/k8s-bake", lab->bin);
-        _cleanup_free_ char *conf = path_join(lab->source, "tests/lab/image.conf");
-        _cleanup_free_ char *set_images = xasprintf("images=%s", images);
-        _cleanup_free_ char *set_suite = xasprintf("suite=%s", suite);
-        _cleanup_free_ char *set_programs = xasprintf("kubernetes_dir=%s", programs);
-        _cleanup_free_ char *set_version = xasprintf("kubernetes=%s", version);
-        _cleanup_free_ char *cache = xasprintf("%s/bake", lab->cache);
         _cleanup_free_ char *log = xasprintf("%s.log", root);
-        const char *argv[] = {program,    "--root", root,      "--conf", conf,         "--cache", cache,       "--set",
-                              set_images, "--set",  set_suite, "--set",  set_programs, "--set",   set_version, NULL};
+        const struct sources sources = {version, programs, images, suite};
+        const char *const verb[] = {"--root", root, NULL};
         struct task *task = progress_begin(log, "baking the image");
-        int r = logged_run(argv, log, 30, err) == 0 ? text_put(complete, 0644, err, "%s", "") : -1;
+        int r = run_bake(lab, verb, &sources, log, err) == 0 ? text_put(complete, 0644, err, "%s", "") : -1;
         progress_end(task, r == 0, NULL);
         if (r != 0) {
             return -1;
@@ -148,6 +160,19 @@ static int images_job(void *data, struct error **err)
 {
     struct part *part = data;
     return container_images_make(part->lab, part->version, &part->path, err);
+}
+
+/* The base system needs nothing that is built here, so it is made meanwhile. */
+static int base_job(void *data, struct error **err)
+{
+    const struct part *part = data;
+    const struct sources none = {part->version, "none", "none", "none"};
+    static const char *const verb[] = {"base", NULL};
+    _cleanup_free_ char *log = xasprintf("%s/base.log", part->lab->cache);
+    struct task *task = progress_begin(log, "base system");
+    int r = run_bake(part->lab, verb, &none, log, err);
+    progress_end(task, r == 0, NULL);
+    return r;
 }
 
 /* One lab at a time makes what all share. */
@@ -181,7 +206,8 @@ int image_make(struct lab *lab, const char *version, struct error **err)
     _cleanup_close_ int lock = -1;
     struct part kubernetes = {.lab = lab, .version = version};
     struct part images = {.lab = lab, .version = version};
-    struct job jobs[] = {{kubernetes_job, &kubernetes, NULL}, {images_job, &images, NULL}};
+    struct part base = {.lab = lab, .version = version};
+    struct job jobs[] = {{kubernetes_job, &kubernetes, NULL}, {images_job, &images, NULL}, {base_job, &base, NULL}};
     char *layers[3] = {0};
     strv_free(STEAL(lab->layers));
     int r = cache_lock(lab, &lock, err) == 0 && parallel(jobs, ELEMENTS(jobs), err) == 0 &&
