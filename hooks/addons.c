@@ -3,28 +3,24 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "hooks/addons_conf.h"
-#include "hooks/addons_render.h"
+#include "hooks/addons_files.h"
 #include "hooks/addons_state.h"
 #include "hooks/cluster_objects.h"
 #include "hooks/kubectl.h"
-#include "lib/file.h"
 #include "lib/log.h"
 
 enum action { ACTION_NONE, ACTION_APPLY, ACTION_DELETE };
 
 struct item {
-    char *name; /* of an add-on, or only of a record: one that a former version of the suite had */
-    bool on;
+    char *name;
+    const struct rendered_addon *addon; /* NULL: only a record, of one that a former version of the suite had */
     enum action action;
-    struct manifest manifest;
-    char *hash;
     json_t *objects; /* of the manifest */
 };
 
 struct addons_plan {
     const struct run *run;
-    struct addons *addons;
+    struct rendered_addons addons;
     json_t *state;
     struct item *items; /* in the order of applying */
     size_t n;
@@ -37,13 +33,11 @@ void addons_plan_free(struct addons_plan *plan)
     }
     for (size_t i = 0; i < plan->n; i++) {
         free(plan->items[i].name);
-        manifest_free(&plan->items[i].manifest);
-        free(plan->items[i].hash);
         json_decref(plan->items[i].objects);
     }
     free(plan->items);
     json_decref(plan->state);
-    addons_free(plan->addons);
+    rendered_addons_free(&plan->addons);
     free(plan);
 }
 
@@ -53,11 +47,14 @@ void addons_plan_freep(struct addons_plan **plan)
     *plan = NULL;
 }
 
-static struct item *add_item(struct addons_plan *plan, const char *name)
+static void add_item(struct addons_plan *plan, const char *name, const struct rendered_addon *addon)
 {
     plan->items = xrealloc(plan->items, (plan->n + 1) * sizeof *plan->items);
-    plan->items[plan->n] = (struct item){.name = xstrdup(name), .objects = json_array()};
-    return &plan->items[plan->n++];
+    plan->items[plan->n++] = (struct item){
+        .name = xstrdup(name),
+        .addon = addon,
+        .objects = addon != NULL ? inventory_of(&addon->manifest) : json_array(),
+    };
 }
 
 static bool in_plan(const struct addons_plan *plan, const char *name)
@@ -70,39 +67,27 @@ static bool in_plan(const struct addons_plan *plan, const char *name)
     return false;
 }
 
-static int render(struct addons_plan *plan, const json_t *context, struct error **err)
-{
-    const struct conf *conf = plan->run->conf;
-    for (size_t i = 0; i < plan->addons->n; i++) {
-        const struct addon *addon = &plan->addons->list[i];
-        struct item *item = add_item(plan, addon->name);
-        item->on = !strv_contains(conf->addons.skip, addon->name) && addon_on(addon, context);
-        if (!item->on) {
-            continue;
-        }
-        if (addon_render(addon, conf, context, &item->manifest, &item->hash, err) < 0) {
-            return -1;
-        }
-        json_decref(item->objects);
-        item->objects = inventory_of(&item->manifest);
-    }
-    return 0;
-}
-
 static void add_records(struct addons_plan *plan)
 {
     const char *name = NULL;
     json_t *entry = NULL;
     json_object_foreach (plan->state, name, entry) {
         if (!in_plan(plan, name)) {
-            add_item(plan, name);
+            add_item(plan, name, NULL);
         }
     }
 }
 
+static bool is_on(const struct item *item)
+{
+    return item->addon != NULL && item->addon->on;
+}
+
+/* Without the text that was applied no difference to it could be shown: it is applied again. */
 static bool recorded(const struct addons_plan *plan, const struct item *item)
 {
-    return item->on && strcmp(addons_state_hash(plan->state, item->name), item->hash) == 0;
+    return is_on(item) && strcmp(addons_state_hash(plan->state, item->name), item->addon->hash) == 0 &&
+           addon_file_same(plan->run, item->addon);
 }
 
 /* What is recorded as applied but was deleted by someone since must be applied again. */
@@ -138,9 +123,9 @@ static int decide(struct addons_plan *plan, struct error **err)
     }
     for (size_t i = 0; i < plan->n; i++) {
         struct item *item = &plan->items[i];
-        if (item->on && (!recorded(plan, item) || any_lost(item, lost))) {
+        if (is_on(item) && (!recorded(plan, item) || any_lost(item, lost))) {
             item->action = ACTION_APPLY;
-        } else if (!item->on && json_object_get(plan->state, item->name) != NULL) {
+        } else if (!is_on(item) && json_object_get(plan->state, item->name) != NULL) {
             item->action = ACTION_DELETE;
         }
     }
@@ -151,9 +136,11 @@ int addons_plan_make(struct addons_plan **plan, const struct run *run, const jso
 {
     _cleanup_(addons_plan_freep) struct addons_plan *made = xcalloc(1, sizeof *made);
     made->run = run;
-    _cleanup_free_ char *path = path_join(run->conf->paths.roles, "addons.conf");
-    if (addons_load(&made->addons, path, err) < 0 || render(made, context, err) < 0) {
+    if (addons_render(&made->addons, run->conf, context, false, err) < 0) {
         return -1;
+    }
+    for (size_t i = 0; i < made->addons.n; i++) {
+        add_item(made, made->addons.list[i].name, &made->addons.list[i]);
     }
     if (!kubectl_ready(run)) {
         made->state = json_object();
@@ -228,7 +215,7 @@ static int delete_addon(struct addons_plan *plan, const struct item *item, struc
 {
     int64_t start = clock_ms();
     _cleanup_json_ json_t *gone = obsolete(plan, item);
-    if (objects_delete(plan->run, gone, err) < 0) {
+    if (objects_delete(plan->run, gone, err) < 0 || addon_file_remove(plan->run, item->name, err) < 0) {
         return -1;
     }
     json_object_del(plan->state, item->name);
@@ -244,15 +231,16 @@ static int apply_addon(struct addons_plan *plan, const struct item *item, struct
 {
     int64_t start = clock_ms();
     _cleanup_json_ json_t *gone = obsolete(plan, item);
-    if (manifest_apply(plan->run, &item->manifest, err) < 0 || objects_delete(plan->run, gone, err) < 0) {
+    if (manifest_apply(plan->run, &item->addon->manifest, err) < 0 || objects_delete(plan->run, gone, err) < 0 ||
+        addon_file_write(plan->run, item->addon, NULL, err) < 0) {
         return -1;
     }
-    addons_state_set(plan->state, item->name, item->hash, json_incref(item->objects));
+    addons_state_set(plan->state, item->name, item->addon->hash, json_incref(item->objects));
     if (addons_state_write(plan->run, plan->state, err) < 0) {
         return -1;
     }
     log_timed(LOG_LEVEL_INFO, clock_ms() - start, "add-on %s: %zu objects applied, %zu deleted", item->name,
-              item->manifest.n, json_array_size(gone));
+              item->addon->manifest.n, json_array_size(gone));
     return 0;
 }
 

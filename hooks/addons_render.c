@@ -1,17 +1,25 @@
 #include "hooks/addons_render.h"
 
 #include <string.h>
+#include <unistd.h>
 
+#include "hooks/addons_conf.h"
 #include "lib/crypto.h"
 #include "lib/file.h"
+#include "lib/log.h"
 #include "lib/mustache.h"
 
 #define CHECKSUM_DIGITS 12
 
-static int add_upstream(const struct conf *conf, const char *name, struct manifest *manifest, struct error **err)
+static char *upstream_path(const struct conf *conf, const char *name)
 {
     _cleanup_free_ char *directory = path_join(conf->paths.opt, "manifests");
-    _cleanup_free_ char *path = path_join(directory, name);
+    return path_join(directory, name);
+}
+
+static int add_upstream(const struct conf *conf, const char *name, struct manifest *manifest, struct error **err)
+{
+    _cleanup_free_ char *path = upstream_path(conf, name);
     _cleanup_free_ char *text = NULL;
     if (file_read(path, 0, &text, NULL, err) < 0) {
         return error_wrap(err, "the image brought no release manifest %s", name);
@@ -47,25 +55,77 @@ static int add_template(const struct conf *conf, const char *name, const json_t 
     return sofar->len == before ? 0 : manifest_add(manifest, name, sofar->data + before, err);
 }
 
-int addon_render(const struct addon *addon, const struct conf *conf, const json_t *context, struct manifest *manifest,
-                 char **hash, struct error **err)
+static int render_one(const struct addon *addon, const struct conf *conf, const json_t *context,
+                      struct rendered_addon *rendered, struct error **err)
 {
-    _cleanup_manifest_ struct manifest made = {0};
     for (char **name = addon->upstream; *name != NULL; name++) {
-        if (add_upstream(conf, *name, &made, err) < 0) {
-            return error_wrap(err, "add-on %s", addon->name);
+        if (add_upstream(conf, *name, &rendered->manifest, err) < 0) {
+            return -1;
         }
     }
-    _cleanup_buffer_ struct buffer rendered = {0};
+    _cleanup_(buffer_wipe) struct buffer sofar = {0};
     for (char **name = addon->templates; *name != NULL; name++) {
-        if (add_template(conf, *name, context, &rendered, &made, err) < 0) {
+        if (add_template(conf, *name, context, &sofar, &rendered->manifest, err) < 0) {
+            return -1;
+        }
+    }
+    manifest_sort(&rendered->manifest);
+    rendered->text = manifest_text(&rendered->manifest, 0, rendered->manifest.n);
+    rendered->hash = sha256_hex(rendered->text, strlen(rendered->text));
+    return 0;
+}
+
+static bool upstream_there(const struct addon *addon, const struct conf *conf)
+{
+    for (char **name = addon->upstream; *name != NULL; name++) {
+        _cleanup_free_ char *path = upstream_path(conf, *name);
+        if (access(path, F_OK) < 0) {
+            log_warning("add-on %s is left out: its release manifest %s, which an image brings, is not here",
+                        addon->name, path);
+            return false;
+        }
+    }
+    return true;
+}
+
+int addons_render(struct rendered_addons *addons, const struct conf *conf, const json_t *context, bool off_machine,
+                  struct error **err)
+{
+    _cleanup_(addons_freep) struct addons *known = NULL;
+    _cleanup_rendered_addons_ struct rendered_addons made = {0};
+    _cleanup_free_ char *path = path_join(conf->paths.roles, "addons.conf");
+    if (addons_load(&known, path, err) < 0) {
+        return -1;
+    }
+    bool images = json_object_size(json_object_get(context, "images")) > 0;
+    if (off_machine && !images) {
+        log_warning("add-ons are left out: %s/versions.json, which an image brings, is not here", conf->paths.opt);
+    }
+    made.list = xcalloc(known->n + 1, sizeof *made.list);
+    for (; made.n < known->n; made.n++) {
+        const struct addon *addon = &known->list[made.n];
+        struct rendered_addon *rendered = &made.list[made.n];
+        rendered->name = xstrdup(addon->name);
+        rendered->on = !strv_contains(conf->addons.skip, addon->name) && addon_on(addon, context);
+        rendered->absent = rendered->on && off_machine && (!images || !upstream_there(addon, conf));
+        if (rendered->on && !rendered->absent && render_one(addon, conf, context, rendered, err) < 0) {
+            made.n++;
             return error_wrap(err, "add-on %s", addon->name);
         }
     }
-    manifest_sort(&made);
-    _cleanup_secret_ char *text = manifest_text(&made, 0, made.n);
-    *hash = sha256_hex(text, strlen(text));
-    *manifest = made;
-    made = (struct manifest){0};
+    *addons = made;
+    made = (struct rendered_addons){0};
     return 0;
+}
+
+void rendered_addons_free(struct rendered_addons *addons)
+{
+    for (size_t i = 0; i < addons->n; i++) {
+        free(addons->list[i].name);
+        manifest_free(&addons->list[i].manifest);
+        util_wipe_freep(&addons->list[i].text);
+        free(addons->list[i].hash);
+    }
+    free(addons->list);
+    *addons = (struct rendered_addons){0};
 }

@@ -12,14 +12,6 @@
 /* On the system disk, which a replaced VM has anew, and not on /data. */
 #define MARKER "/var/lib/k8s-hooks/files-written"
 
-static void wipe(struct buffer *b)
-{
-    if (b->data != NULL) {
-        explicit_bzero(b->data, b->size);
-    }
-    buffer_free(b);
-}
-
 void rendered_free(struct rendered *rendered)
 {
     if (rendered == NULL) {
@@ -27,7 +19,7 @@ void rendered_free(struct rendered *rendered)
     }
     for (size_t i = 0; i < rendered->n_files; i++) {
         free(rendered->files[i].path);
-        wipe(&rendered->files[i].content);
+        buffer_wipe(&rendered->files[i].content);
     }
     free(rendered->files);
     role_conf_free(rendered->conf);
@@ -220,20 +212,20 @@ static void count_lines(const char *diff, size_t *added, size_t *removed)
     }
 }
 
-static void preview_content(const struct rendered_file *file, const char *before)
+void print_difference(const char *name, const char *before, const char *after, bool secret)
 {
-    _cleanup_secret_ char *diff = text_diff(file->path, before, file->wanted ? file->content.data : NULL);
+    _cleanup_secret_ char *diff = text_diff(name, before, after);
     if (diff == NULL) {
         return;
     }
-    if (!file->conf->secret) {
+    if (!secret) {
         (void)fputs(diff, stdout);
         return;
     }
     size_t added = 0;
     size_t removed = 0;
     count_lines(diff, &added, &removed);
-    printf("%s: changed, not shown because it is secret (%zu lines added, %zu removed)\n", file->path, added, removed);
+    printf("%s: changed, not shown because it is secret (%zu lines added, %zu removed)\n", name, added, removed);
 }
 
 static int preview_file(const struct rendered_file *file, struct error **err)
@@ -248,7 +240,7 @@ static int preview_file(const struct rendered_file *file, struct error **err)
     if (there && !S_ISREG(st.st_mode)) {
         printf("%s: a link or directory gives way to the file\n", file->path);
     }
-    preview_content(file, before);
+    print_difference(file->path, before, file->wanted ? file->content.data : NULL, file->conf->secret);
     const struct file_spec spec = spec_of(file);
     if (before != NULL && file->wanted && (st.st_mode & 07777) != spec.mode) {
         printf("%s: mode %04o becomes %04o\n", file->path, st.st_mode & 07777, spec.mode);

@@ -36,6 +36,9 @@ int files_done(struct run *run, struct error **err);
 int files_apply(struct run *run, struct error **err);
 int files_preview(struct run *run, struct error **err);
 
+/* To stdout, as a unified diff (either text may be NULL: absent); of a secret only that it changes. */
+void print_difference(const char *name, const char *before, const char *after, bool secret);
+
 /* Whether files_apply ran to its end on this system disk: before that, `reload` has nothing to keep up to date. */
 bool files_there(const struct run *run);
 

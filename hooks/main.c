@@ -37,7 +37,7 @@ static const struct argp_option argp_options[] = {
     {"dry-run", OPTION_DRY_RUN, NULL, 0, "change nothing; print the steps that would run and the diff of each file", 0},
     {"check", OPTION_CHECK, NULL, 0, "with scale-out, scale-in, upgrade: only tell whether it may go on", 0},
     {"force", OPTION_FORCE, NULL, 0, "with destroy: go on although data would be lost", 0},
-    {"diff", OPTION_DIFF, NULL, 0, "with render: only show what would change", 0},
+    {"diff", OPTION_DIFF, NULL, 0, "with render, reload: only show what would change", 0},
     {"blame", OPTION_BLAME, NULL, 0, "with status: the steps by the time they took", 0},
     {"json", OPTION_JSON, NULL, 0, "print results as JSON", 0},
     {"verbose", 'v', NULL, 0, "say more", 0},

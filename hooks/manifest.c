@@ -86,7 +86,7 @@ static bool same_object(const struct object *a, const struct object *b)
 static void document_free(struct document *document)
 {
     object_clear(&document->object);
-    free(document->text);
+    util_wipe_freep(&document->text);
 }
 
 static void put(struct manifest *manifest, struct document document)
@@ -102,6 +102,15 @@ static void put(struct manifest *manifest, struct document document)
     manifest->documents[manifest->n++] = document;
 }
 
+/* What a marker leaves, so that a document is the same text whether one was before it or not. */
+static const char *after_blank_lines(const char *text)
+{
+    for (size_t blank = strspn(text, " \t\r"); text[blank] == '\n'; blank = strspn(text, " \t\r")) {
+        text += blank + 1;
+    }
+    return text;
+}
+
 static int add_document(struct manifest *manifest, const char *source, size_t line, const struct buffer *text,
                         struct error **err)
 {
@@ -111,7 +120,7 @@ static int add_document(struct manifest *manifest, const char *source, size_t li
     }
     int found = parse(source, line, text->data, &document.object, err);
     if (found == 1) {
-        document.text = xstrdup(text->data);
+        document.text = xstrdup(after_blank_lines(text->data));
         put(manifest, document);
     }
     return found < 0 ? -1 : 0;
@@ -212,7 +221,8 @@ char *manifest_text(const struct manifest *manifest, size_t from, size_t to)
 {
     struct buffer text = {0};
     for (size_t i = from; i < to; i++) {
-        buffer_printf(&text, "---\n%s\n", manifest->documents[i].text);
+        const char *document = manifest->documents[i].text;
+        buffer_printf(&text, "---\n%s%s", document, str_ends(document, "\n") ? "" : "\n");
     }
     return text.data != NULL ? text.data : xstrdup("");
 }

@@ -125,7 +125,13 @@ static int preview(struct run *run, const struct reload_action *actions, const j
             printf("would do: %s\n", action->name);
         }
     }
-    return files_preview(run, err);
+    int result = files_preview(run, err);
+    for (const struct reload_action *action = actions; action->name != NULL && result == 0; action++) {
+        if (action->preview != NULL && json_object_get(pending, action->name) != NULL) {
+            result = action->preview(run, err);
+        }
+    }
+    return result;
 }
 
 /* What no file tells; *added is how much that is. */

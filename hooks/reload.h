@@ -12,6 +12,8 @@ struct reload_action {
     int (*apply)(struct run *run, struct error **err);
     /* 1 when it is due although no file says so; 0 when not. NULL: only files tell. */
     int (*due)(struct run *run, struct error **err);
+    /* For --dry-run and --diff: prints to stdout what it would change beside files. NULL: nothing to tell. */
+    int (*preview)(struct run *run, struct error **err);
 };
 
 /* In the order in which they are done, ended by one without a name. */

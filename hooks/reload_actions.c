@@ -127,17 +127,17 @@ static int addons_due(struct run *run, struct error **err)
 }
 
 const struct reload_action reload_actions[] = {
-    {"daemon-reload", false, daemon_reload, NULL},
-    {"sysctl", false, sysctl, NULL},
-    {"routes-restart", false, routes_restart, NULL},
-    {"docker-restart", false, docker_restart, NULL},
-    {"kubelet-restart", false, kubelet_restart, NULL},
-    {"certificate", true, certificate, NULL},
-    {"control-plane", true, control_plane, NULL},
-    {"kube-proxy", true, kube_proxy, NULL},
-    {"addons", true, addons_apply, addons_due},
-    {"provider-ids", true, provider_ids, NULL},
-    {NULL, false, NULL, NULL},
+    {"daemon-reload", false, daemon_reload, NULL, NULL},
+    {"sysctl", false, sysctl, NULL, NULL},
+    {"routes-restart", false, routes_restart, NULL, NULL},
+    {"docker-restart", false, docker_restart, NULL, NULL},
+    {"kubelet-restart", false, kubelet_restart, NULL, NULL},
+    {"certificate", true, certificate, NULL, NULL},
+    {"control-plane", true, control_plane, NULL, NULL},
+    {"kube-proxy", true, kube_proxy, NULL, NULL},
+    {"addons", true, addons_apply, addons_due, addons_preview},
+    {"provider-ids", true, provider_ids, NULL, NULL},
+    {NULL, false, NULL, NULL, NULL},
 };
 
 bool reload_action_known(const char *name)

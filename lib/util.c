@@ -133,6 +133,14 @@ void buffer_free(struct buffer *b)
     *b = (struct buffer){0};
 }
 
+void buffer_wipe(struct buffer *b)
+{
+    if (b->data != NULL) {
+        explicit_bzero(b->data, b->size);
+    }
+    buffer_free(b);
+}
+
 size_t strv_length(char *const *v)
 {
     size_t n = 0;

@@ -56,6 +56,7 @@ void buffer_append(struct buffer *b, const void *data, size_t len);
 void buffer_puts(struct buffer *b, const char *s);
 void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buffer_free(struct buffer *b);
+void buffer_wipe(struct buffer *b); /* the same for what holds secrets */
 #define _cleanup_buffer_ _cleanup_(buffer_free)
 
 /* NULL-terminated vectors of strings, each string and the vector owned by the holder. */

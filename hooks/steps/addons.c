@@ -1,6 +1,7 @@
 #include "hooks/steps/addons.h"
 
 #include "hooks/addons.h"
+#include "hooks/addons_files.h"
 #include "hooks/steps/steps.h"
 
 /* The plan looks into CONTEXT, so the caller keeps both. */
@@ -30,15 +31,20 @@ int addons_apply(struct run *run, struct error **err)
     return make_plan(run, &context, &plan, err) < 0 ? -1 : addons_plan_carry_out(plan, err);
 }
 
-static int addons_preview(struct run *run, struct error **err)
+int addons_preview(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *context = NULL;
     _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
-    if (make_plan(run, &context, &plan, err) < 0) {
+    _cleanup_rendered_addons_ struct rendered_addons addons = {0};
+    size_t changed = 0;
+    if (addons_files_render(run, false, &addons, err) < 0) {
         return -1;
     }
-    addons_plan_print(plan);
-    return 0;
+    /* A cluster that cannot be asked is no failure of a dry run; addons_done has told why. */
+    if (make_plan(run, &context, &plan, NULL) == 0) {
+        addons_plan_print(plan);
+    }
+    return addons_files_preview(run, &addons, &changed, err);
 }
 
 const struct step step_addons = {"add-ons", addons_done, addons_apply, addons_preview};

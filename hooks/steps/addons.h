@@ -7,5 +7,6 @@
 
 int addons_done(struct run *run, struct error **err);
 int addons_apply(struct run *run, struct error **err);
+int addons_preview(struct run *run, struct error **err);
 
 #endif

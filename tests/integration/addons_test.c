@@ -89,6 +89,7 @@ static const char second[] = "apiVersion: v1\n"
                              "    spec: {containers: [{name: a, image: a}]}\n"
                              "{{/second.selector}}\n";
 
+static const struct role master = {.name = "master", .state = "/state"};
 static struct apiserver server;
 
 static void must(int result, struct error **err)
@@ -158,7 +159,7 @@ static void fixture_open(struct fixture *f)
     f->conf.paths.templates = path_join(server.root, "templates");
     f->conf.addons.enabled = true;
     f->conf.addons.skip = xcalloc(1, sizeof *f->conf.addons.skip);
-    f->run = (struct run){.conf = &f->conf, .root = server.root, .deadline = deadline_in(120000)};
+    f->run = (struct run){.role = &master, .conf = &f->conf, .root = server.root, .deadline = deadline_in(120000)};
 }
 
 static void fixture_close(struct fixture *f)
@@ -272,6 +273,22 @@ static void test_applies_in_order_and_then_nothing(void **state)
     _cleanup_free_ char *log = get("opt/kubernetes/bin/log");
     assert_null(strstr(log, "apply"));
     assert_null(strstr(log, "delete"));
+    wipe(&f);
+}
+
+static void test_what_was_applied_is_kept(void **state)
+{
+    (void)state;
+    _cleanup_fixture_ struct fixture f;
+    fixture_open(&f);
+    must_apply(&f, ALL);
+    _cleanup_free_ char *kept = get("state/addons/first.yaml");
+    assert_non_null(strstr(kept, "data: {text: \"one\"}\n"));
+    put("state/addons/first.yaml", "", 0600);
+    assert_false(up_to_date(&f, ALL));
+    must_apply(&f, "{\"second\": {\"text\": \"two\"}}");
+    _cleanup_free_ char *path = path_join(server.root, "state/addons/first.yaml");
+    assert_int_equal(access(path, F_OK), -1);
     wipe(&f);
 }
 
@@ -471,6 +488,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_applies_in_order_and_then_nothing),
+        cmocka_unit_test(test_what_was_applied_is_kept),
         cmocka_unit_test(test_change_applies_one_and_prunes),
         cmocka_unit_test(test_off_is_deleted_wholly),
         cmocka_unit_test(test_what_moves_to_another_addon_stays),

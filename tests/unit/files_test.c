@@ -288,11 +288,11 @@ static int note_cluster(struct run *r, struct error **err)
     return note("cluster", err);
 }
 
-static const struct reload_action actions[] = {{"daemon-reload", false, note_daemon, NULL},
-                                               {"docker-restart", false, note_docker, NULL},
-                                               {"kubelet-restart", false, note_kubelet, NULL},
-                                               {"control-plane", true, note_cluster, NULL},
-                                               {NULL, false, NULL, NULL}};
+static const struct reload_action actions[] = {{"daemon-reload", false, note_daemon, NULL, NULL},
+                                               {"docker-restart", false, note_docker, NULL, NULL},
+                                               {"kubelet-restart", false, note_kubelet, NULL, NULL},
+                                               {"control-plane", true, note_cluster, NULL, NULL},
+                                               {NULL, false, NULL, NULL, NULL}};
 
 static void expect_done(const char *expected)
 {
@@ -350,8 +350,9 @@ static void a_failed_action_is_done_by_the_next_reload(void **state)
 static void a_killed_reload_is_taken_up(void **state)
 {
     (void)state;
-    static const struct reload_action deadly[] = {
-        {"daemon-reload", false, killed, NULL}, {"kubelet-restart", false, killed, NULL}, {NULL, false, NULL, NULL}};
+    static const struct reload_action deadly[] = {{"daemon-reload", false, killed, NULL, NULL},
+                                                  {"kubelet-restart", false, killed, NULL, NULL},
+                                                  {NULL, false, NULL, NULL, NULL}};
     put_two_files();
     apply();
     put(root, "etc/role", "old");
@@ -450,9 +451,9 @@ static int no_longer_due(struct run *r, struct error **err)
 static void some_actions_are_due_without_a_file(void **state)
 {
     (void)state;
-    static const struct reload_action asked[] = {{"kubelet-restart", false, note_kubelet, NULL},
-                                                 {"addons", false, no_longer_due, is_due},
-                                                 {NULL, false, NULL, NULL}};
+    static const struct reload_action asked[] = {{"kubelet-restart", false, note_kubelet, NULL, NULL},
+                                                 {"addons", false, no_longer_due, is_due, NULL},
+                                                 {NULL, false, NULL, NULL, NULL}};
     put_two_files();
     apply();
     nothing_done();

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prints what Fluent Bit forwards to port 24224 of this host, until Ctrl-C.
 set -eu
-image=fluent/fluent-bit:1.6.10
+image=docker.io/fluent/fluent-bit:test
 systemctl start docker
 here=$(cd "$(dirname "$0")" && pwd)
 exec docker run --rm --interactive --network host --volume "$here/fluent-bit.conf:/fluent-bit/etc/fluent-bit.conf:ro" \
