@@ -76,19 +76,25 @@ static int linked_hosts(const json_t *tree, const char *link, const char *prefix
 }
 
 /* The linked app's own word for the port of Elasticsearch, if it says one. */
-static int linked_es_port(const json_t *tree)
+static int linked_es_port(const json_t *tree, int *port, struct error **err)
 {
     static const char *const services[] = {"elasticsearch", "es"};
     const json_t *link = json_object_get(json_object_get(tree, "links"), "elk_service");
     const json_t *endpoints = json_object_get(json_object_get(link, "cluster"), "endpoints");
+    *port = ES_PORT;
     for (size_t i = 0; i < ELEMENTS(services); i++) {
-        int port = 0;
         const char *value = text(json_object_get(endpoints, services[i]), "port");
-        if (value != NULL && syntax_number(value, 1, 65535, &port)) {
-            return port;
+        if (value == NULL) {
+            continue;
         }
+        return syntax_number(value, 1, 65535, port)
+                   ? 0
+                   : error_new(err, STATUS_METADATA_INVALID,
+                               "metadata: /links/elk_service/cluster/endpoints/%s: the port must be a number from 1 to "
+                               "65535",
+                               services[i]);
     }
-    return ES_PORT;
+    return 0;
 }
 
 static void serve_logs(struct facts *facts, enum log_target target, const char *host, int port)
@@ -117,7 +123,11 @@ static int choose_log_target(struct facts *facts, const json_t *tree, struct pro
     if (facts->n_logs > 0 || leaving) {
         serve_logs(facts, LOG_NODES, ELASTICSEARCH_IP, ES_PORT);
     } else if (count > 0) {
-        serve_logs(facts, LOG_ELK_LINK, elk[0].ip, linked_es_port(tree));
+        int port = 0;
+        if (linked_es_port(tree, &port, err) < 0) {
+            return -1;
+        }
+        serve_logs(facts, LOG_ELK_LINK, elk[0].ip, port);
     } else if (facts->parameters.es_host != NULL) {
         serve_logs(facts, LOG_ES_SERVER, facts->parameters.es_host, facts->parameters.es_port);
     } else if (str_empty(es_server)) {
