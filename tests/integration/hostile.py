@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 
+import hostile_addons
 import yaml
 
 BUILD = os.environ.get("BUILD", "build")
@@ -270,6 +271,8 @@ def main():
         else:
             result("docker reads the login as it was given # SKIP no docker")
         result("good values arrive in their places", good_values_arrive(cluster))
+        for description, complaint in hostile_addons.results(directory, cluster.settings, HOSTILE):
+            result(description, complaint)
     print(f"1..{len(results)}")
     return 0 if all(results) else 1
 
