@@ -92,7 +92,6 @@ int addons_render(struct rendered_addons *addons, const struct conf *conf, const
                   struct error **err)
 {
     _cleanup_(addons_freep) struct addons *known = NULL;
-    _cleanup_rendered_addons_ struct rendered_addons made = {0};
     _cleanup_free_ char *path = path_join(conf->paths.roles, "addons.conf");
     if (addons_load(&known, path, err) < 0) {
         return -1;
@@ -101,20 +100,17 @@ int addons_render(struct rendered_addons *addons, const struct conf *conf, const
     if (off_machine && !images) {
         log_warning("add-ons are left out: %s/versions.json, which an image brings, is not here", conf->paths.opt);
     }
-    made.list = xcalloc(known->n + 1, sizeof *made.list);
-    for (; made.n < known->n; made.n++) {
-        const struct addon *addon = &known->list[made.n];
-        struct rendered_addon *rendered = &made.list[made.n];
+    addons->list = xcalloc(known->n + 1, sizeof *addons->list);
+    for (size_t i = 0; i < known->n; i++) {
+        const struct addon *addon = &known->list[i];
+        struct rendered_addon *rendered = &addons->list[addons->n++];
         rendered->name = xstrdup(addon->name);
         rendered->on = !strv_contains(conf->addons.skip, addon->name) && addon_on(addon, context);
         rendered->absent = rendered->on && off_machine && (!images || !upstream_there(addon, conf));
         if (rendered->on && !rendered->absent && render_one(addon, conf, context, rendered, err) < 0) {
-            made.n++;
             return error_wrap(err, "add-on %s", addon->name);
         }
     }
-    *addons = made;
-    made = (struct rendered_addons){0};
     return 0;
 }
 

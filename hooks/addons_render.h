@@ -23,7 +23,8 @@ struct rendered_addons {
 /* Every add-on of roles/addons.conf: its upstream manifests, and its templates over them (format yaml, strict, partials
  * below the templates directory). Beside CONTEXT templates see `addon.checksum`, 12 hexadecimal digits that change with
  * what the add-on's earlier templates rendered to and with the template itself. OFF_MACHINE: where there is no image,
- * what one brings may be absent, with a warning. STATUS_CONFIG, STATUS_TEMPLATE, STATUS_FILE. */
+ * what one brings may be absent, with a warning. ADDONS, empty before, is to be freed after a failure too.
+ * STATUS_CONFIG, STATUS_TEMPLATE, STATUS_FILE. */
 int addons_render(struct rendered_addons *addons, const struct conf *conf, const json_t *context, bool off_machine,
                   struct error **err);
 void rendered_addons_free(struct rendered_addons *addons);
