@@ -144,6 +144,7 @@ install: all
 	$(call install_tree,roles,*.conf,$(PREFIX)/roles)
 	$(call install_tree,templates,*,$(PREFIX)/templates)
 	$(call install_tree,confd,*.t*,/etc/confd)
+	$(call install_tree,man,*.1,/usr/share/man/man1)
 	$(call install_tree,man,*.5,/usr/share/man/man5)
 	$(call install_tree,man,*.8,/usr/share/man/man8)
 	install -D -m 0644 completions/k8s-hooks $(DESTDIR)/usr/share/bash-completion/completions/k8s-hooks
@@ -168,4 +169,4 @@ clean:
 
 .PHONY: all tests deps kubernetes ready test golden bench fuzz locale package check-style demo lab-down install clean
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
