@@ -1,40 +1,71 @@
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "image/output.h"
+#include "lib/crypto.h"
 #include "lib/file.h"
 #include "lib/proc.h"
 
 #define DISK_DEADLINE_MS (30L * 60 * 1000)
 #define PARTITION_START 1048576L /* bytes */
 #define GPT_END 1048576L         /* bytes left for the second table */
-#define BOOT_CODE 440            /* bytes of the first sector that are code */
+#define SECTOR 512L
+#define LOADER_START 34 /* sectors: behind the table, up to the partition */
+#define BOOT_CODE 440   /* bytes of the first sector that are code */
+#define SUPERBLOCK (PARTITION_START + 1024)
+
+/* Where GRUB finds the next part of itself: in boot.img the sector of core.img, in core.img that of its second sector
+ * (GRUB's include/grub/i386/pc/boot.h and offsets.h). */
+#define BOOT_NEXT 0x5c
+#define CORE_NEXT 0x1f4
 
 /* uapi-group.org/specifications/specs/discoverable_partitions_specification: what systemd-repart grows */
 #define ROOT_X86_64 "4f68bce3-e8cd-4db1-96e7-fbcaf984b709"
+#define BIOS_BOOT "21686148-6449-6e6f-744e-656564454649"
+
+#define BOOT_IMAGE "/usr/lib/grub/i386-pc/boot.img"
+#define CORE_IMAGE "/boot/grub/core.img"
+
+/* The loader's own part, with all it needs to read its configuration and the kernel from the root partition. */
+static int make_core(const struct bake *bake, struct error **err)
+{
+    static const char *const argv[] = {"grub-mkimage", "--format=i386-pc",
+                                       "-o",           CORE_IMAGE,
+                                       "--prefix",     "(,gpt1)/boot/grub",
+                                       "biosdisk",     "part_gpt",
+                                       "ext2",         "normal",
+                                       "linux",        "serial",
+                                       "terminal",     NULL};
+    if (!root_exists(&bake->root, BOOT_IMAGE, NULL)) {
+        return error_new(err, STATUS_CONFIG, "%s: disk: grub-pc-bin is not among the packages",
+                         bake->conf->disk_packages.where);
+    }
+    return root_run(&bake->root, argv, NULL, err);
+}
 
 int disk_prepare(struct bake *bake, const char *id, struct error **err)
 {
     _cleanup_place_ struct place place = {.root = &bake->root};
     _cleanup_free_ char *fstab = xasprintf("UUID=%s / ext4 errors=remount-ro,x-systemd.growfs 0 1\n", id);
-    /* SERIAL and the console of the kernel: ttyS0 beside the screen */
-    _cleanup_free_ char *boot = xasprintf("SERIAL 0 115200\nDEFAULT linux\nPROMPT 0\nTIMEOUT 10\n\n"
-                                          "LABEL linux\n    LINUX /vmlinuz\n    INITRD /initrd.img\n"
-                                          "    APPEND root=UUID=%s ro %s\n",
+    /* the menu and, by the command line, the kernel: on ttyS0 beside the screen */
+    _cleanup_free_ char *boot = xasprintf("serial --unit=0 --speed=115200\n"
+                                          "terminal_input console serial\nterminal_output console serial\n"
+                                          "set timeout=1\n"
+                                          "menuentry linux {\n    linux /vmlinuz root=UUID=%s ro %s\n"
+                                          "    initrd /initrd.img\n}\n",
                                           id, bake->conf->disk_cmdline != NULL ? bake->conf->disk_cmdline : "");
     if (!root_exists(&bake->root, "/vmlinuz", NULL)) {
         return error_new(err, STATUS_CONFIG, "%s: disk: there is no kernel among the packages",
                          bake->conf->disk_packages.where);
     }
     if (place_data(&place, "/etc/fstab", 0644, fstab, strlen(fstab), err) < 0 ||
-        place_data(&place, "/boot/extlinux/extlinux.conf", 0644, boot, strlen(boot), err) < 0) {
+        place_data(&place, "/boot/grub/grub.cfg", 0644, boot, strlen(boot), err) < 0 || place_commit(&place, err) < 0) {
         return -1;
     }
-    return place_commit(&place, err);
+    return make_core(bake, err);
 }
 
 static int disk_bytes(const struct bake *bake, long *bytes, struct error **err)
@@ -55,74 +86,90 @@ static int disk_bytes(const struct bake *bake, long *bytes, struct error **err)
 
 static int make_table(const char *raw, long bytes, const char *id, struct error **err)
 {
+    _cleanup_free_ char *hash = sha256_hex(id, strlen(id));
+    _cleanup_free_ char *loader_id = uuid_of(hash);
     _cleanup_free_ char *script =
-        xasprintf("label: gpt\nlabel-id: %s\n"
-                  "start=%ld, size=%ld, type=%s, uuid=%s, name=root, attrs=LegacyBIOSBootable\n",
-                  id, PARTITION_START / 512, (bytes - PARTITION_START - GPT_END) / 512, ROOT_X86_64, id);
+        xasprintf("label: gpt\nlabel-id: %s\nfirst-lba: %d\n"
+                  "start=%ld, size=%ld, type=%s, uuid=%s, name=root\n"
+                  "start=%d, size=%ld, type=%s, uuid=%s, name=loader\n",
+                  id, LOADER_START, PARTITION_START / SECTOR, (bytes - PARTITION_START - GPT_END) / SECTOR, ROOT_X86_64,
+                  id, LOADER_START, PARTITION_START / SECTOR - LOADER_START, BIOS_BOOT, loader_id);
     const char *argv[] = {"sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", raw, NULL};
     struct proc proc = {.argv = argv, .input = script, .deadline = deadline_in(60000)};
     return proc_run(&proc, NULL, err);
 }
 
-/* extlinux reads no file system with 64-bit block numbers. */
 static int make_file_system(const struct bake *bake, const char *raw, long bytes, const char *id, struct error **err)
 {
     _cleanup_free_ char *extended =
         xasprintf("offset=%ld,hash_seed=%s,root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0", PARTITION_START, id);
     _cleanup_free_ char *blocks = xasprintf("%ldk", (bytes - PARTITION_START - GPT_END) / 1024);
     _cleanup_free_ char *now = xasprintf("E2FSPROGS_FAKE_TIME=%ld", bake->epoch);
-    const char *argv[] = {"mke2fs", "-q", "-F",   "-t", "ext4",   "-b", "4096",          "-O", "^64bit", "-U",
-                          id,       "-L", "root", "-E", extended, "-d", bake->root.path, raw,  blocks,   NULL};
+    const char *argv[] = {"mke2fs", "-q", "-F",     "-t", "ext4",          "-b", "4096", "-U", id, "-L",
+                          "root",   "-E", extended, "-d", bake->root.path, raw,  blocks, NULL};
     const char *environment[] = {now, NULL};
     struct proc proc = {.argv = argv, .environment = environment, .deadline = deadline_in(DISK_DEADLINE_MS)};
     return proc_run(&proc, NULL, err);
 }
 
-static int write_boot_code(const struct bake *bake, const char *raw, struct error **err)
+/* mke2fs gives out inodes in turn, so those in use are the first. */
+static int used_inodes(const char *raw, uint32_t *n, struct error **err)
 {
-    size_t len = 0;
-    _cleanup_free_ char *code = root_read(&bake->root, "/usr/lib/EXTLINUX/gptmbr.bin", &len);
-    if (code == NULL || len == 0 || len > BOOT_CODE) {
-        return error_new(err, STATUS_CONFIG, "%s: disk: extlinux is not among the packages",
-                         bake->conf->disk_packages.where);
+    uint32_t super[5]; /* s_inodes_count is the first, s_free_inodes_count the last */
+    _cleanup_close_ int fd = open(raw, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || pread(fd, super, sizeof super, SUPERBLOCK) != (ssize_t)sizeof super) {
+        return error_errno(err, STATUS_FILE, errno, "cannot read the file system in %s", raw);
     }
-    _cleanup_close_ int fd = open(raw, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || pwrite(fd, code, len, 0) != (ssize_t)len || fsync(fd) < 0) {
-        return error_errno(err, STATUS_FILE, errno, "cannot write the boot code into %s", raw);
-    }
+    *n = le32toh(super[0]) - le32toh(super[4]);
     return 0;
 }
 
-/* The boot loader finds itself by block numbers, which only a mounted file system tells. */
-static int install_loader(const char *raw, const char *dir, struct error **err)
+/* mke2fs copies from the files of this machine when they were last read and when they last changed, which tells of the
+ * bake and not of what it made. */
+static int even_times(const struct bake *bake, const char *raw, struct error **err)
 {
-    _cleanup_free_ char *options = xasprintf("loop,offset=%ld", PARTITION_START);
-    _cleanup_free_ char *dev = path_join(dir, "dev");
-    _cleanup_free_ char *proc = path_join(dir, "proc");
-    struct deadline deadline = deadline_in(DISK_DEADLINE_MS);
-    if (proc_exec(deadline, err, "mount", "-t", "ext4", "-o", options, raw, dir, NULL) < 0) {
+    _cleanup_buffer_ struct buffer script = {0};
+    _cleanup_free_ char *device = xasprintf("%s?offset=%ld", raw, PARTITION_START);
+    _cleanup_free_ char *now = xasprintf("E2FSPROGS_FAKE_TIME=%ld", bake->epoch);
+    const char *argv[] = {"debugfs", "-w", "-f", "-", device, NULL};
+    const char *environment[] = {now, NULL};
+    uint32_t n = 0;
+    if (used_inodes(raw, &n, err) < 0) {
         return -1;
     }
-    if (mount("/dev", dev, NULL, MS_BIND, NULL) < 0 || mount("/proc", proc, NULL, MS_BIND, NULL) < 0) {
-        return error_errno(err, STATUS_FILE, errno, "cannot mount /dev and /proc below %s", dir);
+    for (uint32_t i = 1; i <= n; i++) {
+        buffer_printf(&script, "sif <%u> atime @%ld\nsif <%u> ctime @%ld\n", i, bake->epoch, i, bake->epoch);
     }
-    int result = proc_exec(deadline, err, "chroot", dir, "extlinux", "--install", "/boot/extlinux", NULL);
-    return proc_exec(deadline, result == 0 ? err : NULL, "umount", "--recursive", dir, NULL) < 0 ? -1 : result;
+    struct proc proc = {
+        .argv = argv, .environment = environment, .input = script.data, .deadline = deadline_in(DISK_DEADLINE_MS)};
+    return proc_run(&proc, NULL, err);
 }
 
-/* In a mount namespace of its own: whatever ends this program also undoes its mounts and frees the loop device. */
-static int with_own_mounts(const char *raw, struct error **err)
+static void point(char *image, size_t at, uint64_t sector)
 {
-    char dir[] = "/tmp/k8s-bake.XXXXXX";
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
-        return error_errno(err, STATUS_FILE, errno, "cannot have mounts of our own to install the boot loader");
+    sector = htole64(sector);
+    memcpy(image + at, &sector, sizeof sector);
+}
+
+/* As grub-bios-setup does it, with nothing mounted. */
+static int write_loader(const struct bake *bake, const char *raw, struct error **err)
+{
+    size_t boot_len = 0;
+    size_t core_len = 0;
+    _cleanup_free_ char *boot = root_read(&bake->root, BOOT_IMAGE, &boot_len);
+    _cleanup_free_ char *core = root_read(&bake->root, CORE_IMAGE, &core_len);
+    if (boot == NULL || boot_len != SECTOR || core == NULL || core_len < 2 * SECTOR ||
+        core_len > PARTITION_START - LOADER_START * SECTOR) {
+        return error_new(err, STATUS_FILE, "%s: %s and %s are no boot loader", bake->root.path, BOOT_IMAGE, CORE_IMAGE);
     }
-    if (mkdtemp(dir) == NULL) {
-        return error_errno(err, STATUS_FILE, errno, "cannot make the directory %s", dir);
+    point(boot, BOOT_NEXT, LOADER_START);
+    point(core, CORE_NEXT, LOADER_START + 1);
+    _cleanup_close_ int fd = open(raw, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || pwrite(fd, boot, BOOT_CODE, 0) != BOOT_CODE ||
+        pwrite(fd, core, core_len, LOADER_START * SECTOR) != (ssize_t)core_len) {
+        return error_errno(err, STATUS_FILE, errno, "cannot write the boot loader into %s", raw);
     }
-    int result = install_loader(raw, dir, err);
-    (void)rmdir(dir);
-    return result;
+    return 0;
 }
 
 static int make_raw(const struct bake *bake, const char *id, const char *raw, struct error **err)
@@ -137,10 +184,10 @@ static int make_raw(const struct bake *bake, const char *id, const char *raw, st
         return error_errno(err, STATUS_FILE, errno, "cannot make %s", raw);
     }
     if (make_table(raw, bytes, id, err) < 0 || make_file_system(bake, raw, bytes, id, err) < 0 ||
-        write_boot_code(bake, raw, err) < 0) {
+        even_times(bake, raw, err) < 0) {
         return -1;
     }
-    return with_own_mounts(raw, err);
+    return write_loader(bake, raw, err);
 }
 
 int disk_make(const struct bake *bake, const char *id, const char *path, struct error **err)

@@ -46,10 +46,18 @@ static int write_file(const char *path, const char *text, struct error **err)
     return file_put(&spec, NULL, err);
 }
 
-/* The same bytes for the same files: sorted, no time later than the epoch, nothing of this machine in the headers. */
+/* What the bake changed by other programs has the time of the bake. */
+static int clamp_times(const struct bake *bake, struct error **err)
+{
+    _cleanup_free_ char *epoch = xasprintf("@%ld", bake->epoch);
+    _cleanup_free_ char *date = xasprintf("--date=@%ld", bake->epoch);
+    return proc_exec(deadline_in(OUTPUT_DEADLINE_MS), err, "find", bake->root.path, "-newermt", epoch, "-exec", "touch",
+                     "--no-dereference", date, "{}", "+", NULL);
+}
+
+/* The same bytes for the same files: sorted, nothing of this machine in the headers. */
 static int make_tar(const struct bake *bake, const char *path, struct error **err)
 {
-    _cleanup_free_ char *mtime = xasprintf("--mtime=@%ld", bake->epoch);
     const char *argv[] = {"tar",
                           "--create",
                           "--sort=name",
@@ -58,8 +66,6 @@ static int make_tar(const struct bake *bake, const char *path, struct error **er
                           "--numeric-owner",
                           "--xattrs",
                           "--acls",
-                          "--clamp-mtime",
-                          mtime,
                           "--use-compress-program=zstd -T0 -6",
                           "--file",
                           path,
@@ -87,7 +93,10 @@ int output_make(struct bake *bake, const char *inputs, struct error **err)
     _cleanup_free_ char *id = uuid_of(inputs);
     int64_t begin = clock_ms();
     log_info("writing %s", output);
-    int result = bake->disk ? disk_make(bake, id, part, err) : make_tar(bake, part, err);
+    int result = clamp_times(bake, err);
+    if (result == 0) {
+        result = bake->disk ? disk_make(bake, id, part, err) : make_tar(bake, part, err);
+    }
     if (result < 0) {
         (void)unlink(part);
         return error_wrap(err, "%s", output);

@@ -13,10 +13,14 @@ if [ "$(id -u)" != 0 ] || ! command -v mmdebstrap >/dev/null; then
     exit
 fi
 
-mkdir overlay && echo hello >overlay/hello
+mkdir overlay && for file in hello vmlinuz initrd.img; do echo $file >overlay/$file; done
 cat >image.conf <<'X'
 kubernetes = "v1.20.2"
-packages = {"adduser"}
+packages = {"adduser", "grub-pc-bin"}
+disk {
+    packages = {"grub-pc-bin"}
+    size = "1G"
+}
 overlay = {"overlay"}
 artifact "a" {
     file = "image.conf"
@@ -27,11 +31,14 @@ user "agent" { }
 X
 sed 's/"a"/"b"/' image.conf >other.conf
 
-# Two bakes that share nothing, at the same time.
+# Two bakes that share nothing, at the same time. The kernel of the disk is none: it is not booted here.
 export SOURCE_DATE_EPOCH=1700000000
 jobs=()
 for i in 1 2; do
-    "$bake" --conf image.conf --cache "cache$i" --output "image$i.tar.zst" >"log$i" 2>&1 &
+    {
+        "$bake" --conf image.conf --cache "cache$i" --output "image$i.tar.zst" &&
+            "$bake" --conf image.conf --cache "cache$i" --output "image$i.qcow2"
+    } >"log$i" 2>&1 &
     jobs+=($!)
 done
 said=
@@ -40,6 +47,12 @@ for i in 1 2; do
 done
 result "two bakes succeed" "$said"
 result "the same inputs give the same bytes" "$(cmp image1.tar.zst image2.tar.zst 2>&1)"
+result "of a disk too" "$(cmp image1.qcow2 image2.qcow2 2>&1)"
+qemu-img convert -O raw image1.qcow2 raw
+result "its file system is whole" "$(e2fsck -fn 'raw?offset=1048576' >said 2>&1 || cat said)"
+result "its partitions are the root, which can grow, and the loader" \
+    "$(sfdisk --json raw | jq -e '[.partitiontable.partitions[].name] == ["root", "loader"]
+        and .partitiontable.partitions[1].start < .partitiontable.partitions[0].start' | grep -v true)"
 result "no time in it is later than SOURCE_DATE_EPOCH" \
     "$(tar --zstd --list --verbose --full-time --utc -f image1.tar.zst | awk '$4 " " $5 > "2023-11-14 22:13:20"' | head -3)"
 result "the root of an output is not kept" "$(find . -maxdepth 1 -name '*.root')"
