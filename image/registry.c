@@ -88,6 +88,22 @@ static int copy(const char *mirror, const struct container_image *image, const c
     return rename(part, archive) == 0 ? 0 : error_errno(err, STATUS_FILE, errno, "cannot make %s", archive);
 }
 
+/* A registry forgets what no tag names any more: then the pin is to be looked at, not the network. */
+static int explain(const char *mirror, const struct container_image *image, const char *digest, struct error **err)
+{
+    _cleanup_free_ char *found = NULL;
+    if (err == NULL || (*err)->status != STATUS_COMMAND || registry_digest(mirror, image, &found, NULL) < 0 ||
+        strcmp(found, digest) == 0) {
+        return -1;
+    }
+    error_freep(err);
+    *err = NULL;
+    return error_new(err, STATUS_CRYPTO,
+                     "%s is not what was pinned: expected %s, which the registry has no more, found %s; run `k8s-bake "
+                     "--update-lock %s` to take it",
+                     image->source, digest, found, image->name);
+}
+
 /* Beside an archive lies its hash: skopeo checked the archive against the digest when it copied, this one is for later.
  */
 static int known_hash(const char *archive, char **sha256, struct error **err)
@@ -132,8 +148,10 @@ int registry_get(const struct options *options, const char *mirror, const struct
                              archive, image->source);
         }
         free(STEAL(sha256));
-        if (copy(mirror, image, digest, archive, err) < 0 || sha256_file(archive, &sha256, err) < 0 ||
-            keep_hash(archive, sha256, err) < 0) {
+        if (copy(mirror, image, digest, archive, err) < 0) {
+            return explain(mirror, image, digest, err);
+        }
+        if (sha256_file(archive, &sha256, err) < 0 || keep_hash(archive, sha256, err) < 0) {
             return -1;
         }
     }
