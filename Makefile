@@ -92,10 +92,6 @@ ready: kubernetes
 test: ready
 	BUILD="build build-asan" tests/run
 
-# a disk booted under emulation takes some ten minutes, so it is asked for by name
-test-image: ready
-	BUILD=build tests/image/boot.sh
-
 # what tests compare with: read the difference before it is committed
 golden: tests
 	UPDATE_GOLDEN=1 $(B)/tests/unit/golden_test

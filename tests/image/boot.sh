@@ -6,7 +6,7 @@ set -uo pipefail
 build=${BUILD:-build}
 build=${build%% *}
 cache=/var/cache/k8s-hooks
-minutes=25
+minutes=12
 work=$(mktemp -d)
 machine=
 trap '[ -z "$machine" ] || kill "$machine" 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
@@ -72,9 +72,9 @@ result "its manifest lies beside it" "$(grep -q '^package linux-image' <<<"$("$b
 qemu-img create -q -f qcow2 -b "$work/image.qcow2" -F qcow2 "$work/disk.qcow2" 14G
 
 # until it powers off
-exec {serial}< <(exec timeout --kill-after=10 ${minutes}m qemu-system-x86_64 -M q35 -m 1024 -smp 1 -display none -nodefaults \
-    -no-reboot -drive "file=$work/disk.qcow2,if=virtio,format=qcow2" -nic user,model=virtio-net-pci \
-    -serial stdio </dev/null 2>"$work/qemu.log")
+exec {serial}< <(exec timeout --kill-after=10 ${minutes}m qemu-system-x86_64 -M q35 -accel tcg,thread=multi -m 1024 -smp 2 \
+    -display none -nodefaults -no-reboot -device virtio-rng-pci -nic user,model=virtio-net-pci \
+    -drive "file=$work/disk.qcow2,if=virtio,format=qcow2,cache=unsafe" -serial stdio </dev/null 2>"$work/qemu.log")
 machine=$!
 prompt='' said=''
 while IFS= read -r -d : -u "$serial" part; do
