@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "image/parse.h"
+#include "image/versions.h"
 #include "lib/conf_file.h"
 #include "lib/util.h"
 
@@ -243,6 +244,21 @@ static int check_settings(const struct bake_conf *conf, struct error **err)
     return 0;
 }
 
+/* Debian has no cri-dockerd, so it is none of the packages. */
+static int check_runtime(const struct bake_conf *conf, struct error **err)
+{
+    const char *runtime = container_runtime(conf->kubernetes);
+    bool there = strcmp(runtime, "dockershim") == 0;
+    for (size_t i = 0; i < conf->n_artifacts && !there; i++) {
+        there = strcmp(conf->artifacts[i].name, runtime) == 0;
+    }
+    return there ? 0
+                 : error_new(err, STATUS_CONFIG,
+                             "%s: Kubernetes %s reaches Docker through %s, and there is no artifact of that name; see "
+                             "image/cri-dockerd.conf",
+                             conf->path, conf->kubernetes, runtime);
+}
+
 /* Those of this machine. */
 static char *default_sources(void)
 {
@@ -274,10 +290,11 @@ static int load(struct bake_conf *conf, cfg_t *cfg, struct error **err)
     conf->disk_cmdline = conf_file_string(disk, "cmdline");
     load_users(conf, cfg);
     if (check_settings(conf, err) < 0 || load_artifacts(conf, cfg, "artifact", err) < 0 ||
-        load_artifacts(conf, cfg, "manifest", err) < 0 || load_images(conf, cfg, err) < 0) {
+        load_artifacts(conf, cfg, "manifest", err) < 0 || load_images(conf, cfg, err) < 0 ||
+        load_units(conf, cfg, err) < 0) {
         return -1;
     }
-    return load_units(conf, cfg, err);
+    return check_runtime(conf, err);
 }
 
 /* What decides how a bake reaches the network, not what it makes. */

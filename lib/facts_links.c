@@ -202,15 +202,16 @@ int facts_read_versions(struct facts *facts, const struct conf *conf, struct err
 {
     json_error_t why;
     _cleanup_free_ char *path = versions_path(conf);
-    if (path == NULL || access(path, F_OK) < 0) {
-        facts->versions = json_object();
-        return 0;
-    }
-    facts->versions = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    bool there = path != NULL && access(path, F_OK) == 0;
+    facts->versions = there ? json_load_file(path, JSON_REJECT_DUPLICATES, &why) : json_object();
     if (!json_is_object(facts->versions)) {
         return error_new(err, STATUS_FILE, "%s: %s: bake the image again, or run `k8s-bake versions`", path,
                          facts->versions == NULL ? why.text : "not an object");
     }
+    /* what an image baked before these were in it has */
+    _cleanup_json_ json_t *first = json_pack("{s:s, s:s, s:s}", "kubeadm_api", "v1beta2", "container_runtime",
+                                             "dockershim", "cri_socket", "/var/run/dockershim.sock");
+    (void)json_object_update_missing(facts->versions, first);
     return 0;
 }
 

@@ -50,13 +50,15 @@ static int write_token_config(const struct run *run, const char *path, struct er
         return -1;
     }
     _cleanup_free_ char *span = xasprintf("%dm0s", TOKEN_SPAN_MINUTES);
-    _cleanup_json_ json_t *init = json_pack(
-        "{ss ss s[{ss ss ss s[ss] s[s]}]}", "apiVersion", "kubeadm.k8s.io/v1beta2", "kind", "InitConfiguration",
-        "bootstrapTokens", "token", token, "ttl", span, "description", "joining of AppCenter's nodes", "usages",
-        "signing", "authentication", "groups", "system:bootstrappers:kubeadm:default-node-token");
-    _cleanup_json_ json_t *cluster =
-        json_pack("{ss ss sO}", "apiVersion", "kubeadm.k8s.io/v1beta2", "kind", "ClusterConfiguration",
-                  "kubernetesVersion", json_object_get(run->facts->versions, "kubernetes"));
+    const json_t *versions = run->facts->versions;
+    _cleanup_free_ char *api =
+        xasprintf("kubeadm.k8s.io/%s", json_string_value(json_object_get(versions, "kubeadm_api")));
+    _cleanup_json_ json_t *init =
+        json_pack("{ss ss s[{ss ss ss s[ss] s[s]}]}", "apiVersion", api, "kind", "InitConfiguration", "bootstrapTokens",
+                  "token", token, "ttl", span, "description", "joining of AppCenter's nodes", "usages", "signing",
+                  "authentication", "groups", "system:bootstrappers:kubeadm:default-node-token");
+    _cleanup_json_ json_t *cluster = json_pack("{ss ss sO}", "apiVersion", api, "kind", "ClusterConfiguration",
+                                               "kubernetesVersion", json_object_get(versions, "kubernetes"));
     _cleanup_secret_ char *first = json_dumps(init, 0);
     _cleanup_free_ char *second = json_dumps(cluster, 0);
     _cleanup_secret_ char *text = xasprintf("%s\n---\n%s\n", first, second);
