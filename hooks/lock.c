@@ -67,7 +67,7 @@ static void read_holder(int fd, char *holder, size_t size)
     holder[strcspn(holder, "\n")] = '\0';
 }
 
-int lock_take(const struct run *run, struct deadline deadline, int *fd, struct error **err)
+int lock_take(const struct run *run, struct deadline deadline, int *fd, bool *waited, struct error **err)
 {
     _cleanup_free_ char *path = run_state_path(run, "lock");
     _cleanup_free_ char *directory = run_state_path(run, "");
@@ -78,7 +78,8 @@ int lock_take(const struct run *run, struct deadline deadline, int *fd, struct e
     if (lock < 0) {
         return error_errno(err, STATUS_FILE, errno, "cannot open the lock %s", path);
     }
-    if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
+    *waited = flock(lock, LOCK_EX | LOCK_NB) < 0;
+    if (*waited) {
         char holder[128];
         read_holder(lock, holder, sizeof holder);
         log_notice("waiting for another event on this host: %s", holder);

@@ -5,7 +5,7 @@
 #include "hooks/role.h"
 
 /* Takes <state>/lock and holds it until the process ends. Another holder is waited for until DEADLINE, then
- * STATUS_LOCKED which names it: its pid and event. *fd is the lock. */
-int lock_take(const struct run *run, struct deadline deadline, int *fd, struct error **err);
+ * STATUS_LOCKED which names it: its pid and event. *fd is the lock; *waited tells that another held it. */
+int lock_take(const struct run *run, struct deadline deadline, int *fd, bool *waited, struct error **err);
 
 #endif

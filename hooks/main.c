@@ -134,18 +134,30 @@ static void print_version(FILE *stream, struct argp_state *state)
     (void)fprintf(stream, "%s %s\n", state->name, SUITE_VERSION);
 }
 
+/* What was true before another event ran may not be now. */
+static int take_lock(struct run *run, enum metadata_source source, struct error **err)
+{
+    int lock = -1; /* held until the process ends */
+    bool waited = false;
+    struct deadline deadline = deadline_earlier(run->deadline, deadline_in(INT64_C(1000) * LOCK_WAIT_S));
+    if (lock_take(run, deadline, &lock, &waited, err) < 0) {
+        return -1;
+    }
+    if (waited) {
+        run_facts_forget(run);
+    }
+    return run_facts(run, source, err);
+}
+
 static int run_command(struct run *run, const struct command *command, struct error **err)
 {
     const struct step *const *steps = role_steps(run->role, run->event, run->check_only);
     if (run->check_only && steps == NULL) {
         return error_new(err, STATUS_USAGE, "`%s` has no --check on a %s", run->event, run->role->name);
     }
-    int lock = -1; /* held until the process ends */
-    if (command->changes && !run->dry_run &&
-        lock_take(run, deadline_earlier(run->deadline, deadline_in(INT64_C(1000) * LOCK_WAIT_S)), &lock, err) < 0) {
-        return -1;
-    }
-    if (run_facts(run, command->source, err) < 0) {
+    /* The metadata first: when it is refused, nothing has been touched, not even the lock. */
+    if (run_facts(run, command->source, err) < 0 ||
+        (command->changes && !run->dry_run && take_lock(run, command->source, err) < 0)) {
         return -1;
     }
     return command->run != NULL && !run->check_only ? command->run(run, err) : steps_run(run, steps, err);

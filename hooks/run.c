@@ -82,6 +82,13 @@ int run_facts(struct run *run, enum metadata_source source, struct error **err)
     return source == METADATA_ACCEPTED ? use_tree_or_accepted(run, tree, err) : use_tree(run, tree, err);
 }
 
+void run_facts_forget(struct run *run)
+{
+    facts_free(STEAL(run->facts));
+    json_decref(STEAL(run->tree));
+    rendered_free(STEAL(run->rendered));
+}
+
 int run_facts_wait(struct run *run, struct deadline deadline, struct error **err)
 {
     json_t *tree = NULL;

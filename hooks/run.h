@@ -17,6 +17,9 @@ enum metadata_source {
 /* run->tree and run->facts. STATUS_METADATA_*, STATUS_PARAMETER, or STATUS_USAGE when this host has another role. */
 int run_facts(struct run *run, enum metadata_source source, struct error **err);
 
+/* Forgets them, so that the next run_facts asks anew. */
+void run_facts_forget(struct run *run);
+
 /* Asks again after a long poll; run->facts and run->tree are replaced when the metadata changed.
  * STATUS_DEADLINE when nothing changed in time. */
 int run_facts_wait(struct run *run, struct deadline deadline, struct error **err);

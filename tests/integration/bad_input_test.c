@@ -87,10 +87,6 @@ static int list_one(const char *path, const struct stat *st, int type, struct FT
 {
     (void)type;
     (void)ftw;
-    /* Runs are kept apart by a lock, which is no state. */
-    if (str_ends(path, "/hooks/lock") || S_ISDIR(st->st_mode)) {
-        return 0;
-    }
     _cleanup_free_ char *hash = NULL;
     if (S_ISREG(st->st_mode) && sha256_file(path, &hash, NULL) < 0) {
         return -1;
@@ -100,7 +96,7 @@ static int list_one(const char *path, const struct stat *st, int type, struct FT
     return 0;
 }
 
-/* Every file below the root with its mode, content and time. */
+/* Every file and directory below the root with its mode, content and time. */
 static char *snapshot(const struct fixture *f)
 {
     listing = (struct buffer){0};

@@ -29,7 +29,25 @@ node() {
 }
 
 result "good metadata is accepted" "$(node 0 facts)"
+
+# waits_for_lock: `init` in the background, which waits for the event that this shell plays; its pid is in $event
+waits_for_lock() {
+    "$build/bin/k8s-node" init --root "$work/root" --config "$work/hook.conf" >"$work/log" 2>&1 9>&- &
+    event=$!
+    timeout 60 grep -q 'waiting for another event on this host: `start`' <(exec 9>&- && tail -f --pid=$event "$work/log")
+}
+mkdir -p "$work/root$work/state"
+exec 9>"$work/root$work/state/lock"
+flock 9 && echo '`start` (pid 1)' >&9
+waits_for_lock
+kill "$event"
+wait "$event"
+result "an event that waits for another can be ended" "$(status=$?; [ $status = 19 ] || { echo "status $status" && cat "$work/log"; })"
+waits_for_lock
 curl --silent --fail -X PUT --data '{"es_server": ""}' "http://127.0.0.1:$manage/v1/data/c/env" >/dev/null
+exec 9>&-
+wait "$event"
+result "what was set while it waited counts" "$(status=$?; [ $status = 101 ] || { echo "status $status" && cat "$work/log"; })"
 result "facts are refused: status 101" "$(node 101 facts)"
 result "and so is a start" "$(node 101 start --dry-run)"
 result "stop goes by what was accepted last" "$(node 0 stop --dry-run)"
