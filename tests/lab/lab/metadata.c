@@ -74,24 +74,58 @@ static json_t *cluster_tree(const struct lab *lab)
     return tree;
 }
 
-static int manage(const char *method, const char *path, const json_t *body, struct error **err)
+/* *ANSWER (may be NULL) is NULL where there is nothing. */
+static int manage(const char *method, const char *path, const json_t *body, json_t **answer, struct error **err)
 {
     _cleanup_(http_freep) struct http *http = NULL;
-    _cleanup_answer_ struct http_answer answer = {0};
+    _cleanup_answer_ struct http_answer got = {0};
     _cleanup_free_ char *url = xasprintf(MANAGE "%s", path);
-    _cleanup_secret_ char *text = json_dumps(body, JSON_COMPACT);
-    static const char *const headers[] = {"Content-Type: application/json", NULL};
+    _cleanup_secret_ char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    static const char *const headers[] = {"Content-Type: application/json", "Accept: application/json", NULL};
     struct http_request request = {
         .method = method, .url = url, .headers = headers, .body = text, .body_len = text == NULL ? 0 : strlen(text)};
     if (http_open(&http, NULL, err) != 0 ||
-        http_do(http, &request, deadline_in(10000), STATUS_METADATA_UNREACHABLE, &answer, err) != 0) {
+        http_do(http, &request, deadline_in(10000), STATUS_METADATA_UNREACHABLE, &got, err) != 0) {
         return -1;
     }
-    if (answer.code != 200) {
-        return error_new(err, STATUS_METADATA_INVALID, "%s %s: HTTP %ld, %.200s", method, url, answer.code,
-                         answer.body.data == NULL ? "" : answer.body.data);
+    if (got.code != 200 && !(answer != NULL && got.code == 404)) {
+        return error_new(err, STATUS_METADATA_INVALID, "%s %s: HTTP %ld, %.200s", method, url, got.code,
+                         got.body.data == NULL ? "" : got.body.data);
+    }
+    if (answer != NULL) {
+        *answer = got.code == 200 ? json_loadb(got.body.data, got.body.len, JSON_DECODE_ANY, NULL) : NULL;
     }
     return 0;
+}
+
+/* What is at PATH on the server and not in WANTED; but the health is the machines' own and goes with its host only. */
+static int remove_gone(const char *path, const json_t *there, const json_t *wanted, struct error **err)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)there, key, value) {
+        const json_t *kept = json_object_get(wanted, key);
+        bool empty = json_is_object(kept) && json_object_size(kept) == 0;
+        _cleanup_free_ char *below = xasprintf("%s/%s", path, key);
+        if (kept == NULL || empty) {
+            if (strcmp(key, "health") != 0 && manage("DELETE", below, NULL, NULL, err) != 0) {
+                return -1;
+            }
+        } else if (json_is_object(value) && remove_gone(below, value, kept, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Merged in, not replaced: a machine may report its health meanwhile. */
+static int publish_tree(const struct lab *lab, const json_t *tree, struct error **err)
+{
+    _cleanup_json_ json_t *there = NULL;
+    _cleanup_free_ char *path = xasprintf("data/clusters/%s", lab->cluster_id);
+    return manage("GET", path, NULL, &there, err) == 0 && remove_gone(path, there, tree, err) == 0
+               ? manage("PUT", path, tree, NULL, err)
+               : -1;
 }
 
 int metadata_publish(const struct lab *lab, struct error **err)
@@ -104,8 +138,7 @@ int metadata_publish(const struct lab *lab, struct error **err)
             json_object_set_new(mapping, m->ip, metad_vm_mapping(lab->cluster_id, m->role, m->instance_id));
         }
     }
-    _cleanup_free_ char *path = xasprintf("data/clusters/%s", lab->cluster_id);
-    return manage("POST", path, tree, err) == 0 && manage("POST", "mapping", mapping, err) == 0 ? 0 : -1;
+    return publish_tree(lab, tree, err) == 0 && manage("POST", "mapping", mapping, NULL, err) == 0 ? 0 : -1;
 }
 
 /* The server prints a line once it listens. */
