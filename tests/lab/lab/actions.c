@@ -6,6 +6,7 @@
 #include "lib/file.h"
 #include "lib/interrupt.h"
 #include "tests/lab/lab/machine.h"
+#include "tests/lab/lab/metadata.h"
 #include "tests/lab/lab/scenario.h"
 #include "tests/lab/lab/services.h"
 
@@ -80,6 +81,10 @@ static int run_event(struct scenario *s, char *arguments, struct error **err)
     int r =
         service_run(s->lab, machine, tab == NULL ? event : tab, *arguments == '\0' ? NULL : arguments, &s->last, &why);
     s->status = r == 0 ? 0 : s->last.status != 0 ? s->last.status : (int)why->status;
+    if (r == 0 && strcmp(event, "custom_metadata") == 0) {
+        service_take_token(machine, &s->last);
+        return metadata_publish(s->lab, err);
+    }
     if (r == 0 || (s->last.status != 0 && status_follows(s))) {
         return interrupt_check(err);
     }
@@ -206,23 +211,49 @@ static int create(struct scenario *s, char *arguments, struct error **err)
     return s->reused ? 0 : appcenter_create(s->lab, s->counts, err);
 }
 
+/* Create's first part: a `create` behind it goes on. */
+static int up(struct scenario *s, char *arguments, struct error **err)
+{
+    (void)arguments;
+    return appcenter_register(s->lab, s->counts, err) == 0 ? appcenter_boot(s->lab, err) : -1;
+}
+
+static int another_cluster(struct scenario *s, char *arguments, struct error **err)
+{
+    return appcenter_renew(s->lab, s->counts, next_word(&arguments), err);
+}
+
+static int env_key(char **arguments, const char **key, struct error **err)
+{
+    const char *word = next_word(arguments);
+    *key = word + strlen("env.");
+    return str_starts(word, "env.") ? 0 : error_new(err, STATUS_USAGE, "env.KEY VALUE is wanted");
+}
+
 static int set(struct scenario *s, char *arguments, struct error **err)
 {
-    char *key = next_word(&arguments);
-    if (!str_starts(key, "env.")) {
-        return error_new(err, STATUS_USAGE, "set env.KEY VALUE");
-    }
-    return appcenter_set(s->lab, key + 4, arguments, err);
+    const char *key;
+    return env_key(&arguments, &key, err) == 0 ? appcenter_set(s->lab, key, arguments, err) : -1;
+}
+
+/* The form hands several changes over at once. */
+static int with(struct scenario *s, char *arguments, struct error **err)
+{
+    const char *key;
+    return env_key(&arguments, &key, err) == 0 ? json_object_set_new(s->lab->env, key, json_string(arguments)) : -1;
 }
 
 static int add(struct scenario *s, char *arguments, struct error **err)
 {
-    long count = 0;
-    char *role = next_word(&arguments);
-    if (!str_number(next_word(&arguments), 1, 100, &count)) {
-        return error_new(err, STATUS_USAGE, "add ROLE COUNT");
+    struct role_count counts[ELEMENTS(s->counts)] = {{NULL, 0}};
+    for (size_t n = 0; *arguments != '\0' && n + 1 < ELEMENTS(counts); n++) {
+        long count = 0;
+        const char *role = next_word(&arguments);
+        if (!str_number(next_word(&arguments), 1, 100, &count)) {
+            return error_new(err, STATUS_USAGE, "add ROLE COUNT [ROLE COUNT...]");
+        }
+        counts[n] = (struct role_count){role, (int)count};
     }
-    struct role_count counts[] = {{role, (int)count}, {NULL, 0}};
     return appcenter_add(s->lab, counts, err);
 }
 
@@ -313,7 +344,9 @@ static int start_unit(struct scenario *s, char *arguments, struct error **err)
 
 static const struct action actions[] = {
     {"create", "", create, ACTION_STEP},
-    {"add", "ROLE COUNT", add, ACTION_STEP},
+    {"up", "", up, ACTION_STEP},
+    {"another-cluster", "DIRECTORY", another_cluster, ACTION_STEP},
+    {"add", "ROLE COUNT...", add, ACTION_STEP},
     {"delete", "MACHINE...", delete, ACTION_STEP},
     {"delete-forced", "MACHINE...", delete_forced, ACTION_STEP},
     {"stop", "", stop, ACTION_STEP},
@@ -323,6 +356,7 @@ static const struct action actions[] = {
     {"upgrade", "VERSION", upgrade, ACTION_STEP},
     {"go-back", "VERSION", go_back, ACTION_STEP},
     {"set", "env.KEY VALUE", set, ACTION_STEP},
+    {"with", "env.KEY VALUE", with, ACTION_QUIET},
     {"event", "MACHINE NAME [ARGUMENT]", run_event, ACTION_EXPECT},
     {"power-cut", "MACHINE", power_cut, ACTION_STEP},
     {"boot", "", boot, ACTION_STEP},

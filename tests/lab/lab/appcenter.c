@@ -1,5 +1,7 @@
 #include "tests/lab/lab/appcenter.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -124,7 +126,10 @@ static int bring_up(struct lab *lab, machine_filter *which, struct error **err)
 
 int appcenter_create(struct lab *lab, const struct role_count *counts, struct error **err)
 {
-    if (appcenter_register(lab, counts, err) != 0 || appcenter_boot(lab, err) != 0 || bring_up(lab, every, err) != 0) {
+    if (lab->n_machines == 0 && (appcenter_register(lab, counts, err) != 0 || appcenter_boot(lab, err) != 0)) {
+        return -1;
+    }
+    if (bring_up(lab, every, err) != 0) {
         return -1;
     }
     lab->created = true;
@@ -279,6 +284,37 @@ int appcenter_upgrade(struct lab *lab, const char *version, bool forward, struct
     return services_run(lab, every, "upgrade", err) == 0 && services_run(lab, every, "start", err) == 0
                ? services_phase(lab, every, "upgrade", POST_PHASE, err)
                : -1;
+}
+
+/* Power off, nothing in order: this is for those who lost the whole cluster. */
+static int lose(struct lab *lab, struct error **err)
+{
+    while (lab->n_machines > 0) {
+        struct machine *m = lab->machines[lab->n_machines - 1];
+        machine_cut(lab, m);
+        if (machine_erase(lab, m, err) != 0) {
+            return -1;
+        }
+        lab_remove(lab, m);
+    }
+    free(lab->cluster_id);
+    lab->cluster_id = random_id("cl-");
+    return lab_save(lab, err);
+}
+
+int appcenter_renew(struct lab *lab, const struct role_count *counts, const char *directory, struct error **err)
+{
+    _cleanup_free_ char *volume = lab_path(lab, "machines/master-1/data/%s", directory);
+    _cleanup_free_ char *carried = lab_path(lab, "carried");
+    if (rename(volume, carried) != 0) {
+        return error_errno(err, STATUS_FILE, errno, "taking %s off the master's volume", directory);
+    }
+    if (lose(lab, err) != 0 || appcenter_create(lab, counts, err) != 0) {
+        return -1;
+    }
+    return rename(carried, volume) == 0
+               ? 0
+               : error_errno(err, STATUS_FILE, errno, "bringing %s to the new master's volume", directory);
 }
 
 int lab_down(struct lab *lab, struct error **err)

@@ -14,8 +14,11 @@ struct role_count {
 int appcenter_register(struct lab *lab, const struct role_count *counts, struct error **err);
 /* New VMs for every machine that is off, all at once, and the metadata that tells of them. */
 int appcenter_boot(struct lab *lab, struct error **err);
-/* The whole create event for COUNTS (ended by a NULL role): register, boot, init, custom_metadata, start. */
+/* The whole create event for COUNTS (ended by a NULL role): register and boot where there are no machines, init,
+ * custom_metadata, start. */
 int appcenter_create(struct lab *lab, const struct role_count *counts, struct error **err);
+/* All is lost but DIRECTORY of the master's volume; a new cluster of COUNTS, where that lies on the new master's. */
+int appcenter_renew(struct lab *lab, const struct role_count *counts, const char *directory, struct error **err);
 int appcenter_add(struct lab *lab, const struct role_count *counts, struct error **err);
 /* Deletes the machines named; pre-check, scale_in, destroy (its refusal is overridden by FORCE), stop, gone. */
 int appcenter_delete(struct lab *lab, char *const *names, bool force, struct error **err);

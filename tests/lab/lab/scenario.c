@@ -115,7 +115,7 @@ static bool run_line(struct scenario *s, struct tap *tap, const char *line)
     } else {
         r = action->run(s, arguments, &err);
     }
-    if (r != 0 || failing || action->kind != ACTION_QUIET) {
+    if (r != 0 || failing || (action != NULL && action->kind != ACTION_QUIET)) {
         tap_line(tap, r == 0, s->name, line, err);
     }
     return r == 0 || (action != NULL && action->kind == ACTION_EXPECT && !interrupted());
@@ -123,7 +123,7 @@ static bool run_line(struct scenario *s, struct tap *tap, const char *line)
 
 static bool header(const char *line)
 {
-    return str_starts(line, "uses:") || str_starts(line, "about:");
+    return str_starts(line, "uses:") || str_starts(line, "leaves:") || str_starts(line, "about:");
 }
 
 static bool run_lines(struct scenario *s, struct tap *tap)
@@ -189,14 +189,22 @@ static int scenario_load(struct scenario *s, const struct lab *lab, const char *
     return 0;
 }
 
-static bool shares(const struct scenario *s)
+static bool has_header(const struct scenario *s, const char *text)
 {
     for (char **line = s->lines; *line != NULL; line++) {
-        if (str_starts(*line, "uses: shared")) {
+        if (strcmp(*line, text) == 0) {
             return true;
         }
     }
     return false;
+}
+
+/* The order in which all are run: who leaves a cluster, who uses it, and those that want their own. */
+enum place { LEAVES, USES, OWN, PLACES };
+
+static enum place place_of(const struct scenario *s)
+{
+    return has_header(s, "leaves: shared") ? LEAVES : has_header(s, "uses: shared") ? USES : OWN;
 }
 
 /* A lab with nothing in it, for the scenario's values. */
@@ -226,14 +234,14 @@ static int run_scenario(struct lab *lab, const char *name, json_t **there, bool 
     if (scenario_load(&s, lab, name, err) != 0) {
         return -1;
     }
-    s.reused = reuse || (shares(&s) && *there != NULL && json_equal(*there, s.values) == 1);
+    s.reused = reuse || (place_of(&s) == USES && *there != NULL && json_equal(*there, s.values) == 1);
     if ((s.reused ? network_enter(lab, err) : lab_renew(lab, &s, err)) != 0) {
         return -1;
     }
     s.lab = lab;
     bool good = run_lines(&s, tap);
     json_decref(*there);
-    *there = good && shares(&s) ? json_incref(s.values) : NULL;
+    *there = good && place_of(&s) != OWN ? json_incref(s.values) : NULL;
     return interrupt_check(err);
 }
 
@@ -242,17 +250,16 @@ static int is_scenario(const struct dirent *entry)
     return entry->d_name[0] != '.' && entry->d_type == DT_DIR;
 }
 
-/* All of them: those that share a cluster one after the other, before those that want their own. */
 static char **all_names(const struct lab *lab)
 {
     _cleanup_free_ char *dir = path_join(lab->source, "tests/e2e");
     struct dirent **entries = NULL;
     char **names = xcalloc(1, sizeof *names);
     int n = scandir(dir, &entries, is_scenario, alphasort);
-    for (int shared = 1; shared >= 0; shared--) {
+    for (int place = LEAVES; place < PLACES; place++) {
         for (int i = 0; i < n; i++) {
             _cleanup_(scenario_free) struct scenario s = {0};
-            if (scenario_load(&s, lab, entries[i]->d_name, NULL) == 0 && shares(&s) == (shared == 1)) {
+            if (scenario_load(&s, lab, entries[i]->d_name, NULL) == 0 && place_of(&s) == (enum place)place) {
                 strv_push(&names, entries[i]->d_name);
             }
         }

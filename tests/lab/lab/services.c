@@ -51,6 +51,17 @@ int service_run(const struct lab *lab, const struct machine *machine, const char
     return r;
 }
 
+void service_take_token(struct machine *machine, const struct proc_result *result)
+{
+    const char *output = result->output == NULL ? "" : result->output;
+    size_t len = strlen(output);
+    while (len > 0 && output[len - 1] == '\n') {
+        len--;
+    }
+    free(machine->token);
+    machine->token = xstrndup(output, len);
+}
+
 static int call_job(void *data, struct error **err)
 {
     struct call *call = data;
@@ -59,12 +70,7 @@ static int call_job(void *data, struct error **err)
     int r = service_run(call->lab, call->machine, call->event, NULL, &result, err);
     progress_end(task, r == 0, NULL);
     if (r == 0 && strcmp(call->event, "custom_metadata") == 0) {
-        size_t len = result.output == NULL ? 0 : strlen(result.output);
-        while (len > 0 && result.output[len - 1] == '\n') {
-            result.output[--len] = '\0';
-        }
-        free(call->machine->token);
-        call->machine->token = xstrdup(result.output);
+        service_take_token(call->machine, &result);
     }
     if (r != 0 && result.status > 0) {
         (*err)->status = (enum status)result.status; /* the hook's own */

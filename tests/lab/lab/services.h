@@ -15,8 +15,11 @@ enum phase { MAIN_PHASE, POST_PHASE };
 int service_run(const struct lab *lab, const struct machine *machine, const char *event, const char *argument,
                 struct proc_result *result, struct error **err);
 
+/* What custom_metadata printed is the machine's token from now on. */
+void service_take_token(struct machine *machine, const struct proc_result *result);
+
 /* EVENT on all machines WHICH picks whose role has it, in ascending order, those of the same order at once. The error
- * has the command's exit status. What custom_metadata prints becomes the machine's token. */
+ * has the command's exit status. */
 int services_phase(struct lab *lab, machine_filter *which, const char *event, enum phase phase, struct error **err);
 int services_run(struct lab *lab, machine_filter *which, const char *event, struct error **err); /* the main phase */
 
