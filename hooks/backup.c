@@ -62,7 +62,7 @@ static char *backup_path(const char *name, const char *file)
     return xasprintf(BACKUP_DIRECTORY "/%s/%s", name, file);
 }
 
-static int load_manifest(const char *name, json_t **manifest, struct error **err)
+int backup_manifest(const char *name, json_t **manifest, struct error **err)
 {
     _cleanup_free_ char *path = backup_path(name, "manifest.json");
     _cleanup_free_ char *text = NULL;
@@ -78,7 +78,7 @@ int backup_verify(const char *name, json_t **manifest, struct error **err)
 {
     const char *file;
     json_t *expected;
-    if (load_manifest(name, manifest, err) < 0) {
+    if (backup_manifest(name, manifest, err) < 0) {
         return -1;
     }
     json_object_foreach (json_object_get(*manifest, "sha256"), file, expected) {
@@ -112,7 +112,7 @@ char **backup_list(void)
     DIR *directory = opendir(BACKUP_DIRECTORY);
     for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
         _cleanup_json_ json_t *manifest = NULL;
-        if (name_valid(entry->d_name) && load_manifest(entry->d_name, &manifest, NULL) == 0) {
+        if (name_valid(entry->d_name) && backup_manifest(entry->d_name, &manifest, NULL) == 0) {
             found = xrealloc(found, (count + 1) * sizeof *found);
             found[count++] =
                 (struct listed){xstrdup(entry->d_name), json_integer_value(json_object_get(manifest, "created"))};

@@ -22,6 +22,9 @@ void backup_request_clear(struct backup_request *request);
 /* Names of the finished backups, the oldest first. The caller frees with strv_free. */
 char **backup_list(void);
 
+/* The manifest of NAME, a new reference; STATUS_BACKUP when there is none. */
+int backup_manifest(const char *name, json_t **manifest, struct error **err);
+
 /* Reads the manifest of NAME and verifies the SHA-256 of every file it lists. STATUS_BACKUP names the file, what was
  * expected and what was found. *manifest is a new reference. */
 int backup_verify(const char *name, json_t **manifest, struct error **err);

@@ -1,10 +1,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hooks/backup.h"
 #include "hooks/run.h"
 #include "hooks/stamp.h"
+#include "hooks/steps/kubeadm.h"
+#include "hooks/steps/restore.h"
 #include "hooks/steps/steps.h"
 #include "lib/file.h"
 #include "lib/log.h"
@@ -96,22 +99,42 @@ static int etcd_restored_apply(struct run *run, struct error **err)
 
 const struct step step_etcd_restored = {"etcd data", NULL, etcd_restored_apply, NULL};
 
-/* The stamps tell of the cluster that was here before. */
+int restored_from_elsewhere(const struct run *run, bool *elsewhere, struct error **err)
+{
+    _cleanup_free_ char *name = NULL;
+    _cleanup_json_ json_t *manifest = NULL;
+    if (chosen(run, &name, err) < 0 || backup_manifest(name, &manifest, err) < 0) {
+        return -1;
+    }
+    const char *cluster = json_string_value(json_object_get(manifest, "cluster"));
+    *elsewhere = cluster != NULL && strcmp(cluster, run->facts->cluster.id) != 0;
+    return 0;
+}
+
+/* The stamps tell of the cluster that was here before. Another cluster's machines keep the authorities that they trust
+ * each other by: of the old cluster they need the key that its service accounts' tokens are signed with. */
 static int keys_restored_apply(struct run *run, struct error **err)
 {
     static const char *const stamps[] = {"control-plane", "cluster-settings"};
     _cleanup_free_ char *name = NULL;
+    bool elsewhere = false;
     for (size_t i = 0; i < ELEMENTS(stamps); i++) {
         if (stamp_remove(run, stamps[i], err) < 0) {
             return -1;
         }
     }
-    if (chosen(run, &name, err) < 0) {
+    if (chosen(run, &name, err) < 0 || restored_from_elsewhere(run, &elsewhere, err) < 0) {
         return -1;
+    }
+    if (elsewhere && access(CA_KEY, R_OK) < 0) {
+        return error_new(err, STATUS_BACKUP,
+                         "backup %s is of another cluster and this one has no authorities yet: run `k8s-master init` "
+                         "first",
+                         name);
     }
     _cleanup_free_ char *archive = xasprintf(BACKUP_DIRECTORY "/%s/kubernetes.tar", name);
     if (proc_exec(run->deadline, err, "tar", "--extract", "--file", archive, "--directory", "/data/kubernetes",
-                  "--same-permissions", NULL) < 0) {
+                  "--same-permissions", elsewhere ? "pki/sa.key" : NULL, "pki/sa.pub", NULL) < 0) {
         return -1;
     }
     return tree_sync("/data/kubernetes", err);

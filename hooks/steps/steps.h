@@ -100,6 +100,10 @@ extern const struct step step_node_upgraded;
 extern const struct step step_backup_sound;
 extern const struct step step_etcd_restored;
 extern const struct step step_keys_restored;
+/* Those who watched the cluster will list it anew. */
+extern const struct step step_watchers_turned_away;
+/* Where the backup was another cluster's: nodes, service accounts and pods are of this one. */
+extern const struct step step_moved_in;
 
 /* The orderly way down. */
 extern const struct step step_kubelet_stop;
