@@ -66,8 +66,8 @@ static int restart_kubelet(struct run *run, const char **done, struct error **er
     return unit_kill(run->units, KUBELET, SIGKILL, err) < 0 || start_unit(run, KUBELET, err) < 0 ? -1 : 1;
 }
 
-/* When the API server itself is what does not answer, this host's kubelet is not to blame. A kubelet without
- * certificate makes it anew at its start. */
+/* When the API server itself is what does not answer, this host's kubelet is not to blame. A kubelet makes its
+ * certificate and its node, where they are gone, anew at its start. */
 static int heal_node_ready(struct run *run, const char **done, struct error **err)
 {
     struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
@@ -79,7 +79,8 @@ static int heal_node_ready(struct run *run, const char **done, struct error **er
     if (run_kube_as_node(run, &kube, err) < 0) {
         return -1;
     }
-    if (kube_get(kube, path, run_deadline(run, ASK_S), &node, NULL, NULL) < 0) {
+    long code = 0;
+    if (kube_get(kube, path, run_deadline(run, ASK_S), &node, &code, NULL) < 0 && code != 404) {
         return 0;
     }
     return restart_kubelet(run, done, err);
