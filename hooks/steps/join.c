@@ -1,9 +1,11 @@
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hooks/run.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
+#include "lib/crypto.h"
 #include "lib/file.h"
 #include "lib/log.h"
 #include "lib/proc.h"
@@ -13,11 +15,16 @@
 static const char kubelet_kubeconfig[] = "/etc/kubernetes/kubelet.conf";
 static const char kubelet_certificate[] = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 
+/* One that has ended, as on a machine that was off for a year, opens nothing: with it the machine is no member. */
 static int join_done(struct run *run, struct error **err)
 {
+    struct cert_info info = {0};
     (void)run;
     (void)err;
-    return access(kubelet_kubeconfig, R_OK) == 0 && access(kubelet_certificate, R_OK) == 0;
+    bool lasts = access(kubelet_kubeconfig, R_OK) == 0 && cert_read(kubelet_certificate, &info, NULL) == 0 &&
+                 info.not_after > time(NULL);
+    cert_info_free(&info);
+    return lasts;
 }
 
 static bool published(const struct run *run, struct error **err)
@@ -73,6 +80,10 @@ static int join_apply(struct run *run, struct error **err)
                                        NULL};
     _cleanup_proc_ struct proc_result result = {0};
     const struct proc proc = {.argv = argv, .deadline = run->deadline};
+    /* The kubelet asks for a certificate only where it has none. */
+    if (file_remove(kubelet_kubeconfig, NULL, err) < 0 || file_remove(kubelet_certificate, NULL, err) < 0) {
+        return -1;
+    }
     if (proc_run(&proc, &result, err) == 0) {
         return tree_sync("/data", err);
     }
