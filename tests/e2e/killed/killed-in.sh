@@ -1,0 +1,11 @@
+#!/bin/sh
+# killed-in.sh BINARY EVENT STEP: runs the event and kills it in the middle of that step. Fails when it ended before.
+"/opt/kubernetes/bin/$1" "$2" >/dev/null 2>&1 &
+pid=$!
+until grep -q "\"pid\":$pid,.*{\"name\":\"$3\",\"started\":[0-9]*}]}]\$" /data/kubernetes/hooks/runs.json; do
+    kill -0 $pid || exit 1
+    sleep 0.05
+done
+kill -9 $pid
+wait $pid
+[ $? = 137 ]
