@@ -12,26 +12,6 @@
 /* On the system disk, which a replaced VM has anew, and not on /data. */
 #define MARKER "/var/lib/k8s-hooks/files-written"
 
-void rendered_free(struct rendered *rendered)
-{
-    if (rendered == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < rendered->n_files; i++) {
-        free(rendered->files[i].path);
-        buffer_wipe(&rendered->files[i].content);
-    }
-    free(rendered->files);
-    role_conf_free(rendered->conf);
-    free(rendered);
-}
-
-void rendered_freep(struct rendered **rendered)
-{
-    rendered_free(*rendered);
-    *rendered = NULL;
-}
-
 static int render_file(const struct run *run, const json_t *context, struct rendered_file *file, struct error **err)
 {
     const struct mustache_options options = {

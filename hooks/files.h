@@ -2,28 +2,11 @@
 #ifndef HOOKS_FILES_H
 #define HOOKS_FILES_H
 
+#include "hooks/rendered.h"
 #include "hooks/role.h"
-#include "hooks/role_conf.h"
-#include "lib/file.h"
-
-struct rendered_file {
-    const struct file_conf *conf;
-    char *path;            /* under --root */
-    bool wanted;           /* false: must not be there */
-    bool differs;          /* by files_compare: other than on the machine */
-    struct buffer content; /* wiped when freed */
-};
-
-struct rendered {
-    struct role_conf *conf;
-    struct rendered_file *files;
-    size_t n_files;
-};
 
 /* run->rendered from run->facts, strictly. STATUS_CONFIG, STATUS_TEMPLATE, STATUS_FILE (a template cannot be read). */
 int files_render(struct run *run, struct error **err);
-void rendered_free(struct rendered *rendered);
-void rendered_freep(struct rendered **rendered);
 
 /* Renders, sets .differs of each file and *changed (may be NULL) to their number. */
 int files_compare(struct run *run, size_t *changed, struct error **err);

@@ -33,6 +33,4 @@ int reload_settle(struct run *run, const struct reload_action *actions, struct e
 /* 1 when something is recorded, with LOCAL only what does not concern the cluster; 0 when not. */
 int reload_owed(const struct run *run, const struct reload_action *actions, bool local, struct error **err);
 
-bool reload_action_known(const char *name);
-
 #endif

@@ -139,13 +139,3 @@ const struct reload_action reload_actions[] = {
     {"provider-ids", true, provider_ids, NULL, NULL},
     {NULL, false, NULL, NULL, NULL},
 };
-
-bool reload_action_known(const char *name)
-{
-    for (const struct reload_action *action = reload_actions; action->name != NULL; action++) {
-        if (strcmp(action->name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}

@@ -10,7 +10,7 @@
  *       owner = "root"  group = "root"
  *       secret = true              # never shown; its mode gives others nothing
  *       when = "registry.login"    # only while this name of the context is truthy ("!name": is not); removed otherwise
- *       on-change = {"kubelet-restart"}   # actions of hooks/reload.h
+ *       on-change = {"kubelet-restart"}   # of change_actions
  *   }
  *   unit "docker.service" { when = "network.bridge" }
  *   check "data-space" { enabled = true  warn = 85  fail = 95 }   # in the check's own measure
@@ -59,6 +59,9 @@ struct role_conf {
     struct check_conf *checks;
     size_t n_checks;
 };
+
+/* What a changed file may need, in the order in which it is done; hooks/reload_actions.c does it. NULL-terminated. */
+extern char *const change_actions[];
 
 /* Reads DIRECTORY/ROLE.conf. */
 int role_conf_load(struct role_conf **conf, const char *directory, const char *role, struct error **err);

@@ -3,7 +3,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "hooks/files.h"
+#include "hooks/rendered.h"
 #include "lib/file.h"
 #include "lib/interrupt.h"
 #include "lib/log.h"

@@ -96,11 +96,8 @@ static int cluster_settings_apply(struct run *run, struct error **err)
         (dns && kubeadm_phase(run, "addon", "coredns", err) < 0)) {
         return -1;
     }
-    const char *version = json_string_value(json_object_get(run->facts->versions, "kubernetes"));
-    if (stamp_put(run, "kubernetes", version != NULL ? version : "", err) < 0) {
-        return -1;
-    }
-    return stamp_put(run, "cluster-settings", hash, err);
+    return stamp_put(run, "kubernetes", image_version(run), err) < 0 ? -1
+                                                                     : stamp_put(run, "cluster-settings", hash, err);
 }
 
 const struct step step_cluster_settings = {"cluster settings", cluster_settings_done, cluster_settings_apply, NULL};

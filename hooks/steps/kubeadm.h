@@ -14,6 +14,9 @@
 /* `kubeadm init phase PHASE [PART] --config KUBEADM_CONFIG` until the event's deadline; PART may be NULL. */
 int kubeadm_phase(struct run *run, const char *phase, const char *part, struct error **err);
 
+/* The Kubernetes that the image brings, "v1.20.2"; "" when it does not say. Borrowed. */
+const char *image_version(const struct run *run);
+
 /* True when the image brings a newer Kubernetes than the cluster runs: then `start` leaves the control plane as it is,
  * and `upgrade` moves it. The other way round, after a failed upgrade, `start` takes the cluster back. */
 bool upgrade_pending(const struct run *run);

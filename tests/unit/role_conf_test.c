@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "hooks/reload.h"
 #include "hooks/role_conf.h"
 #include "lib/file.h"
 #include "lib/tree.h"
@@ -156,6 +157,17 @@ static void conditions_can_be_turned_round(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
+static void reload_does_every_action_in_this_order(void **state)
+{
+    (void)state;
+    size_t i = 0;
+    for (; change_actions[i] != NULL && reload_actions[i].name != NULL; i++) {
+        assert_string_equal(change_actions[i], reload_actions[i].name);
+    }
+    assert_null(change_actions[i]);
+    assert_null(reload_actions[i].name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +177,7 @@ int main(void)
         TEST(an_included_file_is_named_when_it_is_wrong),
         TEST(the_shipped_role_files_are_good),
         TEST(conditions_can_be_turned_round),
+        TEST(reload_does_every_action_in_this_order),
     };
     return cmocka_run_group_tests_name("role_conf", tests, NULL, NULL);
 }
