@@ -63,6 +63,9 @@ void plan_free(struct item *items);
 /* The hash of everything that decides what is in the image. BASE is base_inputs'. The caller frees. */
 char *plan_inputs(const struct bake *bake, const struct item *items, const char *base);
 
+/* An RFC 4122 shaped identifier that follows from HASH (hex). The caller frees. */
+char *uuid_of(const char *hash);
+
 /* True when the root has the item of DATA. */
 bool plan_has(const struct bake *bake, const struct item *items, const void *data);
 

@@ -20,11 +20,6 @@ int output_kind(const char *path, bool *disk, struct error **err)
     return 0;
 }
 
-char *uuid_of(const char *hash)
-{
-    return xasprintf("%.8s-%.4s-5%.3s-a%.3s-%.12s", hash, hash + 8, hash + 12, hash + 15, hash + 18);
-}
-
 int output_fresh(const char *path, const char *inputs, struct error **err)
 {
     _cleanup_free_ char *file = xasprintf("%s.inputs", path);

@@ -22,7 +22,4 @@ int disk_prepare(struct bake *bake, const char *id, struct error **err);
 /* A qcow2 disk at PATH: GPT, GRUB for a BIOS, one ext4 partition. The same root gives the same bytes. */
 int disk_make(const struct bake *bake, const char *id, const char *path, struct error **err);
 
-/* An RFC 4122 shaped identifier that follows from HASH (hex). The caller frees. */
-char *uuid_of(const char *hash);
-
 #endif

@@ -281,3 +281,8 @@ int plan_apply(struct bake *bake, const struct item *items, struct error **err)
     }
     return 0;
 }
+
+char *uuid_of(const char *hash)
+{
+    return xasprintf("%.8s-%.4s-5%.3s-a%.3s-%.12s", hash, hash + 8, hash + 12, hash + 15, hash + 18);
+}

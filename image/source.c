@@ -10,12 +10,6 @@
 #include "lib/file.h"
 #include "lib/log.h"
 
-char *cache_path(const struct options *options, const char *kind, const char *name, struct error **err)
-{
-    _cleanup_free_ char *dir = path_join(options->cache, kind);
-    return dir_make(dir, 0755, err) < 0 ? NULL : path_join(dir, name);
-}
-
 static const char *mirror_of(const struct bake *bake)
 {
     return bake->options->mirror != NULL ? bake->options->mirror : bake->conf->mirror;
