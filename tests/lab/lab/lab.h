@@ -14,6 +14,7 @@
 
 #define LAB_NETWORK "192.168.100" /* of the machines; reachable from nowhere else */
 #define LAB_GATEWAY LAB_NETWORK ".1"
+#define LAB_GATEWAY_MAC "52:54:00:00:64:01" /* 64 is the network's 100, as in the machines' */
 
 /* A process that outlives the command that started it; the start time tells it from a later one with its number. */
 struct process {

@@ -21,9 +21,12 @@ int network_up(const struct lab *lab, struct error **err)
     }
     _cleanup_free_ char *name = xasprintf("k8s-lab-%s", lab->name);
     struct deadline deadline = deadline_in(20000);
+    /* Its own address: one borrowed from a machine's end changes when that goes, and the others miss it for a minute.
+     */
     if (proc_exec(deadline, err, "ip", "netns", "add", name, NULL) != 0 ||
         proc_exec(deadline, err, "ip", "-n", name, "link", "set", "lo", "up", NULL) != 0 ||
-        proc_exec(deadline, err, "ip", "-n", name, "link", "add", "br0", "type", "bridge", NULL) != 0 ||
+        proc_exec(deadline, err, "ip", "-n", name, "link", "add", "br0", "address", LAB_GATEWAY_MAC, "type", "bridge",
+                  NULL) != 0 ||
         proc_exec(deadline, err, "ip", "-n", name, "addr", "add", LAB_GATEWAY "/24", "dev", "br0", NULL) != 0 ||
         proc_exec(deadline, err, "ip", "-n", name, "link", "set", "br0", "up", NULL) != 0) {
         return error_wrap(err, "making the network namespace %s", name);
