@@ -53,7 +53,8 @@ for cluster in three-logs hostnic private-registry; do
         '+              value: "logs.example.com"' '/root/.docker/config.json: changed, not shown because it is secret' \
         'add-on cloud-controller: Secret kube-system/cloud-controller-manager: changed, not shown because it is secret' \
         '--- add-on storage: DaemonSet kube-system/csi-qingcloud-node' && tells)"
-    result "$cluster: start --dry-run too" "$(master start --dry-run && shows '+              value: "logs.example.com"' && tells)"
+    result "$cluster: start --dry-run too" "$(master start --dry-run && shows '+              value: "logs.example.com"' &&
+        tells)"
     result "$cluster: reload --diff too" "$(mkdir -p "$root/var/lib/k8s-hooks" && touch "$root/var/lib/k8s-hooks/files-written" &&
         master reload --diff && shows 'would do: kubelet-restart' '/etc/qingcloud/client.yaml: changed' && tells)"
 done
@@ -67,7 +68,8 @@ result "and writes the rest" "$([ -e "$root/etc/hosts" ] && [ ! -e "$root/data/k
 mkdir -p "$work/opt" && cp tests/golden/opt/versions.json "$work/opt"
 result "render names the add-on whose release manifest is absent" "$(master render
     grep --quiet '^warning: add-on storage is left out: its release manifest .*/csi.yaml' "$work/log" || cat "$work/log")"
-result "and writes the others" "$(cd "$root/data/kubernetes/hooks/addons" && ls fluent-bit.yaml 2>&1 >/dev/null; ls storage.yaml 2>/dev/null)"
+result "and writes the others" "$(cd "$root/data/kubernetes/hooks/addons" && ls fluent-bit.yaml 2>&1 >/dev/null
+    ls storage.yaml 2>/dev/null)"
 result "start fails there" "$(master start --dry-run |
     grep --quiet 'the image brought no release manifest' || echo "no word of it")"
 finish
