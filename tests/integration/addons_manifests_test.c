@@ -342,9 +342,9 @@ static void test_days_to_keep(void **state)
     assert_absent("cronjob", "curator");
 }
 
-static char *checksum(void)
+static char *checksum(const char *name)
 {
-    _cleanup_json_ json_t *set = object("daemonset", "fluent-bit");
+    _cleanup_json_ json_t *set = object("daemonset", name);
     json_t *annotations = json_object_get(
         json_object_get(json_object_get(json_object_get(set, "spec"), "template"), "metadata"), "annotations");
     return xstrdup(json_string_value(json_object_get(annotations, "checksum/config")));
@@ -356,15 +356,32 @@ static void test_forward_server_restarts_fluent_bit(void **state)
     _cleanup_json_ json_t *cluster = load("three-logs");
     set(cluster, "fluent_forward_server", "");
     carry_out(cluster);
-    _cleanup_free_ char *without = checksum();
+    _cleanup_free_ char *without = checksum("fluent-bit");
     set(cluster, "fluent_forward_server", "192.168.0.99:24224");
     carry_out(cluster);
-    _cleanup_free_ char *with = checksum();
+    _cleanup_free_ char *with = checksum("fluent-bit");
     assert_string_not_equal(without, with);
     set(cluster, "fluent_forward_server", "");
     carry_out(cluster);
-    _cleanup_free_ char *again = checksum();
+    _cleanup_free_ char *again = checksum("fluent-bit");
     assert_string_equal(without, again);
+}
+
+/* Its pods read the API key when they start, and follow vxnets while they run. */
+static void test_api_key_restarts_hostnic(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *cluster = load("hostnic");
+    carry_out(cluster);
+    _cleanup_free_ char *before = checksum("hostnic-node");
+    set(cluster, "pod_vxnets", "vxnet-pods01 vxnet-pods02 vxnet-pods03");
+    carry_out(cluster);
+    _cleanup_free_ char *more = checksum("hostnic-node");
+    assert_string_equal(before, more);
+    set(cluster, "access_key_id", "ZZZZZZZZZZZZZZZZZZZZ");
+    carry_out(cluster);
+    _cleanup_free_ char *other = checksum("hostnic-node");
+    assert_string_not_equal(before, other);
 }
 
 static void test_port_range_without_30000(void **state)
@@ -462,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_elasticsearch_moves),
         cmocka_unit_test(test_days_to_keep),
         cmocka_unit_test(test_forward_server_restarts_fluent_bit),
+        cmocka_unit_test(test_api_key_restarts_hostnic),
         cmocka_unit_test(test_port_range_without_30000),
         cmocka_unit_test(test_api_key),
         cmocka_unit_test(test_storage_reads_the_api_key_from_a_secret),
