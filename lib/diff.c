@@ -114,7 +114,7 @@ static void trace(struct text a, struct text b, long **rows, long d, struct scri
 static void compare_middle(struct text a, struct text b, struct script *out)
 {
     long **rows = xcalloc(MOST_EDITS + 1, sizeof *rows);
-    long d = search(a, b, rows);
+    long d = a.n == 0 || b.n == 0 ? -1 : search(a, b, rows); /* where one has nothing left there is nothing to find */
     long first = out->n;
     if (d >= 0) {
         trace(a, b, rows, d, out);

@@ -1,11 +1,9 @@
 #include "lib/http.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <string.h>
 
-#include <curl/curl.h>
-
+#include "lib/curl.h"
 #include "lib/interrupt.h"
 
 #define DEFAULT_LIMIT ((size_t)16 << 20)
@@ -26,23 +24,14 @@ struct receiver {
     const struct http_request *request;
 };
 
-static CURLcode global_result;
-
-static void global_init(void)
-{
-    global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 int http_open(struct http **http, const struct http_tls *tls, struct error **err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, global_init);
-    if (global_result != CURLE_OK) {
-        return error_new(err, STATUS_FAILED, "starting libcurl: %s", curl_easy_strerror(global_result));
+    if (curl_load(err) < 0) {
+        return -1;
     }
     struct http *h = xcalloc(1, sizeof *h);
-    h->multi = curl_multi_init();
-    h->easy = curl_easy_init();
+    h->multi = curl.multi_init();
+    h->easy = curl.easy_init();
     if (h->multi == NULL || h->easy == NULL) {
         http_free(h);
         return error_new(err, STATUS_FAILED, "starting libcurl: no handle");
@@ -61,8 +50,8 @@ void http_free(struct http *http)
     if (http == NULL) {
         return;
     }
-    curl_easy_cleanup(http->easy);
-    curl_multi_cleanup(http->multi);
+    curl.easy_cleanup(http->easy);
+    curl.multi_cleanup(http->multi);
     free(http->ca);
     free(http->cert);
     free(http->key);
@@ -86,7 +75,7 @@ void http_answer_free(struct http_answer *answer)
 static bool by_line(const struct receiver *receiver)
 {
     long code = 0;
-    curl_easy_getinfo(receiver->easy, CURLINFO_RESPONSE_CODE, &code);
+    curl.easy_getinfo(receiver->easy, CURLINFO_RESPONSE_CODE, &code);
     return receiver->request->line != NULL && code >= 200 && code < 300;
 }
 
@@ -121,62 +110,62 @@ static size_t receive(char *data, size_t size, size_t count, void *context)
 static void set_method(CURL *easy, const struct http_request *request)
 {
     if (request->body != NULL) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
+        curl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+        curl.easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
     } else if (request->method != NULL && strcmp(request->method, "POST") == 0) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
+        curl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
+        curl.easy_setopt(easy, CURLOPT_POSTFIELDS, "");
     }
     if (request->method != NULL) {
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+        curl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
     }
 }
 
 static void set_tls(struct http *http)
 {
     CURL *easy = http->easy;
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl.easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (http->ca != NULL) {
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-        curl_easy_setopt(easy, CURLOPT_CAINFO, http->ca);
+        curl.easy_setopt(easy, CURLOPT_CAPATH, NULL);
+        curl.easy_setopt(easy, CURLOPT_CAINFO, http->ca);
     }
     if (http->cert != NULL) {
-        curl_easy_setopt(easy, CURLOPT_SSLCERT, http->cert);
-        curl_easy_setopt(easy, CURLOPT_SSLKEY, http->key != NULL ? http->key : http->cert);
+        curl.easy_setopt(easy, CURLOPT_SSLCERT, http->cert);
+        curl.easy_setopt(easy, CURLOPT_SSLKEY, http->key != NULL ? http->key : http->cert);
     }
 }
 
 static struct curl_slist *header_list(const char *const *headers)
 {
     /* An empty Expect keeps curl from waiting for "100 Continue" before a large body. */
-    struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+    struct curl_slist *list = curl.slist_append(NULL, "Expect:");
     for (; headers != NULL && *headers != NULL; headers++) {
-        list = curl_slist_append(list, *headers);
+        list = curl.slist_append(list, *headers);
     }
     return list;
 }
 
 static void free_header_list(struct curl_slist **list)
 {
-    curl_slist_free_all(*list);
+    curl.slist_free_all(*list);
 }
 
 static void set_options(struct http *http, const struct http_request *request, const struct curl_slist *headers,
                         struct receiver *receiver)
 {
     CURL *easy = http->easy;
-    curl_easy_reset(easy);
+    curl.easy_reset(easy);
     http->reason[0] = '\0';
-    curl_easy_setopt(easy, CURLOPT_URL, request->url);
-    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->socket);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* what the environment says is not for the cluster's own network */
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->reason);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "k8s-hooks/" SUITE_VERSION);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, receiver);
+    curl.easy_setopt(easy, CURLOPT_URL, request->url);
+    curl.easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->socket);
+    curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl.easy_setopt(easy, CURLOPT_PROXY, ""); /* what the environment says is not for the cluster's own network */
+    curl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, http->reason);
+    curl.easy_setopt(easy, CURLOPT_USERAGENT, "k8s-hooks/" SUITE_VERSION);
+    curl.easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive);
+    curl.easy_setopt(easy, CURLOPT_WRITEDATA, receiver);
     set_tls(http);
     set_method(easy, request);
 }
@@ -191,7 +180,7 @@ static char *request_name(const struct http_request *request)
 static int timed_out(struct http *http, const char *name, int64_t started, struct error **err)
 {
     curl_off_t connected = 0;
-    curl_easy_getinfo(http->easy, CURLINFO_CONNECT_TIME_T, &connected);
+    curl.easy_getinfo(http->easy, CURLINFO_CONNECT_TIME_T, &connected);
     return error_new(err, STATUS_DEADLINE, "%s: %s within %lld ms", name,
                      connected > 0 ? "no complete answer" : "no connection", (long long)(clock_ms() - started));
 }
@@ -202,12 +191,12 @@ static int perform(struct http *http, const char *name, struct deadline deadline
     int64_t started = clock_ms();
     for (;;) {
         int running = 0;
-        CURLMcode code = curl_multi_perform(http->multi, &running);
+        CURLMcode code = curl.multi_perform(http->multi, &running);
         if (code != CURLM_OK) {
-            return error_new(err, STATUS_FAILED, "%s: %s", name, curl_multi_strerror(code));
+            return error_new(err, STATUS_FAILED, "%s: %s", name, curl.multi_strerror(code));
         }
         int queued = 0;
-        const CURLMsg *message = curl_multi_info_read(http->multi, &queued);
+        const CURLMsg *message = curl.multi_info_read(http->multi, &queued);
         if (message != NULL && message->msg == CURLMSG_DONE) {
             *result = message->data.result;
             return 0;
@@ -221,9 +210,9 @@ static int perform(struct http *http, const char *name, struct deadline deadline
         }
         struct curl_waitfd signal = {.fd = interrupt_fd(), .events = CURL_WAIT_POLLIN};
         code =
-            curl_multi_poll(http->multi, &signal, signal.fd >= 0 ? 1 : 0, (int)(left < INT_MAX ? left : INT_MAX), NULL);
+            curl.multi_poll(http->multi, &signal, signal.fd >= 0 ? 1 : 0, (int)(left < INT_MAX ? left : INT_MAX), NULL);
         if (code != CURLM_OK) {
-            return error_new(err, STATUS_FAILED, "%s: %s", name, curl_multi_strerror(code));
+            return error_new(err, STATUS_FAILED, "%s: %s", name, curl.multi_strerror(code));
         }
     }
 }
@@ -232,10 +221,10 @@ static void take_answer(CURL *easy, struct http_answer *answer)
 {
     const char *type = NULL;
     struct curl_header *version = NULL;
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->code);
-    curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
+    curl.easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->code);
+    curl.easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
     answer->content_type = xstrdup(type);
-    if (curl_easy_header(easy, "X-Metad-Version", 0, CURLH_HEADER, -1, &version) == CURLHE_OK) {
+    if (curl.easy_header(easy, "X-Metad-Version", 0, CURLH_HEADER, -1, &version) == CURLHE_OK) {
         answer->metad_version = xstrdup(version->value);
     }
 }
@@ -256,13 +245,13 @@ int http_do(struct http *http, const struct http_request *request, struct deadli
     set_options(http, request, headers, &receiver);
 
     CURLcode result = CURLE_OK;
-    curl_multi_add_handle(http->multi, http->easy);
+    curl.multi_add_handle(http->multi, http->easy);
     int r = perform(http, name, deadline, &result, err);
-    curl_multi_remove_handle(http->multi, http->easy);
+    curl.multi_remove_handle(http->multi, http->easy);
     if (r == 0 && receiver.too_long) {
         r = error_new(err, failure, "%s: the answer is longer than %zu bytes", name, receiver.limit);
     } else if (r == 0 && result != CURLE_OK && !receiver.enough) {
-        const char *reason = http->reason[0] != '\0' ? http->reason : curl_easy_strerror(result);
+        const char *reason = http->reason[0] != '\0' ? http->reason : curl.easy_strerror(result);
         r = error_new(err, failure, "%s: %s", name, reason);
     }
     if (r < 0) {
@@ -278,8 +267,11 @@ int http_do(struct http *http, const struct http_request *request, struct deadli
 
 char *http_escape(const char *text)
 {
-    char *escaped = curl_easy_escape(NULL, text, 0);
-    char *copy = xstrdup(escaped);
-    curl_free(escaped);
-    return copy;
+    static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    struct buffer escaped = {0};
+    buffer_puts(&escaped, "");
+    for (; *text != '\0'; text++) {
+        buffer_printf(&escaped, strchr(unreserved, *text) != NULL ? "%c" : "%%%02X", (unsigned char)*text);
+    }
+    return escaped.data;
 }
