@@ -81,7 +81,7 @@ static int prepare(struct lab *lab, struct error **err)
         return -1;
     }
     package_env(lab->package, lab->env);
-    return lab_save(lab, err) == 0 && image_make(lab, KUBERNETES_VERSION, err) == 0 && lab_save(lab, err) == 0 ? 0 : -1;
+    return lab_save(lab, err) == 0 ? image_make(lab, KUBERNETES_VERSION, err) : -1;
 }
 
 static int verb_image(struct lab *lab, char **argv, struct error **err)

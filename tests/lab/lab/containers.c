@@ -1,6 +1,8 @@
 #include "tests/lab/lab/image.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <glob.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 #include "lib/proc.h"
 #include "tests/lab/lab/archive.h"
 #include "tests/lab/lab/progress.h"
+#include "tests/lab/shared/cache.h"
 
 #define PACKAGES "etcd-server,iptables,conntrack,busybox-static"
 #define LINKER "/lib64/ld-linux-x86-64.so.2"
@@ -187,46 +190,63 @@ static int make_all(const struct lab *lab, const char *version, const char *root
     return 0;
 }
 
-/* What the images are made of besides Kubernetes: they are made again when it changes. */
-static int inputs_hash(const struct lab *lab, char **hash, struct error **err)
+static int hash_files(const char *pattern, struct buffer *all, struct error **err)
 {
-    static const char *const inputs[] = {"tests/lab/lab/containers.c", "tests/lab/lab/archive.c",
-                                         "tests/lab/images/pause.c", "tests/lab/images/elasticsearch.c",
-                                         "tests/lab/images/coredns.c"};
-    _cleanup_buffer_ struct buffer all = {0};
-    for (size_t i = 0; i < ELEMENTS(inputs); i++) {
-        _cleanup_free_ char *path = path_join(lab->source, inputs[i]);
+    glob_t found = {0};
+    int r = 0;
+    (void)glob(pattern, 0, NULL, &found);
+    for (size_t i = 0; i < found.gl_pathc && r == 0; i++) {
         _cleanup_free_ char *one = NULL;
-        if (sha256_file(path, &one, err) != 0) {
-            return -1;
-        }
-        buffer_puts(&all, one);
+        r = sha256_file(found.gl_pathv[i], &one, err);
+        buffer_printf(all, "%s %s\n", strrchr(found.gl_pathv[i], '/'), one);
     }
-    *hash = sha256_hex(all.data, all.len);
-    (*hash)[12] = '\0';
-    return 0;
+    globfree(&found);
+    return r;
+}
+
+/* Where the images of what is there lie, or would: they are made again when the programs of Kubernetes or what is made
+ * here change. */
+static int images_path(const struct lab *lab, const char *version, char **path, struct error **err)
+{
+    static const char *const sources[] = {"tests/lab/lab/containers.c", "tests/lab/lab/archive.c",
+                                          "tests/lab/images/*.c"};
+    _cleanup_free_ char *built = xasprintf("%s/kubernetes-%s/.complete", lab->cache, version);
+    _cleanup_free_ char *programs = xasprintf("%s/kubernetes-%s/kube*", lab->cache, version);
+    _cleanup_buffer_ struct buffer all = {0};
+    int r = access(built, F_OK) == 0 ? hash_files(programs, &all, err) : 0;
+    for (size_t i = 0; i < ELEMENTS(sources) && r == 0; i++) {
+        _cleanup_free_ char *pattern = path_join(lab->source, sources[i]);
+        r = hash_files(pattern, &all, err);
+    }
+    _cleanup_free_ char *hash = sha256_hex(all.data, all.len);
+    *path = xasprintf("%s/images-%s-%.12s", lab->cache, version, hash);
+    return r;
 }
 
 int container_images_make(const struct lab *lab, const char *version, char **path, struct error **err)
 {
-    _cleanup_free_ char *hash = NULL;
-    if (inputs_hash(lab, &hash, err) != 0) {
+    if (images_path(lab, version, path, err) != 0) {
         return -1;
     }
-    _cleanup_free_ char *out = xasprintf("%s/images-%s-%s", lab->cache, version, hash);
-    if (access(out, F_OK) == 0) {
-        *path = STEAL(out);
+    if (access(*path, F_OK) == 0) {
+        cache_use(*path);
         return 0;
     }
-    _cleanup_free_ char *beside = xasprintf("%s.%d", out, getpid());
+    _cleanup_free_ char *beside = xasprintf("%s/images-%s.%d", lab->cache, version, getpid());
     _cleanup_free_ char *root = xasprintf("%s.root", beside);
     struct task *task = progress_begin(NULL, "container images");
     int r = dir_make(beside, 0755, err) == 0 && make_all(lab, version, root, beside, err) == 0 ? 0 : -1;
     (void)files_remove(root, NULL);
-    if (r != 0 || rename(beside, out) != 0) {
+    free(STEAL(*path));
+    if (r == 0) {
+        r = images_path(lab, version, path, err); /* by now Kubernetes is built */
+    }
+    if (r == 0 && rename(beside, *path) != 0) {
+        r = error_errno(err, STATUS_FILE, errno, "renaming %s to %s", beside, *path);
+    }
+    if (r != 0) {
         (void)files_remove(beside, NULL);
     }
     progress_end(task, r == 0, NULL);
-    *path = STEAL(out);
     return r;
 }

@@ -16,6 +16,7 @@
 #include "tests/lab/lab/machine.h"
 #include "tests/lab/lab/parallel.h"
 #include "tests/lab/lab/progress.h"
+#include "tests/lab/shared/cache.h"
 
 int logged_run(const char *const *argv, const char *log, int minutes, struct error **err)
 {
@@ -140,6 +141,7 @@ static int bake(const struct lab *lab, const char *version, const char *programs
             return -1;
         }
     }
+    cache_use(complete);
     *path = STEAL(root);
     return 0;
 }
@@ -222,6 +224,8 @@ int image_make(struct lab *lab, const char *version, struct error **err)
     }
     if (r == 0) {
         strv_push(&lab->layers, layers[2]);
+        /* under the lock: what the state names is in use */
+        r = lab_save(lab, err) == 0 ? cache_prune(lab->cache, LAB_DIRECTORY "*/lab.json", err) : -1;
     }
     for (size_t i = 0; i < ELEMENTS(layers); i++) {
         free(layers[i]);

@@ -6,8 +6,8 @@
 
 #define KUBERNETES_VERSION "v1.20.2"
 
-/* Makes what is missing of the image with Kubernetes VERSION and sets lab->layers. Needs the host's network
- * (network_leave) when the cache is cold. */
+/* Makes what is missing of the image with Kubernetes VERSION, sets lab->layers and saves the lab. Needs the host's
+ * network (network_leave) when the cache is cold. */
 int image_make(struct lab *lab, const char *version, struct error **err);
 
 /* Container images of VERSION as archives in the directory *path, made without a registry. */

@@ -16,6 +16,8 @@
 #define LAB_GATEWAY LAB_NETWORK ".1"
 #define LAB_GATEWAY_MAC "52:54:00:00:64:01" /* 64 is the network's 100, as in the machines' */
 
+#define LAB_DIRECTORY "/var/tmp/k8s-lab-" /* and the lab's name */
+
 /* A process that outlives the command that started it; the start time tells it from a later one with its number. */
 struct process {
     pid_t pid; /* 0: none */

@@ -223,7 +223,7 @@ static int lab_renew(struct lab *lab, const struct scenario *s, struct error **e
     package_env(lab->package, lab->env);
     json_object_update(lab->env, json_object_get(s->values, "env"));
     json_object_update(lab->links, json_object_get(s->values, "metadata"));
-    return lab_save(lab, err) == 0 && image_make(lab, KUBERNETES_VERSION, err) == 0 ? lab_save(lab, err) : -1;
+    return lab_save(lab, err) == 0 ? image_make(lab, KUBERNETES_VERSION, err) : -1;
 }
 
 /* *THERE are the values of the cluster that is up and in order, or NULL. */

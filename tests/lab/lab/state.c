@@ -106,7 +106,7 @@ int lab_open(struct lab **lab, const char *name, struct error **err)
     struct lab *l = xcalloc(1, sizeof *l);
     const char *cache = getenv("K8S_HOOKS_CACHE");
     l->name = xstrdup(name);
-    l->dir = xasprintf("/var/tmp/k8s-lab-%s", name);
+    l->dir = xasprintf(LAB_DIRECTORY "%s", name);
     l->cache = xstrdup(str_empty(cache) ? "/var/cache/k8s-hooks" : cache);
     l->source = source_top(&l->bin);
     l->cluster_id = random_id("cl-");
