@@ -118,7 +118,14 @@ int artifact_apply(struct bake *bake, const struct item *item, struct place *pla
     if (a->run[0] == NULL) {
         return 0;
     }
-    return place_commit(place, err) < 0 ? -1 : run_inside(bake, a, err);
+    if (place_commit(place, err) < 0) {
+        return -1;
+    }
+    if (run_inside(bake, a, err) < 0) {
+        place_take_back(place);
+        return -1;
+    }
+    return 0;
 }
 
 int image_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err)

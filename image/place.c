@@ -260,7 +260,7 @@ static int each_temp(const struct place *place, size_t i, int *dir, char **temp,
 
 int place_commit(struct place *place, struct error **err)
 {
-    for (size_t i = 0; i < place->ready; i++) {
+    for (size_t i = 0; !place->done && i < place->ready; i++) {
         _cleanup_close_ int dir = -1;
         _cleanup_free_ char *temp = NULL;
         const char *name = NULL;
@@ -270,6 +270,15 @@ int place_commit(struct place *place, struct error **err)
     }
     place->done = true;
     return 0;
+}
+
+void place_take_back(struct place *place)
+{
+    for (char **path = place->paths; path != NULL && *path != NULL; path++) {
+        (void)root_remove(place->root, *path, NULL);
+    }
+    place->ready = 0;
+    place->done = false;
 }
 
 void place_end(struct place *place)

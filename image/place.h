@@ -25,8 +25,11 @@ int place_link(struct place *place, const char *to, const char *target, struct e
  * owner may run it, else 0644, owner root. */
 int place_tree(struct place *place, const char *to, const char *source, struct error **err);
 
-/* Renames all into place. */
+/* Renames all into place; does nothing the second time. */
 int place_commit(struct place *place, struct error **err);
+
+/* Removes what was committed: it is of no use. What it replaced is gone. */
+void place_take_back(struct place *place);
 
 /* Unless committed, takes everything back: the root is as it was. */
 void place_end(struct place *place);
