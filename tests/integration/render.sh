@@ -72,4 +72,17 @@ result "and writes the others" "$(cd "$root/data/kubernetes/hooks/addons" && ls 
     ls storage.yaml 2>/dev/null)"
 result "start fails there" "$(master start --dry-run |
     grep --quiet 'the image brought no release manifest' || echo "no word of it")"
+
+# the join token, which only those who join are told
+"$build/lab/cluster-view" three-logs node >"$work/metadata.json"
+cp "$work/metadata.json" "$work/before.json"
+joins() {
+    "$build/bin/k8s-node" render --diff --root "$work/node" --config "$work/hook.conf" --metadata "$work/metadata.json" \
+        >"$work/out" 2>"$work/log" || cat "$work/log"
+}
+result "a node's files: no secret is told either" "$(joins && shows 'kubeadm-join.yaml: changed, not shown because it is secret' \
+    '/etc/hosts' && tells)"
+token=$(jq --raw-output '.hosts.master[].token | fromjson.bootstrap_token' "$work/metadata.json")
+result "nor the join token" "$([ "${#token}" = 23 ] || echo "there is none: $token"
+    grep --only-matching --fixed-strings -e "$token" -e "${token#*.}" "$work/out" "$work/log")"
 finish
