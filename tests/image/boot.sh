@@ -20,7 +20,6 @@ for program in mmdebstrap qemu-system-x86_64 qemu-img; do
 done
 
 leave_out='"artifact app-agent", "artifact helm", "artifact istioctl", "manifest *", "image *"'
-[ -e $cache/kubernetes-v1.20.2/.complete ] || leave_out='"artifact *", "manifest *", "image *"'
 cat >"$work/image.conf" <<X
 include("$PWD/image/image.conf")
 leave-out = {$leave_out}
@@ -54,6 +53,14 @@ say sshd "$(sshd -T | grep -E '^(passwordauthentication|clientaliveinterval) ')"
 say hostkeys "$(ls /etc/ssh/ssh_host_*_key | wc -l)"
 say identity "$(tr -d '\n' </etc/machine-id | wc -c)"
 say zone "$(date +%Z)"
+say consoles "$(cat /sys/class/tty/console/active; systemctl is-active getty@tty1.service serial-getty@ttyS0.service)"
+say lacking "$(for p in docker kubelet kubeadm kubectl etcdctl conntrack ipset /usr/lib/cni/bridge k8s-master k8s-log k8s-client \
+    k8s-hook; do command -v $p >/dev/null || echo $p; done)"
+say modules "$(for m in overlay br_netfilter nf_conntrack ip_vs ip_vs_rr; do [ -e /sys/module/$m ] || echo $m; done)"
+say clock "$(systemctl is-active systemd-timesyncd.service; systemctl is-enabled logrotate.timer)"
+say journal "$(systemd-analyze cat-config systemd/journald.conf | grep ^SystemMaxUse)"
+say agent "$(ls /etc/confd/conf.d | wc -l)"
+say pods "$(sysctl -n net.ipv4.conf.all.rp_filter fs.inotify.max_user_instances)"
 say forward "$(sysctl -n net.ipv4.ip_forward vm.max_map_count net.bridge.bridge-nf-call-iptables)"
 say render "$(k8s-node render --root /tmp/rendered --metadata /opt/probe/node.json >/tmp/log 2>&1; echo "status $?"; tail -2 /tmp/log)"
 say kubelet "$(grep -o -- '--hostname-override=[^ ]*' /tmp/rendered/etc/systemd/system/kubelet.service.d/10-k8s-hooks.conf)"
@@ -102,6 +109,13 @@ expect "the machine made its own host keys" hostkeys '[1-9]'
 expect "and its own identity" identity 32
 expect "the time zone is UTC" zone UTC
 expect "kernel settings are applied" forward '1 262144 1'
+expect "those that pods need too" pods '2 8192'
+expect "the consoles are the screen and the serial line" consoles 'tty0 ttyS0 active active'
+expect "no program is missing" lacking ''
+expect "no kernel module is" modules ''
+expect "the clock is kept, logs are rotated" clock 'active enabled'
+expect "the journal has its limit" journal 'SystemMaxUse=500M'
+expect "the agent's resources are there" agent '[1-9][0-9]*'
 expect "the hooks render the node's files" render 'status 0.*'
 expect "with the node's name" kubelet '--hostname-override=node-1'
 expect "it is baked in place" bake 'status 0.*'

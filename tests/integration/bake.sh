@@ -22,6 +22,7 @@ ExecStart=/bin/true
 [Install]
 WantedBy=multi-user.target
 X
+cp overlay/etc/systemd/system/thing.service overlay/etc/systemd/system/other.service
 # ends the bake that runs it, the first time
 cat >overlay/usr/local/bin/once <<'X'
 #!/bin/sh
@@ -65,6 +66,10 @@ unit "systemd-timesyncd.service" {
     optional = true
 }
 unit "getty@.service" { state = "masked" }
+unit "other.service" { state = "enabled" }
+user "keeper" { groups = {"adm"} }
+limits = {"* soft nofile 65536"}
+clean = {"/usr/share/common-licenses/GFDL*"}
 X
 }
 # bake_of CONF [OPTION...]: the output, and the status in $status
@@ -98,10 +103,15 @@ fi
 result "an artifact is there with its mode" "$([ "$(stat -c %a root/usr/local/bin/program)" = 755 ] || ls -l root/usr/local/bin)"
 result "only the named members of an archive are" "$([ "$(ls root/opt/pack)" = one ] || ls -R root/opt)"
 result "settings are" "$(grep -qx 'vm.max_map_count = 262144' root/etc/sysctl.d/90-kubernetes.conf || echo none)"
-result "the user is" "$(grep -q '^agent:x:345:' root/etc/passwd || cat root/etc/passwd)"
-result "a masked unit is masked, a disabled one not wanted" \
+result "limits are" "$(grep -qx '\* soft nofile 65536' root/etc/security/limits.d/90-kubernetes.conf || echo none)"
+result "modules are" "$(grep -qx overlay root/etc/modules-load.d/kubernetes.conf || echo none)"
+result "users are, with their groups" "$(grep -q '^agent:x:345:' root/etc/passwd && grep -q '^adm:.*keeper' root/etc/group ||
+    cat root/etc/passwd root/etc/group)"
+result "what is to be cleaned away is" "$(ls root/usr/share/common-licenses/GFDL* 2>/dev/null)"
+result "a masked unit is masked, a disabled one not wanted, an enabled one is" \
     "$([ "$(readlink root/etc/systemd/system/getty@.service)" = /dev/null ] &&
-        [ ! -e root/etc/systemd/system/multi-user.target.wants/thing.service ] || ls -R root/etc/systemd/system)"
+        [ ! -e root/etc/systemd/system/multi-user.target.wants/thing.service ] &&
+        [ -L root/etc/systemd/system/multi-user.target.wants/other.service ] || ls -R root/etc/systemd/system)"
 result "versions.json names images with underscores" \
     "$(jq -e '.images.fluent_bit == "docker.io/fluent/fluent-bit:1.8.15" and .kubeadm_api == "v1beta2"' \
         root/opt/kubernetes/versions.json 2>&1 | grep -v true)"

@@ -38,6 +38,7 @@ static struct {
     int requests, ranges; /* all, and those with a range */
     int refuse;           /* that many are answered 503 */
     int breaks;           /* that many end in the middle */
+    int together;         /* nothing is sent before that many were asked for */
     bool no_ranges, other_content;
     char path[128]; /* of the last request */
 } server;
@@ -56,6 +57,9 @@ static ssize_t on_read(void *context, uint64_t at, char *buffer, size_t max)
 {
     const struct body *body = context;
     size_t begin = body->from + at;
+    if (server.requests < server.together) {
+        return 0;
+    }
     if (begin >= body->end) {
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
@@ -139,7 +143,7 @@ static int end(void **state)
 static int enter(void **state)
 {
     (void)state;
-    server.requests = server.ranges = server.refuse = server.breaks = 0;
+    server.requests = server.ranges = server.refuse = server.breaks = server.together = 0;
     server.no_ranges = server.other_content = false;
     (void)strcpy(directory, "/tmp/bake-XXXXXX");
     return mkdtemp(directory) == NULL || chdir(directory) < 0 ? -1 : 0;
@@ -312,6 +316,27 @@ static void test_one_absent_others_are_kept(void **state)
     source_free(&got[0]);
 }
 
+static void test_several_at_once(void **state)
+{
+    (void)state;
+    struct source got[3] = {0};
+    struct download downloads[3];
+    struct fetch_options options = {.cache = "cache", .jobs = 3};
+    _cleanup_strv_ char **urls = NULL;
+    for (size_t i = 0; i < ELEMENTS(got); i++) {
+        _cleanup_free_ char *name = xasprintf("file-%zu", i);
+        _cleanup_free_ char *url = url_of(name);
+        strv_push(&urls, url);
+        downloads[i] = (struct download){.name = "x", .where = "x:1", .url = urls[i], .got = &got[i]};
+    }
+    server.together = ELEMENTS(got);
+    assert_int_equal(fetch_all(downloads, ELEMENTS(got), &options, NULL), 0);
+    for (size_t i = 0; i < ELEMENTS(got); i++) {
+        expect_fetched(&got[i]);
+        source_free(&got[i]);
+    }
+}
+
 static void test_offline_without_cache(void **state)
 {
     (void)state;
@@ -408,6 +433,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wrong_hash, enter, leave),
         cmocka_unit_test_setup_teardown(test_always_truncated, enter, leave),
         cmocka_unit_test_setup_teardown(test_one_absent_others_are_kept, enter, leave),
+        cmocka_unit_test_setup_teardown(test_several_at_once, enter, leave),
         cmocka_unit_test_setup_teardown(test_offline_without_cache, enter, leave),
         cmocka_unit_test_setup_teardown(test_two_bakes_at_one_file, enter, leave),
         cmocka_unit_test_setup_teardown(test_mirror, enter, leave),
