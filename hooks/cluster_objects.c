@@ -7,16 +7,31 @@
 #include "hooks/kubectl.h"
 #include "lib/log.h"
 
-static int apply_documents(const struct run *run, const struct manifest *manifest, size_t from, size_t to,
-                           struct error **err)
+static int apply_text(const struct run *run, const struct manifest *manifest, size_t from, size_t to,
+                      const char *const *apply, struct error **err)
 {
-    static const char *const apply[] = {"apply",        "--server-side", "--force-conflicts",
-                                        ADDONS_MANAGER, "--filename=-",  NULL};
     if (from == to) {
         return 0;
     }
     _cleanup_secret_ char *text = manifest_text(manifest, from, to);
     return kubectl(run, apply, text, NULL, err);
+}
+
+/* Before 1.20.6 the API server panics over an APIService under server-side apply (kubernetes/kubernetes#100714).
+ * manifest_sort puts those last. */
+static int apply_documents(const struct run *run, const struct manifest *manifest, size_t from, size_t to,
+                           struct error **err)
+{
+    static const char *const on_server[] = {"apply",        "--server-side", "--force-conflicts",
+                                            ADDONS_MANAGER, "--filename=-",  NULL};
+    static const char *const on_client[] = {"apply", ADDONS_MANAGER, "--filename=-", NULL};
+    size_t services = from;
+    while (services < to && strcmp(manifest->documents[services].object.kind, "APIService") != 0) {
+        services++;
+    }
+    return apply_text(run, manifest, from, services, on_server, err) < 0
+               ? -1
+               : apply_text(run, manifest, services, to, on_client, err);
 }
 
 static int wait_established(const struct run *run, const struct manifest *manifest, size_t n, struct error **err)

@@ -183,9 +183,9 @@ static int rank(const struct object *object)
         {"Pod", 2},
         {"Job", 2},
         {"CronJob", 2},
-        {"APIService", 3},
         {"MutatingWebhookConfiguration", 3},
         {"ValidatingWebhookConfiguration", 3},
+        {"APIService", 4},
     };
     for (size_t i = 0; i < ELEMENTS(ranks); i++) {
         if (strcmp(object->kind, ranks[i].kind) == 0) {

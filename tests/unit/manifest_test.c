@@ -96,10 +96,11 @@ static void the_order_suits_a_cluster(void **state)
                                        "v1 Service - f",
                                        "v1 Deployment - a",
                                        "v1 Job - g",
+                                       "v1 ValidatingWebhookConfiguration - h",
                                        "v1 APIService - b",
                                        NULL};
     static const char *const kinds[] = {"Deployment a", "APIService b", "Secret c", "CustomResourceDefinition d",
-                                        "Namespace e",  "Service f",    "Job g"};
+                                        "Namespace e",  "Service f",    "Job g",    "ValidatingWebhookConfiguration h"};
     _cleanup_manifest_ struct manifest manifest = {0};
     for (size_t i = 0; i < ELEMENTS(kinds); i++) {
         _cleanup_strv_ char **word = strv_split(kinds[i]);
