@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #define HASH "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 static char directory[32];
+static char *image; /* the directory of the shipped image.conf */
 
 static int enter(void **state)
 {
@@ -221,8 +223,63 @@ static void test_lock(void **state)
     assert_non_null(strstr(err->message, "image.lock:3"));
 }
 
+static void expect_hex(const char *pin)
+{
+    assert_int_equal(strlen(pin), 64);
+    assert_int_equal(strspn(pin, "0123456789abcdef"), 64);
+}
+
+/* Takes out of LEFT the pins that are for exactly what the file asks for. */
+static void take_used_pins(const char *file, const json_t *lock, json_t *left)
+{
+    struct bake_conf *conf = NULL;
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *path = path_join(image, file);
+    if (bake_conf_load(&conf, path, NULL, &err) < 0) {
+        fail_msg("%s", err->message);
+    }
+    for (size_t i = 0; i < conf->n_artifacts; i++) {
+        const struct artifact *a = &conf->artifacts[i];
+        const char *pin = a->url != NULL ? lock_sha256(lock, a->name, a->url) : NULL;
+        if (pin != NULL) {
+            expect_hex(pin);
+            json_object_del(json_object_get(left, "artifacts"), a->name);
+        }
+    }
+    for (size_t i = 0; i < conf->n_images; i++) {
+        const char *pin = lock_digest(lock, conf->images[i].name, conf->images[i].source);
+        if (pin != NULL) {
+            assert_true(str_starts(pin, "sha256:"));
+            expect_hex(pin + strlen("sha256:"));
+            json_object_del(json_object_get(left, "images"), conf->images[i].name);
+        }
+    }
+    bake_conf_free(conf);
+}
+
+/* A pin for another version, or for what is no longer there, would be passed over in silence. */
+static void test_shipped_lock(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *lock = NULL;
+    _cleanup_free_ char *path = path_join(image, "image.lock");
+    _cleanup_free_ char *shipped = NULL;
+    _cleanup_free_ char *saved = NULL;
+    assert_int_equal(lock_load(path, &lock, NULL), 0);
+    _cleanup_json_ json_t *left = json_deep_copy(lock);
+    take_used_pins("image.conf", lock, left);
+    take_used_pins("release.conf", lock, left);
+    _cleanup_free_ char *unused = json_dumps(left, JSON_SORT_KEYS);
+    assert_string_equal(unused, "{\"artifacts\": {}, \"images\": {}}");
+    assert_int_equal(lock_save("image.lock", lock, NULL), 0);
+    assert_int_equal(file_read(path, 0, &shipped, NULL, NULL), 0);
+    assert_int_equal(file_read("image.lock", 0, &saved, NULL, NULL), 0);
+    assert_string_equal(shipped, saved);
+}
+
 int main(void)
 {
+    image = realpath("image", NULL);
     /* Reading a configuration empties the environment, where cmocka would look for its output format. */
     if (getenv("CMOCKA_MESSAGE_OUTPUT") != NULL) {
         cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -237,6 +294,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wrong_artifacts, enter, leave),
         cmocka_unit_test_setup_teardown(test_versions, enter, leave),
         cmocka_unit_test_setup_teardown(test_lock, enter, leave),
+        cmocka_unit_test_setup_teardown(test_shipped_lock, enter, leave),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int result = cmocka_run_group_tests(tests, NULL, NULL);
+    free(image);
+    return result;
 }
