@@ -19,7 +19,8 @@ int output_make(struct bake *bake, const char *inputs, struct error **err);
 /* Puts fstab and the boot loader's configuration into the root. ID names the file system. */
 int disk_prepare(struct bake *bake, const char *id, struct error **err);
 
-/* A qcow2 disk at PATH: GPT, GRUB for a BIOS, one ext4 partition. The same root gives the same bytes. */
+/* A qcow2 disk at PATH: GPT, GRUB for a BIOS, one ext4 partition. The same root gives the same bytes wherever mke2fs,
+ * debugfs and qemu-img are the same. */
 int disk_make(const struct bake *bake, const char *id, const char *path, struct error **err);
 
 #endif

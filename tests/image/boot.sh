@@ -49,6 +49,7 @@ say idle "$(systemctl is-active docker.service kubelet.service)"
 say root "$(df -BM --output=size / | tail -1 | tr -dc 0-9)"
 say swap "$(swapon --noheadings --show=NAME)"
 say address "$(ip -4 -o addr show eth0 | grep -o 'inet [0-9.]*')"
+say other "$(ip -4 -o addr show eth1 | wc -l) $(cat /sys/class/net/eth1/operstate)"
 say sshd "$(sshd -T | grep -E '^(passwordauthentication|clientaliveinterval) ')"
 say hostkeys "$(ls /etc/ssh/ssh_host_*_key | wc -l)"
 say identity "$(tr -d '\n' </etc/machine-id | wc -c)"
@@ -80,7 +81,7 @@ qemu-img create -q -f qcow2 -b "$work/image.qcow2" -F qcow2 "$work/disk.qcow2" 1
 
 # until it powers off
 exec {serial}< <(exec timeout --kill-after=10 ${minutes}m qemu-system-x86_64 -M q35 -accel tcg,thread=multi -m 1024 -smp 2 \
-    -display none -nodefaults -no-reboot -device virtio-rng-pci -nic user,model=virtio-net-pci \
+    -display none -nodefaults -no-reboot -device virtio-rng-pci -nic user,model=virtio-net-pci -nic user,model=virtio-net-pci \
     -drive "file=$work/disk.qcow2,if=virtio,format=qcow2,cache=unsafe" -serial stdio </dev/null 2>"$work/qemu.log")
 machine=$!
 prompt='' said=''
@@ -104,6 +105,7 @@ expect "and do not run" idle 'inactive inactive'
 expect "the root file system grew to the disk" root '13[0-9][0-9][0-9]|14[0-9][0-9][0-9]'
 expect "there is no swap" swap ''
 expect "eth0 has an address by DHCP" address 'inet 10\.0\.2\.[0-9]+'
+expect "another NIC is left alone" other '0 down'
 expect "sshd keeps sessions and takes no passwords" sshd 'clientaliveinterval [1-9][0-9]* passwordauthentication no|passwordauthentication no clientaliveinterval [1-9][0-9]*'
 expect "the machine made its own host keys" hostkeys '[1-9]'
 expect "and its own identity" identity 32

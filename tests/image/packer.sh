@@ -17,7 +17,7 @@ bake=$PWD/build/bin/k8s-bake
 work=$(mktemp -d)
 root=$work/vm
 export HOME=$work CHECKPOINT_DISABLE=1
-trap 'for d in proc dev; do umount --recursive --lazy "$root/$d"; done 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
+trap 'umount --recursive --lazy "$root/proc"; umount --recursive --lazy "$root/dev"; rm -rf --one-file-system "$work"' EXIT
 ssh-keygen -q -t ed25519 -N '' -f "$work/key"
 
 cat >"$work/base.conf" <<'C'
