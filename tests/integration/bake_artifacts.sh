@@ -16,8 +16,9 @@ base=/var/cache/k8s-hooks/bake-test/base
 work=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server"; umount "$work/small" 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
+conf=$PWD/image
 cat >"$work/image.conf" <<X
-include("$PWD/image/cri-dockerd.conf")
+include("$conf/cri-dockerd.conf")
 packages = {"systemd"}
 overlay = {}
 leave-out = {"image *", "unit *"}
@@ -27,9 +28,12 @@ cd "$work" || exit 1
 # archive PATH FILE...: a tar archive of FILEs at PATH below the server
 archive() { mkdir -p "$(dirname "served/$1")" && tar -C made --mtime=@0 --owner=0 --group=0 -czf "served/$1" "${@:2}"; }
 text() { mkdir -p "$(dirname "served/$1")" && echo "$2" >"served/$1"; }
-helm=get.helm.sh/helm-v3.5.4-linux-amd64.tar.gz
-agent=pek3a.qingstor.com/appcenter/developer/packages/app-agent-linux-amd64.tar.gz
-github=raw.githubusercontent.com
+# at NAME: where the artifact or manifest is fetched from, below the server
+at() {
+    awk -v name="\"$1\"" '$1 ~ /^(artifact|manifest)$/ { here = $2 == name } here && $1 == "url" { url = $3 } END { print url }' \
+        "$conf"/{image,release,cri-dockerd}.conf | sed 's,"https://\(.*\)",\1,; s,${kubernetes},v1.24.17,'
+}
+helm=$(at helm) agent=$(at app-agent) istioctl=$(at istioctl)
 mkdir -p made/app-agent-linux-amd64/bin made/linux-amd64 made/cri-dockerd
 cat >made/app-agent-linux-amd64/install.sh <<'X'
 #!/bin/sh
@@ -43,17 +47,12 @@ for program in app-agent-linux-amd64/bin/confd linux-amd64/helm linux-amd64/LICE
     echo "$program" >"made/$program"
 done
 find made -type f -exec chmod 0755 {} +
-archive $agent app-agent-linux-amd64
-archive $helm linux-amd64
-archive github.com/istio/istio/releases/download/1.9.9/istioctl-1.9.9-linux-amd64.tar.gz istioctl
-archive github.com/Mirantis/cri-dockerd/releases/download/v0.3.4/cri-dockerd-0.3.4.amd64.tgz cri-dockerd
-text $github/flannel-io/flannel/v0.14.0/Documentation/kube-flannel.yml flannel
-text $github/yunify/hostnic-cni/0f8f049609e7a287064a8614ef3a1cf3c2a8e224/deploy/hostnic.yaml hostnic
-text $github/yunify/qingcloud-csi/b6d5fb3b42fee4d029b7f3140cf079959bbe2767/deploy/disk/kubernetes/releases/qingcloud-csi-disk-v1.1.1.yaml csi
-text github.com/kubernetes-sigs/metrics-server/releases/download/v0.4.4/components.yaml metrics-server
-text $github/kubernetes/dashboard/v2.0.5/aio/deploy/recommended.yaml dashboard
-for program in kubelet kubeadm kubectl; do
-    text dl.k8s.io/release/v1.24.17/bin/linux/amd64/$program $program
+archive "$agent" app-agent-linux-amd64
+archive "$helm" linux-amd64
+archive "$istioctl" istioctl
+archive "$(at cri-dockerd)" cri-dockerd
+for name in flannel hostnic csi metrics-server dashboard kubelet kubeadm kubectl; do
+    text "$(at $name)" $name
 done
 
 exec {said}< <(exec python3 -c '
@@ -69,7 +68,7 @@ read -r -t 30 -u "$said" port || exit 1
 # bake_of CACHE [OPTION...]: the output, and the status in $status
 bake_of() {
     mkdir -p "$1" "$base" && ln -sfn "$base" "$1/base"
-    output=$("$bake" --conf image.conf --lock image.lock --mirror "http://127.0.0.1:$port" --cache "$@" 2>&1)
+    output=$("$bake" --conf image.conf --lock image.lock --set kubernetes=v1.24.17 --mirror "http://127.0.0.1:$port" --cache "$@" 2>&1)
     status=$?
 }
 expect() { # expect STATUS WORD...: complaints
@@ -113,30 +112,30 @@ result "a second bake runs nothing again" "$(expect 0 "nothing to do")"
 
 # --- what goes wrong
 pinned=$(jq -r .artifacts.helm.sha256 image.lock)
-echo other >made/linux-amd64/helm && archive $helm linux-amd64
+echo other >made/linux-amd64/helm && archive "$helm" linux-amd64
 bake_of cache2 --root root2
 result "content that is not the pinned is refused: artifact, expected, found" \
-    "$(expect 25 "helm: " "expected $pinned" "found $(sha256 $helm)")"
+    "$(expect 25 "helm: " "expected $pinned" "found $(sha256 "$helm")")"
 result "and no artifact is in the root" "$(ls -d root2/usr/bin/kubelet root2/opt/kubernetes 2>/dev/null)"
 bake_of cache --update-lock helm
 bake_of cache --root root
 result "pinned anew it is taken" "$(expect 0 "artifact helm"
     holds /opt/kubernetes/lib/helm other)"
 printf '#!/bin/sh\necho "no licence"\nexit 3\n' >made/app-agent-linux-amd64/install.sh
-archive $agent app-agent-linux-amd64
+archive "$agent" app-agent-linux-amd64
 bake_of cache --update-lock app-agent
 bake_of cache --root root
 result "an installer that fails is told, with what it said" "$(expect 17 "artifact app-agent" "exit status 3" "no licence")"
 result "and takes along what was unpacked for it" "$(find root/opt/qingcloud/app-agent-installer -type f)"
-echo 'not a program' >made/istioctl && archive github.com/istio/istio/releases/download/1.9.9/istioctl-1.9.9-linux-amd64.tar.gz istioctl
-printf '#!/bin/sh\n' >made/app-agent-linux-amd64/install.sh && archive $agent app-agent-linux-amd64
+echo 'not a program' >made/istioctl && archive "$istioctl" istioctl
+printf '#!/bin/sh\n' >made/app-agent-linux-amd64/install.sh && archive "$agent" app-agent-linux-amd64
 bake_of cache --update-lock istioctl
 bake_of cache --update-lock app-agent
 bake_of cache --root root
 result "a command that cannot be run is told, and what it printed before stays" "$(expect 17 "manifest istio"
     holds /opt/kubernetes/manifests/istio.yaml $'# manifest generate --set profile=default\nkind: List')"
 mkdir small && mount -t tmpfs -o size=64k none small
-head -c 200000 /dev/urandom >made/linux-amd64/helm && archive $helm linux-amd64
+head -c 200000 /dev/urandom >made/linux-amd64/helm && archive "$helm" linux-amd64
 bake_of small --update-lock helm
 result "a disk that is full is told: artifact, path, reason" "$(expect 15 "helm: " "cannot write small/part/" "No space left on device")"
 umount small

@@ -30,10 +30,10 @@ kubeadm() { documents "$1" | jq -e "$2" | grep -vx true; }
 # flags VERSION: the kubelet's
 flags() { sed -n '/^ExecStart=\/usr/,/[^\\]$/p' "$work/$1/node/etc/systemd/system/kubelet.service.d/10-k8s-hooks.conf"; }
 
-docker_flags='--network-plugin=cni
+docker_flags="--network-plugin=cni
 --cni-conf-dir=/etc/cni/net.d
 --cni-bin-dir=/opt/cni/bin,/usr/lib/cni
---pod-infra-container-image=k8s.gcr.io/pause:3.7'
+--pod-infra-container-image=$("$build/bin/k8s-bake" versions --conf image/cri-dockerd.conf | jq -r .images.pause)"
 # has_docker_flags TEXT: which of them are not in it
 has_docker_flags() { comm -23 <(sort <<<"$docker_flags") <(tr -d ' \\' <<<"$1" | sort); }
 
