@@ -38,32 +38,27 @@ int lock_save(const char *path, const json_t *lock, struct error **err)
     return file_put(&spec, NULL, err);
 }
 
-static const char *pin(const json_t *lock, const char *part, const char *name, const char *of, const char *from,
-                       const char *what)
+static const char *pin(const json_t *lock, const char *part, const char *from)
 {
-    const json_t *entry = json_object_get(json_object_get(lock, part), name);
-    const char *made_for = json_string_value(json_object_get(entry, of));
-    return made_for != NULL && strcmp(made_for, from) == 0 ? json_string_value(json_object_get(entry, what)) : NULL;
+    return json_string_value(json_object_get(json_object_get(lock, part), from));
 }
 
-const char *lock_sha256(const json_t *lock, const char *name, const char *url)
+const char *lock_sha256(const json_t *lock, const char *url)
 {
-    return pin(lock, "artifacts", name, "url", url, "sha256");
+    return pin(lock, "artifacts", url);
 }
 
-const char *lock_digest(const json_t *lock, const char *name, const char *source)
+const char *lock_digest(const json_t *lock, const char *source)
 {
-    return pin(lock, "images", name, "source", source, "digest");
+    return pin(lock, "images", source);
 }
 
-void lock_set_sha256(json_t *lock, const char *name, const char *url, const char *sha256)
+void lock_set_sha256(json_t *lock, const char *url, const char *sha256)
 {
-    json_object_set_new(json_object_get(lock, "artifacts"), name,
-                        json_pack("{s:s, s:s}", "url", url, "sha256", sha256));
+    json_object_set_new(json_object_get(lock, "artifacts"), url, json_string(sha256));
 }
 
-void lock_set_digest(json_t *lock, const char *name, const char *source, const char *digest)
+void lock_set_digest(json_t *lock, const char *source, const char *digest)
 {
-    json_object_set_new(json_object_get(lock, "images"), name,
-                        json_pack("{s:s, s:s}", "source", source, "digest", digest));
+    json_object_set_new(json_object_get(lock, "images"), source, json_string(digest));
 }

@@ -1,5 +1,5 @@
-/* image.lock: the pins. {"artifacts": {"helm": {"url": ..., "sha256": ...}}, "images": {"pause": {"source": ...,
- * "digest": ...}}} */
+/* image.lock: the pins, {"artifacts": {URL: SHA-256}, "images": {SOURCE: DIGEST}}. One file serves several
+ * configurations: a pin belongs to what it was made of, whoever asks for that, and another version has none. */
 #ifndef IMAGE_LOCK_H
 #define IMAGE_LOCK_H
 
@@ -11,11 +11,11 @@
 int lock_load(const char *path, json_t **lock, struct error **err);
 int lock_save(const char *path, const json_t *lock, struct error **err);
 
-/* The pin of NAME when it was made for exactly this URL or SOURCE, else NULL. */
-const char *lock_sha256(const json_t *lock, const char *name, const char *url);
-const char *lock_digest(const json_t *lock, const char *name, const char *source);
+/* NULL when there is none. Borrowed. */
+const char *lock_sha256(const json_t *lock, const char *url);
+const char *lock_digest(const json_t *lock, const char *source);
 
-void lock_set_sha256(json_t *lock, const char *name, const char *url, const char *sha256);
-void lock_set_digest(json_t *lock, const char *name, const char *source, const char *digest);
+void lock_set_sha256(json_t *lock, const char *url, const char *sha256);
+void lock_set_digest(json_t *lock, const char *source, const char *digest);
 
 #endif

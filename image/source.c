@@ -39,15 +39,15 @@ static const char *artifact_pin(const struct bake *bake, const struct artifact *
     if (a->sha256 != NULL || a->built || a->command[0] != NULL) {
         return a->sha256;
     }
-    return lock_sha256(bake->lock, a->name, a->url != NULL ? a->url : a->file);
+    return lock_sha256(bake->lock, a->url != NULL ? a->url : a->file);
 }
 
 static const char *image_pin(const struct bake *bake, const struct container_image *image)
 {
     if (image->archive != NULL) {
-        return image->built ? NULL : lock_sha256(bake->lock, image->name, image->archive);
+        return image->built ? NULL : lock_sha256(bake->lock, image->archive);
     }
-    return lock_digest(bake->lock, image->name, image->source);
+    return lock_digest(bake->lock, image->source);
 }
 
 static int check_pins(const struct bake *bake, struct error **err)
@@ -174,7 +174,7 @@ void sources_free(struct bake *bake)
     free_list(bake->images, bake->conf->n_images);
 }
 
-static int pin_artifacts(struct bake *bake, char *const *names, json_t *fresh, struct error **err)
+static int pin_artifacts(struct bake *bake, char *const *names, struct error **err)
 {
     const struct bake_conf *conf = bake->conf;
     _cleanup_free_ struct download *downloads = xcalloc(conf->n_artifacts + 1, sizeof *downloads);
@@ -183,13 +183,10 @@ static int pin_artifacts(struct bake *bake, char *const *names, json_t *fresh, s
     for (size_t i = 0; i < conf->n_artifacts; i++) {
         const struct artifact *a = &conf->artifacts[i];
         const char *pin = strv_contains(names, a->name) ? NULL : artifact_pin(bake, a);
-        const char *from = a->url != NULL ? a->url : a->file;
-        if (a->built || a->sha256 != NULL || a->command[0] != NULL) {
+        if (pin != NULL || a->sha256 != NULL || a->built || a->command[0] != NULL) {
             continue;
         }
-        if (pin != NULL) {
-            lock_set_sha256(fresh, a->name, from, pin);
-        } else if (a->url != NULL) {
+        if (a->url != NULL) {
             downloads[n++] =
                 (struct download){.name = a->name, .where = a->where, .url = a->url, .got = &bake->artifacts[i]};
         } else if (local_source(&bake->artifacts[i], a->file, NULL, err) < 0) {
@@ -200,53 +197,45 @@ static int pin_artifacts(struct bake *bake, char *const *names, json_t *fresh, s
     for (size_t i = 0; i < conf->n_artifacts; i++) {
         const struct artifact *a = &conf->artifacts[i];
         if (bake->artifacts[i].sha256 != NULL) {
-            lock_set_sha256(fresh, a->name, a->url != NULL ? a->url : a->file, bake->artifacts[i].sha256);
+            lock_set_sha256(bake->lock, a->url != NULL ? a->url : a->file, bake->artifacts[i].sha256);
             log_notice("pinned %s %s: %s", a->kind, a->name, bake->artifacts[i].sha256);
         }
     }
     return result;
 }
 
-static int pin_images(struct bake *bake, char *const *names, json_t *fresh, struct error **err)
+static int pin_images(struct bake *bake, char *const *names, struct error **err)
 {
     for (size_t i = 0; i < bake->conf->n_images; i++) {
         const struct container_image *image = &bake->conf->images[i];
         const char *pin = strv_contains(names, image->name) ? NULL : image_pin(bake, image);
         _cleanup_free_ char *found = NULL;
-        if (image->built || !image->preload) {
+        if (pin != NULL || image->built || !image->preload) {
             continue;
         }
+        int result = image->archive != NULL ? sha256_file(image->archive, &found, err)
+                                            : registry_digest(registry_mirror_of(bake), image, &found, err);
+        if (result < 0) {
+            return error_wrap(err, "%s: image %s", image->where, image->name);
+        }
         if (image->archive != NULL) {
-            if (pin == NULL && sha256_file(image->archive, &found, err) < 0) {
-                return error_wrap(err, "%s: image %s", image->where, image->name);
-            }
-            lock_set_sha256(fresh, image->name, image->archive, pin != NULL ? pin : found);
+            lock_set_sha256(bake->lock, image->archive, found);
         } else {
-            if (pin == NULL && registry_digest(registry_mirror_of(bake), image, &found, err) < 0) {
-                return error_wrap(err, "%s: image %s", image->where, image->name);
-            }
-            lock_set_digest(fresh, image->name, image->source, pin != NULL ? pin : found);
+            lock_set_digest(bake->lock, image->source, found);
         }
-        if (pin == NULL) {
-            log_notice("pinned image %s: %s", image->name, found);
-        }
+        log_notice("pinned image %s: %s", image->name, found);
     }
     return 0;
 }
 
 int sources_update_lock(struct bake *bake, char *const *names, struct error **err)
 {
-    _cleanup_json_ json_t *fresh = json_pack("{s:{}, s:{}}", "artifacts", "images");
     bake->artifacts = xcalloc(bake->conf->n_artifacts + 1, sizeof *bake->artifacts);
     bake->images = xcalloc(bake->conf->n_images + 1, sizeof *bake->images);
-    int result = pin_artifacts(bake, names, fresh, err);
+    int result = pin_artifacts(bake, names, err);
     if (result == 0) {
-        result = pin_images(bake, names, fresh, err);
+        result = pin_images(bake, names, err);
     }
-    if (result < 0) {
-        /* what could be learnt is kept beside what was known */
-        json_object_update(json_object_get(bake->lock, "artifacts"), json_object_get(fresh, "artifacts"));
-        json_object_update(json_object_get(bake->lock, "images"), json_object_get(fresh, "images"));
-    }
-    return lock_save(bake->options->lock, result < 0 ? bake->lock : fresh, result < 0 ? NULL : err) < 0 ? -1 : result;
+    /* What could be learnt before a failure is kept. */
+    return lock_save(bake->options->lock, bake->lock, result < 0 ? NULL : err) < 0 ? -1 : result;
 }

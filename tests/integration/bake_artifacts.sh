@@ -88,7 +88,7 @@ sha256() { sha256sum <"served/$1" | cut -d' ' -f1; }
 
 bake_of cache --update-lock
 result "every address answers, and is pinned with the hash of what is there" "$(expect 0
-    diff <(jq -r '.artifacts[].sha256' image.lock | sort) <(find served -type f -exec sha256sum {} + | cut -d' ' -f1 | sort))"
+    diff <(jq -r '.artifacts[]' image.lock | sort) <(find served -type f -exec sha256sum {} + | cut -d' ' -f1 | sort))"
 bake_of cache --root root
 result "they are baked" "$(expect 0 "is baked")"
 result "AppCenter's agent is where its installer puts it, run from where it was unpacked" "$(
@@ -111,7 +111,7 @@ bake_of cache --root root
 result "a second bake runs nothing again" "$(expect 0 "nothing to do")"
 
 # --- what goes wrong
-pinned=$(jq -r .artifacts.helm.sha256 image.lock)
+pinned=$(jq -r '.artifacts | to_entries[] | select(.key | contains("/helm-")).value' image.lock)
 echo other >made/linux-amd64/helm && archive "$helm" linux-amd64
 bake_of cache2 --root root2
 result "content that is not the pinned is refused: artifact, expected, found" \

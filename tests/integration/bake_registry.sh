@@ -98,14 +98,15 @@ Y
 }
 conf "$host" >image.conf
 first=$(digest_of lib/one 1)
+pin_of() { jq -r --arg source "$host/$1" '.images[$source]' image.lock; }
 
 bake_of cache --root root
 result "without a pin nothing is baked" "$(expect 25 "image.conf:4: image one from $host/lib/one:1" "image.conf:7: image two"
     [ ! -e root ] || echo "there is a root")"
 bake_of cache --update-lock
 result "--update-lock writes the digests" "$(expect 0 "pinned image one: $first"
-    same "$(jq -r .images.one.digest image.lock)" "$first"
-    same "$(jq -r .images.two.digest image.lock)" "$(digest_of lib/two 1)")"
+    same "$(pin_of lib/one:1)" "$first"
+    same "$(pin_of lib/two:1)" "$(digest_of lib/two 1)")"
 bake_of cache --root root
 result "the images are baked" "$(expect 0
     same "$(word_in root one) $(word_in root two)" "first other")"
@@ -142,7 +143,7 @@ jq -n --arg type "$manifest" --arg ours "$second" --arg other "$(digest_of lib/o
     {mediaType: "\($type).v2+json", digest: $ours, size: $size, platform: {architecture: "amd64", os: "linux"}}]}' >list.json
 ask -X PUT -H "Content-Type: $manifest.list.v2+json" --data-binary @list.json "https://$host/v2/lib/one/manifests/1" || exit 1
 bake_of cache4 --update-lock one
-result "of a tag for many architectures the list is pinned" "$(same "$(jq -r .images.one.digest image.lock)" "$(digest_of lib/one 1)")"
+result "of a tag for many architectures the list is pinned" "$(same "$(pin_of lib/one:1)" "$(digest_of lib/one 1)")"
 bake_of cache4 --root root4
 result "and amd64 taken" "$(expect 0
     same "$(word_in root4 one)" second)"

@@ -209,14 +209,14 @@ static void test_lock(void **state)
     _cleanup_json_ json_t *again = NULL;
     _cleanup_error_ struct error *err = NULL;
     assert_int_equal(lock_load("image.lock", &lock, NULL), 0);
-    assert_null(lock_sha256(lock, "helm", "https://a/1"));
-    lock_set_sha256(lock, "helm", "https://a/1", HASH);
-    lock_set_digest(lock, "pause", "r/pause:3.2", "sha256:" HASH);
+    assert_null(lock_sha256(lock, "https://a/1"));
+    lock_set_sha256(lock, "https://a/1", HASH);
+    lock_set_digest(lock, "r/pause:3.2", "sha256:" HASH);
     assert_int_equal(lock_save("image.lock", lock, NULL), 0);
     assert_int_equal(lock_load("image.lock", &again, NULL), 0);
-    assert_string_equal(lock_sha256(again, "helm", "https://a/1"), HASH);
-    assert_string_equal(lock_digest(again, "pause", "r/pause:3.2"), "sha256:" HASH);
-    assert_null(lock_sha256(again, "helm", "https://a/2")); /* another version has no pin yet */
+    assert_string_equal(lock_sha256(again, "https://a/1"), HASH);
+    assert_string_equal(lock_digest(again, "r/pause:3.2"), "sha256:" HASH);
+    assert_null(lock_sha256(again, "https://a/2")); /* another version has no pin yet */
     write_text("image.lock", "{\n\"artifacts\": {},\n}\n");
     json_decref(STEAL(again));
     assert_int_equal(lock_load("image.lock", &again, &err), -1);
@@ -240,18 +240,18 @@ static void take_used_pins(const char *file, const json_t *lock, json_t *left)
     }
     for (size_t i = 0; i < conf->n_artifacts; i++) {
         const struct artifact *a = &conf->artifacts[i];
-        const char *pin = a->url != NULL ? lock_sha256(lock, a->name, a->url) : NULL;
+        const char *pin = a->url != NULL ? lock_sha256(lock, a->url) : NULL;
         if (pin != NULL) {
             expect_hex(pin);
-            json_object_del(json_object_get(left, "artifacts"), a->name);
+            json_object_del(json_object_get(left, "artifacts"), a->url);
         }
     }
     for (size_t i = 0; i < conf->n_images; i++) {
-        const char *pin = lock_digest(lock, conf->images[i].name, conf->images[i].source);
+        const char *pin = lock_digest(lock, conf->images[i].source);
         if (pin != NULL) {
             assert_true(str_starts(pin, "sha256:"));
             expect_hex(pin + strlen("sha256:"));
-            json_object_del(json_object_get(left, "images"), conf->images[i].name);
+            json_object_del(json_object_get(left, "images"), conf->images[i].source);
         }
     }
     bake_conf_free(conf);
@@ -269,6 +269,7 @@ static void test_shipped_lock(void **state)
     _cleanup_json_ json_t *left = json_deep_copy(lock);
     take_used_pins("image.conf", lock, left);
     take_used_pins("release.conf", lock, left);
+    take_used_pins("cri-dockerd.conf", lock, left);
     _cleanup_free_ char *unused = json_dumps(left, JSON_SORT_KEYS);
     assert_string_equal(unused, "{\"artifacts\": {}, \"images\": {}}");
     assert_int_equal(lock_save("image.lock", lock, NULL), 0);
