@@ -29,7 +29,7 @@ static const char *const clusters[] = {
 static struct apiserver server;
 static char *skip[] = {NULL};
 static struct conf conf = {
-    .paths = {.opt = (char *)OPT, .roles = (char *)"roles", .templates = (char *)"templates"},
+    .paths = {.roles = (char *)"roles", .templates = (char *)"templates"}, /* .opt: the server's */
     .network = {.mode = (char *)"auto"},
     .addons = {.enabled = true, .skip = skip},
 };
@@ -42,21 +42,34 @@ static void must(int result, struct error **err)
     }
 }
 
+/* What a golden cluster's image brings, beside the server's kubectl. */
+static int link_image_part(const char *name, struct error **err)
+{
+    _cleanup_free_ char *golden = path_join(OPT, name);
+    _cleanup_free_ char *target = realpath(golden, NULL);
+    _cleanup_free_ char *link = path_join(conf.paths.opt, name);
+    return link_make(target, link, NULL, err);
+}
+
 static int set_up(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
-    if (apiserver_start(&server, &err) < 0) {
-        print_error("%s\n", err->message);
-        apiserver_stop(&server);
-        return -1;
+    if (apiserver_start(&server, &err) == 0) {
+        conf.paths.opt = path_join(server.root, "opt/kubernetes");
+        if (link_image_part("manifests", &err) == 0 && link_image_part("versions.json", &err) == 0) {
+            return 0;
+        }
     }
-    return 0;
+    print_error("%s\n", err->message);
+    apiserver_stop(&server);
+    return -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
+    free(conf.paths.opt);
     apiserver_stop(&server);
     return 0;
 }
