@@ -79,14 +79,6 @@ bake_of() {
     output=$("$bake" --conf "$conf" --cache "$kept" "$@" 2>&1)
     status=$?
 }
-expect() { # expect STATUS WORD...: complaints
-    local wanted=$1 word
-    shift
-    [ "$status" = "$wanted" ] || echo "status $status, not $wanted: $output"
-    for word in "$@"; do
-        [[ $output == *"$word"* ]] || echo "\"$word\" is not in: $output"
-    done
-}
 listing() { find "$1" -not -path '*/var/lib/k8s-bake*' -not -type d -printf '%P %m %U %T@ %s %l\n' | sort; }
 
 conf >image.conf

@@ -71,14 +71,6 @@ bake_of() {
     output=$("$bake" --conf image.conf --lock image.lock --set kubernetes=v1.24.17 --mirror "http://127.0.0.1:$port" --cache "$@" 2>&1)
     status=$?
 }
-expect() { # expect STATUS WORD...: complaints
-    local wanted=$1 word
-    shift
-    [ "$status" = "$wanted" ] || echo "status $status, not $wanted: $output"
-    for word in "$@"; do
-        [[ $output == *"$word"* ]] || echo "\"$word\" is not in: $output"
-    done
-}
 # holds PATH TEXT [MODE]: complaints about a file of the root
 holds() {
     [ "$(cat "root$1" 2>&1)" = "$2" ] || echo "$1: $(cat "root$1" 2>&1)"

@@ -74,14 +74,6 @@ bake_of() {
     output=$("$bake" --conf image.conf --cache "$@" 2>&1)
     status=$?
 }
-expect() { # expect STATUS WORD...: complaints
-    local wanted=$1 word
-    shift
-    [ "$status" = "$wanted" ] || echo "status $status, not $wanted: $output"
-    for word in "$@"; do
-        [[ $output == *"$word"* ]] || echo "\"$word\" is not in: $output"
-    done
-}
 same() { [ "$1" = "$2" ] || echo "found: $1, not $2"; }
 
 push lib/one:1 first && push lib/two:1 other || exit 1

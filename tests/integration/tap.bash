@@ -19,6 +19,17 @@ skipped() {
     echo "ok $tests - $1 # SKIP $2"
 }
 
+# expect STATUS WORD...: complaints about the last run, whose status is in $status and what it printed in $output
+expect() {
+    local wanted=$1 word
+    shift
+    # shellcheck disable=SC2154
+    [ "$status" = "$wanted" ] || echo "status $status, not $wanted: $output"
+    for word in "$@"; do
+        [[ $output == *"$word"* ]] || echo "\"$word\" is not in: $output"
+    done
+}
+
 finish() {
     echo "1..$tests"
     [ "$failures" = 0 ]
