@@ -53,14 +53,14 @@ static int wait_established(const struct run *run, const struct manifest *manife
 }
 
 /* What kubectl takes on stdin for the objects that KEYS name, the last first; NULL when there are none. */
-static char *stubs(const json_t *keys)
+static char *identities(const json_t *keys)
 {
     _cleanup_json_ json_t *items = json_array();
     for (size_t i = json_array_size(keys); i-- > 0;) {
         const char *key = json_string_value(json_array_get(keys, i));
-        json_t *stub = key != NULL ? object_stub(key) : NULL;
-        if (stub != NULL) {
-            json_array_append_new(items, stub);
+        json_t *identity = key != NULL ? object_identity(key) : NULL;
+        if (identity != NULL) {
+            json_array_append_new(items, identity);
         }
     }
     if (json_array_size(items) == 0) {
@@ -74,7 +74,7 @@ static int delete_keys(const struct run *run, const json_t *keys, struct error *
 {
     _cleanup_free_ char *timeout = xasprintf("--timeout=%" PRId64 "s", deadline_left(run->deadline) / 1000 + 1);
     const char *const delete[] = {"delete", "--ignore-not-found", "--wait=true", timeout, "--filename=-", NULL};
-    _cleanup_free_ char *list = stubs(keys);
+    _cleanup_free_ char *list = identities(keys);
     return list == NULL ? 0 : kubectl(run, delete, list, NULL, err);
 }
 
@@ -191,7 +191,7 @@ int objects_missing(const struct run *run, const json_t *keys, json_t **missing,
         "--filename=-",
         "--output=custom-columns=V:.apiVersion,K:.kind,S:.metadata.namespace,N:.metadata.name",
         NULL};
-    _cleanup_free_ char *list = stubs(keys);
+    _cleanup_free_ char *list = identities(keys);
     _cleanup_free_ char *output = NULL;
     _cleanup_error_ struct error *why = NULL;
     if (list != NULL && kubectl(run, get, list, &output, &why) < 0 && !kubectl_kind_unknown(why)) {

@@ -240,16 +240,16 @@ bool object_key_same(const char *a, const char *b)
     return kind_a != NULL && kind_b != NULL && strcmp(kind_a, kind_b) == 0;
 }
 
-json_t *object_stub(const char *key)
+json_t *object_identity(const char *key)
 {
     _cleanup_strv_ char **part = strv_split(key);
     if (strv_length(part) != 4) {
         return NULL;
     }
-    json_t *stub =
+    json_t *identity =
         json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", part[0], "kind", part[1], "metadata", "name", part[3]);
-    if (stub != NULL && strcmp(part[2], "-") != 0) {
-        json_object_set_new(json_object_get(stub, "metadata"), "namespace", json_string(part[2]));
+    if (identity != NULL && strcmp(part[2], "-") != 0) {
+        json_object_set_new(json_object_get(identity, "metadata"), "namespace", json_string(part[2]));
     }
-    return stub;
+    return identity;
 }

@@ -48,6 +48,6 @@ char *object_key(const struct object *object);
 /* Whether two keys mean the same object: all but the version, which may change under an object that stays. */
 bool object_key_same(const char *a, const char *b);
 /* {apiVersion, kind, metadata: {name, namespace}}; NULL when KEY is no key. A new reference. */
-json_t *object_stub(const char *key);
+json_t *object_identity(const char *key);
 
 #endif

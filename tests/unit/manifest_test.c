@@ -130,14 +130,14 @@ static void what_is_no_object_is_refused(void **state)
 static void keys_become_stubs(void **state)
 {
     (void)state;
-    _cleanup_json_ json_t *stub = object_stub("apps/v1 Deployment kube-system name");
+    _cleanup_json_ json_t *stub = object_identity("apps/v1 Deployment kube-system name");
     _cleanup_json_ json_t *expected = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "apps/v1", "kind",
                                                 "Deployment", "metadata", "name", "name", "namespace", "kube-system");
     assert_true(json_equal(stub, expected));
-    _cleanup_json_ json_t *wide = object_stub("v1 Namespace - name");
+    _cleanup_json_ json_t *wide = object_identity("v1 Namespace - name");
     assert_null(json_object_get(json_object_get(wide, "metadata"), "namespace"));
-    assert_null(object_stub("v1 Namespace name"));
-    assert_null(object_stub(""));
+    assert_null(object_identity("v1 Namespace name"));
+    assert_null(object_identity(""));
     assert_true(object_key_same("batch/v1beta1 CronJob a b", "batch/v1 CronJob a b"));
     assert_false(object_key_same("v1 Secret a b", "v1 ConfigMap a b"));
     assert_false(object_key_same("nothing", "nothing"));
