@@ -360,6 +360,16 @@ const struct host *facts_host(const struct facts *facts, const char *role, size_
     return NULL;
 }
 
+const struct host *facts_node(const struct facts *facts, const char *name)
+{
+    for (size_t i = 0; name != NULL && i < facts->n_hosts; i++) {
+        if (strcmp(facts->hosts[i].node_name, name) == 0) {
+            return &facts->hosts[i];
+        }
+    }
+    return NULL;
+}
+
 char *facts_node_cidr(const struct host *host)
 {
     static const struct {

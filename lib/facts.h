@@ -98,6 +98,9 @@ json_t *facts_public(const struct facts *facts);
 /* Members of hosts with that role; the i-th from 0, NULL past the last. */
 const struct host *facts_host(const struct facts *facts, const char *role, size_t i);
 
+/* The host whose node has that NAME (may be NULL), or NULL. Borrowed. */
+const struct host *facts_node(const struct facts *facts, const char *name);
+
 /* The pod network of a host in bridge mode: a /24 of POD_CIDR, the same for the life of the host, told by role and sid.
  * NULL for a client, and for a sid past the room there is: 1 master, 120 node, 120 ssd_node, 15 log. The caller frees.
  */

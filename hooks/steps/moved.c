@@ -28,20 +28,10 @@ static int list(struct run *run, const char *path, json_t **items, struct error 
     return 0;
 }
 
-static const struct host *host_of(const struct facts *facts, const char *node)
-{
-    for (size_t i = 0; i < facts->n_hosts; i++) {
-        if (strcmp(facts->hosts[i].node_name, node) == 0) {
-            return &facts->hosts[i];
-        }
-    }
-    return NULL;
-}
-
 /* A kubelet labels its node only when it registers it. */
 static int correct_node(struct run *run, const char *name, struct error **err)
 {
-    const struct host *host = host_of(run->facts, name);
+    const struct host *host = facts_node(run->facts, name);
     _cleanup_free_ char *path = xasprintf(NODES "/%s", name);
     if (host == NULL) {
         long code = 0;
@@ -49,7 +39,7 @@ static int correct_node(struct run *run, const char *name, struct error **err)
         return kube_delete(run->kube, path, run_deadline(run, 30), &code, err);
     }
     _cleanup_json_ json_t *patch = json_pack("{s{s{ss} s{ss}}}", "metadata", "labels", "node_id", host->node_id,
-                                             "annotations", "node.beta.kubernetes.io/instance-id", host->instance_id);
+                                             "annotations", INSTANCE_ANNOTATION, host->instance_id);
     return kube_merge_patch(run->kube, path, patch, run_deadline(run, 30), err);
 }
 

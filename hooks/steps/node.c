@@ -5,8 +5,6 @@
 #include "hooks/steps/steps.h"
 #include "lib/log.h"
 
-static const char instance_annotation[] = "node.beta.kubernetes.io/instance-id";
-
 static char *node_path(const struct run *run)
 {
     return xasprintf("/api/v1/nodes/%s", run->facts->self->node_name);
@@ -26,14 +24,14 @@ static int node_annotation_done(struct run *run, struct error **err)
         return 0;
     }
     const char *instance = NULL;
-    (void)json_unpack(node, "{s{s{ss}}}", "metadata", "annotations", instance_annotation, &instance);
+    (void)json_unpack(node, "{s{s{ss}}}", "metadata", "annotations", INSTANCE_ANNOTATION, &instance);
     return instance != NULL && strcmp(instance, run->facts->self->instance_id) == 0;
 }
 
 static int node_annotation_apply(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *patch =
-        json_pack("{s{s{ss}}}", "metadata", "annotations", instance_annotation, run->facts->self->instance_id);
+        json_pack("{s{s{ss}}}", "metadata", "annotations", INSTANCE_ANNOTATION, run->facts->self->instance_id);
     _cleanup_free_ char *path = node_path(run);
     return run_kube(run, err) < 0 ? -1 : kube_merge_patch(run->kube, path, patch, run_deadline(run, 30), err);
 }

@@ -17,16 +17,6 @@ static char *provider_id(const struct host *host)
     return xasprintf("qingcloud://%s", host->instance_id);
 }
 
-static const struct host *host_of(const struct facts *facts, const char *node)
-{
-    for (size_t i = 0; node != NULL && i < facts->n_hosts; i++) {
-        if (strcmp(facts->hosts[i].node_name, node) == 0) {
-            return &facts->hosts[i];
-        }
-    }
-    return NULL;
-}
-
 static const char *name_of(const json_t *node)
 {
     return json_string_value(json_object_get(json_object_get(node, "metadata"), "name"));
@@ -36,7 +26,7 @@ static const char *name_of(const json_t *node)
 static const struct host *stale_host(const struct facts *facts, const json_t *node)
 {
     const char *current = json_string_value(json_object_get(json_object_get(node, "spec"), "providerID"));
-    const struct host *host = host_of(facts, name_of(node));
+    const struct host *host = facts_node(facts, name_of(node));
     if (host == NULL || str_empty(current)) {
         return NULL;
     }

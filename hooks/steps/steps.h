@@ -5,6 +5,9 @@
 
 #include "hooks/role.h"
 
+/* Where a node says which instance it is. */
+#define INSTANCE_ANNOTATION "node.beta.kubernetes.io/instance-id"
+
 /* What the user may not change (a pod vxnet disappears) against what was accepted here last. */
 extern const struct step step_parameters;
 /* The Elasticsearch outside the cluster that logs go to, if that is where they go, answers within a minute. */
