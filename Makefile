@@ -32,7 +32,8 @@ ROLES = master node log client
 BINARIES = $(ROLES:%=$(B)/bin/k8s-%) $(B)/bin/k8s-hook $(B)/bin/k8s-bake
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
-LIB = $(call objects,$(wildcard lib/*.c))
+LIB = $(call objects,$(wildcard lib/*/*.c))
+APP = $(call objects,$(wildcard app/*.c app/*/*.c))
 HOOKS = $(call objects,$(filter-out hooks/k8s-hook.c,$(wildcard hooks/*.c hooks/steps/*.c hooks/checks/*.c)))
 BAKE = $(call objects,$(filter-out image/bake.c,$(wildcard image/*.c)))
 # a lab program is tests/lab/NAME.c, its parts tests/lab/NAME/*.c; what several share is tests/lab/shared/
@@ -50,30 +51,32 @@ $(B)/%.o: %.c Makefile
 
 $(B)/lib.a: $(LIB)
 	@rm -f $@ && $(AR) rcs $@ $^
+$(B)/app.a: $(APP)
+	@rm -f $@ && $(AR) rcs $@ $^
 $(B)/hooks.a: $(HOOKS)
 	@rm -f $@ && $(AR) rcs $@ $^
 $(B)/image.a: $(BAKE)
 	@rm -f $@ && $(AR) rcs $@ $^
 
-$(ROLES:%=$(B)/bin/k8s-%): $(B)/bin/k8s-%: $(B)/roles/%.o $(B)/hooks.a $(B)/lib.a
+$(ROLES:%=$(B)/bin/k8s-%): $(B)/bin/k8s-%: $(B)/roles/%.o $(B)/hooks.a $(B)/app.a $(B)/lib.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
-$(B)/bin/k8s-hook: $(B)/hooks/k8s-hook.o $(B)/hooks.a $(B)/lib.a
+$(B)/bin/k8s-hook: $(B)/hooks/k8s-hook.o $(B)/hooks.a $(B)/app.a $(B)/lib.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
-$(B)/bin/k8s-bake: $(B)/image/bake.o $(B)/image.a $(B)/lib.a
+$(B)/bin/k8s-bake: $(B)/image/bake.o $(B)/image.a $(B)/app.a $(B)/lib.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
 
 .SECONDEXPANSION:
-$(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(wildcard tests/lab/$$*/*.c)) $(LAB_SHARED) $(B)/lib.a
+$(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(wildcard tests/lab/$$*/*.c)) $(LAB_SHARED) $(B)/app.a $(B)/lib.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LAB_LDLIBS)
-$(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/image.a $(B)/lib.a
+$(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/image.a $(B)/app.a $(B)/lib.a
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)
 
@@ -103,10 +106,10 @@ bench: tests
 # libFuzzer comes with clang: everything under test is compiled by it
 FUZZ_SECONDS ?= 30
 FUZZERS = $(patsubst tests/fuzz/%.c,build-fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
-build-fuzz/%: tests/fuzz/%.c $(wildcard lib/*.[ch])
+build-fuzz/%: tests/fuzz/%.c $(wildcard lib/*/*.[ch] app/*.[ch] app/*/*.[ch])
 	@mkdir -p $(@D)
 	clang -g -O1 -std=gnu11 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(CPPFLAGS) \
-		-DSUITE_VERSION='"fuzz"' -o $@ $< $(wildcard lib/*.c) $(LDLIBS)
+		-DSUITE_VERSION='"fuzz"' -o $@ $< $(wildcard lib/*/*.c app/*.c app/*/*.c) $(LDLIBS)
 fuzz: $(FUZZERS)
 	set -e; for f in $(notdir $(FUZZERS)); do mkdir -p build-fuzz/corpus/$$f; \
 		build-fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build-fuzz/$$f. build-fuzz/corpus/$$f \
@@ -146,7 +149,7 @@ install: all
 	install -D -m 0644 completions/k8s-hooks $(DESTDIR)/usr/share/bash-completion/completions/k8s-hooks
 	cd $(DESTDIR)/usr/share/bash-completion/completions && for b in $(notdir $(BINARIES)); do ln -sf k8s-hooks $$b; done
 
-# the texts of exit statuses in the app package, from the table in lib/status.h
+# the texts of exit statuses in the app package, from the table in app/status.h
 ERROR_TEXTS = (map(select(.status != 0) | {key: "err_code\(.status)", value: .[$$locale]}) | from_entries) as $$texts \
 	| $$old[0] | with_entries(select(.key | startswith("err_code") | not)) + $$texts
 locale: $(B)/bin/k8s-hook

@@ -7,7 +7,7 @@
 #include "hooks/addons_state.h"
 #include "hooks/cluster_objects.h"
 #include "hooks/kubectl.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 enum action { ACTION_NONE, ACTION_APPLY, ACTION_DELETE };
 

@@ -5,8 +5,8 @@
 
 #include <confuse.h>
 
-#include "lib/conf_file.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
+#include "lib/text/conf_file.h"
 
 /* libconfuse's error function has no context argument. */
 static _Thread_local char *complaint;

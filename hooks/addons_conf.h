@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "lib/error.h"
+#include "lib/core/error.h"
 
 struct addon {
     char *name;

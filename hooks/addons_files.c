@@ -6,7 +6,7 @@
 
 #include "hooks/files.h"
 #include "hooks/run.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 #define DIRECTORY "addons"
 #define SUFFIX ".yaml"

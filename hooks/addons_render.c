@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include "hooks/addons_conf.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/mustache.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/text/mustache.h"
 
 #define CHECKSUM_DIGITS 12
 

@@ -2,8 +2,8 @@
 #ifndef HOOKS_ADDONS_RENDER_H
 #define HOOKS_ADDONS_RENDER_H
 
+#include "app/conf.h"
 #include "hooks/manifest.h"
-#include "lib/conf.h"
 
 struct rendered_addon {
     char *name;

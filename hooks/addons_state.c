@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "hooks/kubectl.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 int addons_state_read(const struct run *run, json_t **state, struct error **err)
 {

@@ -10,11 +10,11 @@
 #include "hooks/events.h"
 #include "hooks/run.h"
 #include "hooks/steps/kubeadm.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/proc.h"
-#include "lib/tree.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+#include "lib/system/tree.h"
 
 enum { KEPT_BY_DEFAULT = 7, NAME_LIMIT = 64 };
 

@@ -3,7 +3,7 @@
 #define HOOKS_CERTIFICATES_H
 
 #include "hooks/role.h"
-#include "lib/crypto.h"
+#include "lib/crypto/crypto.h"
 
 struct certificate {
     char *path; /* without --root */

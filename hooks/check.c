@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "hooks/events.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 /* AppCenter kills a check at 10 s, and it must never wait past 5 s: the checks have 3 s, half a
  * second to be collected, and the report has the rest. */

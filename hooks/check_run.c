@@ -9,7 +9,7 @@
 
 #include "hooks/check.h"
 #include "hooks/role_conf.h"
-#include "lib/interrupt.h"
+#include "lib/core/interrupt.h"
 
 enum { REASON = 400, COLLECT_MS = 500, CHECKS = 32 /* more than any role has */ };
 

@@ -5,7 +5,7 @@
 
 #include "hooks/addons_state.h"
 #include "hooks/kubectl.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 static int apply_text(const struct run *run, const struct manifest *manifest, size_t from, size_t to,
                       const char *const *apply, struct error **err)

@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/facts/facts.h"
+#include "app/facts/parameters.h"
+#include "app/metadata/meta.h"
 #include "hooks/tools.h"
-#include "lib/facts.h"
-#include "lib/meta.h"
-#include "lib/parameters.h"
 
 static const char usage[] = "Usage: k8s-hook config check --metadata FILE|URL [--previous FILE]\n"
                             "                             [--config FILE]\n"

@@ -1,6 +1,6 @@
 #include "hooks/docker.h"
 
-#include "lib/http.h"
+#include "lib/net/http.h"
 
 static int ask(const char *method, const char *path, struct deadline deadline, struct http_answer *answer,
                struct error **err)

@@ -4,8 +4,8 @@
 
 #include <jansson.h>
 
-#include "lib/error.h"
-#include "lib/util.h"
+#include "lib/core/error.h"
+#include "lib/core/util.h"
 
 /* Whether the daemon answers. A connection starts it where docker.socket listens for it: look at the unit first. */
 int docker_ping(struct deadline deadline, struct error **err);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "hooks/docker.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 static bool used(const char *id, const json_t *containers)
 {

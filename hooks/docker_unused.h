@@ -4,8 +4,8 @@
 
 #include <jansson.h>
 
-#include "lib/error.h"
-#include "lib/util.h"
+#include "lib/core/error.h"
+#include "lib/core/util.h"
 
 /* IMAGES and CONTAINERS are the answers of /images/json and /containers/json?all=1. The ids of the images that no
  * container uses and that have no name among KEEP (an object whose values are references; may be NULL). The caller

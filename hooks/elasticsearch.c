@@ -1,6 +1,6 @@
 #include "hooks/elasticsearch.h"
 
-#include "lib/http.h"
+#include "lib/net/http.h"
 
 bool elasticsearch_expected(const struct run *run)
 {

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "hooks/run.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 /* On the system disk, which a replaced VM has anew, and not on /data. */
 #define MARKER "/var/lib/k8s-hooks/files-written"

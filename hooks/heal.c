@@ -10,8 +10,8 @@
 #include "hooks/run.h"
 #include "hooks/runner.h"
 #include "hooks/steps/steps.h"
-#include "lib/http.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
+#include "lib/net/http.h"
 
 /* AppCenter gives `revive` 30 s. */
 enum { UNIT_S = 15, RESTART_S = 8, ASK_S = 3, STARTING_S = 120 };

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "hooks/run.h"
-#include "lib/file.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
 
 enum { RUNS_KEPT = 30 };
 

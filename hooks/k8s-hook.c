@@ -7,14 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/conf.h"
+#include "app/metadata/meta.h"
+#include "app/metadata/meta_tree.h"
 #include "hooks/tools.h"
-#include "lib/conf.h"
-#include "lib/file.h"
-#include "lib/interrupt.h"
-#include "lib/log.h"
-#include "lib/meta.h"
-#include "lib/meta_tree.h"
-#include "lib/util.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
+#include "lib/core/util.h"
+#include "lib/system/file.h"
 
 static const char usage[] = "Usage: k8s-hook [OPTION...] EVENT [ARGUMENT]\n"
                             "                          run the event with this host's role\n"

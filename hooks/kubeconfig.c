@@ -4,8 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "lib/crypto.h"
-#include "lib/file.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
 
 /* The value behind `KEY: ` at the start of a line, indented or a list's member; NULL when there is none. */
 static char *yaml_value(const char *text, const char *key)

@@ -3,8 +3,8 @@
 #ifndef HOOKS_KUBECONFIG_H
 #define HOOKS_KUBECONFIG_H
 
-#include "lib/error.h"
-#include "lib/kube.h"
+#include "app/kube.h"
+#include "lib/core/error.h"
 
 struct kubeconfig {
     char *server;

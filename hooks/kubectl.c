@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/proc.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 
 #define ADMIN_CONF "/etc/kubernetes/admin.conf"
 

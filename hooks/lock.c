@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "hooks/run.h"
-#include "lib/file.h"
-#include "lib/interrupt.h"
-#include "lib/log.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
 
 struct waiter {
     int lock;

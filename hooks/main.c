@@ -5,8 +5,8 @@
 #include "hooks/command.h"
 #include "hooks/lock.h"
 #include "hooks/runner.h"
-#include "lib/interrupt.h"
-#include "lib/log.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
 
 /* How long a changing event waits for another one, e.g. the agent's reload while init still runs. */
 enum { LOCK_WAIT_S = 300 };

@@ -7,8 +7,8 @@
 
 #include <jansson.h>
 
-#include "lib/error.h"
-#include "lib/util.h"
+#include "lib/core/error.h"
+#include "lib/core/util.h"
 
 struct object {
     char *version; /* apiVersion */

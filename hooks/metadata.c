@@ -4,10 +4,10 @@
 #include "hooks/run.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/token.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/seal.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/crypto/seal.h"
+#include "lib/system/file.h"
 
 /* Sealed, since everything in the metadata can be read on every host of the cluster. NULL when there is no client to
  * seal for. */

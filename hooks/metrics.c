@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 enum { PER_MILLE = 1000, MS = 1000 };
 

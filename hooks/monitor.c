@@ -7,8 +7,8 @@
 #include "hooks/events.h"
 #include "hooks/metrics.h"
 #include "hooks/run.h"
-#include "lib/file.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
 
 /* The names are those of "monitor" in templates/appcenter/cluster.json.mustache; uses are in per mille there. What
  * cannot be told is left out, and the others are printed. */

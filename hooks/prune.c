@@ -2,8 +2,8 @@
 #include "hooks/run.h"
 #include "hooks/runner.h"
 #include "hooks/steps/steps.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/logger.h"
+#include "lib/system/proc.h"
 
 enum { HOURS_BY_DEFAULT = 24 * 7, HOURS_LIMIT = 24 * 365 };
 

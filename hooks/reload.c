@@ -9,7 +9,7 @@
 #include "hooks/run.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 /* Actions that are owed: written before the files that need them, so that a killed reload is taken up by the next. An
  * object whose keys are names of actions. */

@@ -5,9 +5,9 @@
 #include "hooks/steps/addons.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/crypto.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/proc.h"
 
 static int daemon_reload(struct run *run, struct error **err)
 {

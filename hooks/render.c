@@ -1,7 +1,7 @@
 #include "hooks/addons_files.h"
 #include "hooks/events.h"
 #include "hooks/files.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 /* On the machine itself files are written by the events that also do what a changed file needs. */
 static bool shows(const struct run *run)

@@ -3,7 +3,7 @@
 #define HOOKS_RENDERED_H
 
 #include "hooks/role_conf.h"
-#include "lib/file.h"
+#include "lib/system/file.h"
 
 struct rendered_file {
     const struct file_conf *conf;

@@ -6,8 +6,8 @@
 #include "hooks/events.h"
 #include "hooks/heal.h"
 #include "hooks/run.h"
-#include "lib/file.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
 
 enum { CHECKS_MS = 3000, AGAIN_S = 2 };
 

@@ -6,13 +6,13 @@
 
 #include <jansson.h>
 
-#include "lib/conf.h"
-#include "lib/error.h"
-#include "lib/facts.h"
-#include "lib/kube.h"
-#include "lib/meta.h"
-#include "lib/unit.h"
-#include "lib/util.h"
+#include "app/conf.h"
+#include "app/facts/facts.h"
+#include "app/kube.h"
+#include "app/metadata/meta.h"
+#include "lib/core/error.h"
+#include "lib/core/util.h"
+#include "lib/system/unit.h"
 
 struct role;
 struct rendered;

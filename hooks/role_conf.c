@@ -5,8 +5,8 @@
 #include <pwd.h>
 #include <string.h>
 
-#include "lib/conf_file.h"
-#include "lib/file.h"
+#include "lib/system/file.h"
+#include "lib/text/conf_file.h"
 
 static int check_format(cfg_t *cfg, cfg_opt_t *opt)
 {

@@ -5,7 +5,7 @@
  *   file "kubelet" {
  *       template = "kubelet/kubelet.yaml.mustache"   # below paths.templates; partials are found there too
  *       path = "/etc/kubernetes/kubelet.yaml"
- *       format = "yaml"            # of lib/mustache.h; default plain
+ *       format = "yaml"            # of lib/text/mustache.h; default plain
  *       mode = "0644"              # octal; default 0644, with secret 0600
  *       owner = "root"  group = "root"
  *       secret = true              # never shown; its mode gives others nothing
@@ -24,8 +24,8 @@
 
 #include <jansson.h>
 
-#include "lib/error.h"
-#include "lib/mustache.h"
+#include "lib/core/error.h"
+#include "lib/text/mustache.h"
 
 struct file_conf {
     char *name;

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "hooks/rendered.h"
-#include "lib/file.h"
-#include "lib/interrupt.h"
-#include "lib/log.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
 
 /* ssd_node differs from node only in its instance class and its taint. */
 static const char *binary_role(const char *role)

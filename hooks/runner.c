@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "hooks/history.h"
-#include "lib/interrupt.h"
-#include "lib/log.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
 
 const struct step *const *role_steps(const struct role *role, const char *event, bool check_only)
 {

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "hooks/run.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/tree.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/tree.h"
 
 static char *stamp_path(const struct run *run, const char *name)
 {

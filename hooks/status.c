@@ -4,7 +4,7 @@
 
 #include "hooks/events.h"
 #include "hooks/history.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 static const char *text_of(const json_t *object, const char *key)
 {

@@ -1,9 +1,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/status.h"
 #include "hooks/tools.h"
-#include "lib/status.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 /* As the README's table, or with --json for the app package's err_codeN texts. */
 int statuses_main(int argc, char **argv)

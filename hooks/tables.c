@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "lib/crypto.h"
-#include "lib/kube.h"
+#include "app/kube.h"
+#include "lib/crypto/crypto.h"
 
 static json_t *new_table(const char *const *labels)
 {

@@ -3,8 +3,8 @@
 #include <getopt.h>
 #include <string.h>
 
-#include "lib/file.h"
-#include "lib/mustache.h"
+#include "lib/system/file.h"
+#include "lib/text/mustache.h"
 
 static const char usage[] = "Usage: k8s-hook template FILE --context FILE.json [OPTION...]\n"
                             "Prints the Mustache template FILE, rendered with the context.\n"

@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include "image/bake.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/proc.h"
-#include "lib/tree.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+#include "lib/system/tree.h"
 
 #define UNPACK_DEADLINE_MS (20L * 60 * 1000)
 

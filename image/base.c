@@ -8,10 +8,10 @@
 #include "image/bake.h"
 #include "image/hash.h"
 #include "image/state.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/proc.h"
-#include "lib/tree.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+#include "lib/system/tree.h"
 
 #define BASE_ITEM "packages"
 #define BASE_DEADLINE_MS (30L * 60 * 1000)

@@ -1,5 +1,5 @@
 #include "image/bake.h"
-#include "lib/file.h"
+#include "lib/system/file.h"
 
 char *cache_path(const struct options *options, const char *kind, const char *name, struct error **err)
 {

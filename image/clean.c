@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "image/bake.h"
-#include "lib/proc.h"
+#include "lib/system/proc.h"
 
 /* What differs from host to host, grows by itself or tells about the machine the image was made on. */
 static const char *const removed[] = {

@@ -6,8 +6,8 @@
 
 #include "image/parse.h"
 #include "image/versions.h"
-#include "lib/conf_file.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
+#include "lib/text/conf_file.h"
 
 static cfg_opt_t artifact_opts[] = {
     CFG_STR("url", NULL, CFGF_NONE),          CFG_STR_CB("file", NULL, CFGF_NONE, parse_path),

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "lib/error.h"
+#include "lib/core/error.h"
 
 /* A file, or the content of an archive, brought from a URL or from this machine. A manifest is an artifact too. */
 struct artifact {

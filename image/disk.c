@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "image/output.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/proc.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 
 #define DISK_DEADLINE_MS (30L * 60 * 1000)
 #define PARTITION_START 1048576L /* bytes */

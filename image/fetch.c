@@ -13,10 +13,10 @@
 #include "image/bake.h"
 #include "image/hash.h"
 #include "image/progress.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/interrupt.h"
-#include "lib/log.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
 
 #define TRIES 5 /* without a single byte more */
 #define CONNECT_S 15L

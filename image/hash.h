@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 struct hash; /* a running SHA-256 */
 

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "image/manifest.h"
-#include "lib/file.h"
+#include "lib/system/file.h"
 
 static char *manifest_of(const char *path)
 {

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
+#include "lib/system/file.h"
 
 int lock_load(const char *path, json_t **lock, struct error **err)
 {

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "lib/error.h"
+#include "lib/core/error.h"
 
 /* An absent file is an empty lock; one that cannot be understood is STATUS_CONFIG with its line. */
 int lock_load(const char *path, json_t **lock, struct error **err);

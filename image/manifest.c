@@ -4,8 +4,8 @@
 #include <time.h>
 
 #include "image/versions.h"
-#include "lib/crypto.h"
-#include "lib/proc.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/proc.h"
 
 static void add_property(json_t *component, const char *name, const char *value)
 {

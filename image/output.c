@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "image/manifest.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 
 #define OUTPUT_DEADLINE_MS (60L * 60 * 1000)
 

@@ -5,9 +5,9 @@
 #include <limits.h>
 #include <string.h>
 
-#include "lib/conf_file.h"
-#include "lib/file.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
+#include "lib/system/file.h"
+#include "lib/text/conf_file.h"
 
 /* libconfuse gives its callbacks no pointer of ours. */
 static struct error **parse_error;

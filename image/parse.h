@@ -5,7 +5,7 @@
 
 #include <confuse.h>
 
-#include "lib/error.h"
+#include "lib/core/error.h"
 
 /* Callback of options whose value is a path: relative to the directory of the file it stands in. */
 int parse_path(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result);

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "image/hash.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/interrupt.h"
+#include "lib/core/interrupt.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
 
 /* The directory of TO, made if need be, and the name under which the new file waits in it. */
 static int open_place(struct place *place, const char *to, int *dir, char **temp, struct error **err)

@@ -5,8 +5,8 @@
 #include "image/hash.h"
 #include "image/state.h"
 #include "image/versions.h"
-#include "lib/interrupt.h"
-#include "lib/log.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
 
 struct list {
     struct item *items;

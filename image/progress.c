@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 #define LINE_MS 10000
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 struct progress {
     int64_t begin, last_line;

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 
 #define COPY_DEADLINE_MS (30L * 60 * 1000)
 

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lib/proc.h"
+#include "lib/system/proc.h"
 
 #define RUN_DEADLINE_MS (30L * 60 * 1000)
 

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "lib/error.h"
-#include "lib/util.h"
+#include "lib/core/error.h"
+#include "lib/core/util.h"
 
 struct root {
     char *path;

@@ -3,7 +3,7 @@
 
 #include "image/bake.h"
 #include "image/versions.h"
-#include "lib/proc.h"
+#include "lib/system/proc.h"
 
 int settings_apply(struct bake *bake, const struct item *item, struct place *place, struct error **err)
 {

@@ -6,9 +6,9 @@
 #include "image/fetch.h"
 #include "image/lock.h"
 #include "image/registry.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
 
 static const char *mirror_of(const struct bake *bake)
 {

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 /* image.conf's reader accepts nothing but v1.MINOR.PATCH. */
 static long minor_of(const char *kubernetes)

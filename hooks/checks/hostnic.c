@@ -3,7 +3,7 @@
 
 #include "hooks/check.h"
 #include "hooks/run.h"
-#include "lib/file.h"
+#include "lib/system/file.h"
 
 /* Written by whatever asks the cloud API: {"status": an exit status, "message": text, "time": seconds since 1970}. */
 #define CLOUD_STATE "cloud.json"

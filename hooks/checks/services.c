@@ -2,8 +2,8 @@
 
 #include "hooks/check.h"
 #include "hooks/docker.h"
-#include "lib/http.h"
-#include "lib/unit.h"
+#include "lib/net/http.h"
+#include "lib/system/unit.h"
 
 /* True when the unit is active; else the finding is made. */
 static bool active(const char *unit, const char *remedy, struct finding *finding)

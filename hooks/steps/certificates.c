@@ -7,11 +7,11 @@
 #include "hooks/stamp.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/proc.h"
-#include "lib/tree.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+#include "lib/system/tree.h"
 
 /* "renewed when within 30 days of their end": kubeadm's last for a year. */
 enum { RENEW_DAYS = 30 };

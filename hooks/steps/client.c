@@ -3,9 +3,9 @@
 
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/seal.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/seal.h"
+#include "lib/system/file.h"
 
 /* AppCenter lays the private half of pub_key here ("passphraseless" in the developer guide). */
 static const char private_key[] = "/root/.ssh/id_rsa";

@@ -4,9 +4,9 @@
 #include "hooks/run.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/issue.h"
+#include "lib/crypto/crypto.h"
+#include "lib/crypto/issue.h"
+#include "lib/system/file.h"
 
 /* AppCenter registers what `metadata` prints only once, so what the client gets must hold as long as the cluster's
  * authority: kubeadm's admin.conf would end after a year. It is a user of its own, so that the audit log tells them

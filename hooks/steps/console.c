@@ -4,7 +4,7 @@
 
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/proc.h"
+#include "lib/system/proc.h"
 
 /* The user guide's own. It opens the console alone: the image's sshd takes no passwords. */
 #define FIRST_LOGIN "root:k8s\n"

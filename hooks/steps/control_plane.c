@@ -5,9 +5,9 @@
 #include "hooks/stamp.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 
 int kubeadm_phase(struct run *run, const char *phase, const char *part, struct error **err)
 {

@@ -5,11 +5,11 @@
 #include "hooks/run.h"
 #include "hooks/stamp.h"
 #include "hooks/steps/steps.h"
-#include "lib/file.h"
-#include "lib/http.h"
-#include "lib/log.h"
-#include "lib/proc.h"
-#include "lib/tree.h"
+#include "lib/core/logger.h"
+#include "lib/net/http.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+#include "lib/system/tree.h"
 
 #define ELASTICSEARCH_DATA "/data/es"
 

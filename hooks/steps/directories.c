@@ -5,7 +5,7 @@
 
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/file.h"
+#include "lib/system/file.h"
 
 struct directory {
     const char *path;

@@ -4,13 +4,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/cloud/cloud.h"
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/cloud.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 
 /* The health check reads this instead of asking the API, whose quota is the user's. */
 #define STATE "cloud.json"

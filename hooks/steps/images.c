@@ -3,8 +3,8 @@
 
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/logger.h"
+#include "lib/system/proc.h"
 
 /* Only the master runs these, and they are the largest. */
 static bool image_wanted(const struct run *run, const char *name)

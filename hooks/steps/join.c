@@ -5,11 +5,11 @@
 #include "hooks/run.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/proc.h"
-#include "lib/tree.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+#include "lib/system/tree.h"
 
 /* Kept on /data: a machine that comes back with them needs no token. */
 static const char kubelet_kubeconfig[] = "/etc/kubernetes/kubelet.conf";

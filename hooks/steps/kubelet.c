@@ -1,6 +1,6 @@
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 static int kubelet_done(struct run *run, struct error **err)
 {

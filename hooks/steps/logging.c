@@ -2,8 +2,8 @@
 
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/http.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
+#include "lib/net/http.h"
 
 /* The user guide's limit, after which init fails with status 102; and how often is asked until then. */
 enum { LIMIT_S = 60, TRY_MS = 10000, PAUSE_MS = 1000 };

@@ -4,9 +4,9 @@
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/restore.h"
 #include "hooks/steps/steps.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
 
 /* What was restored from another cluster's backup names that cluster's machines, and its pods trust its authorities. */
 

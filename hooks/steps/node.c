@@ -3,7 +3,7 @@
 #include "hooks/run.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 static char *node_path(const struct run *run)
 {

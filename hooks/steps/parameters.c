@@ -1,7 +1,7 @@
 
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/file.h"
+#include "lib/system/file.h"
 
 /* Only what is compared is kept, so no secret lies in it. */
 static const char accepted[] = "accepted.json";

@@ -3,8 +3,8 @@
 
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/file.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
 
 /* A machine that comes back has a new instance id, but the API server lets nobody change a node's spec.providerID. So
  * the node object is replaced by its like: labels, annotations, taints, cordon and pod network stay. Between the two

@@ -4,8 +4,8 @@
 #include "hooks/run.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/logger.h"
+#include "lib/system/proc.h"
 
 /* AppCenter offers no log node or 2 to 5 of them: one alone cannot elect a master that survives it. */
 enum { LOGS_MINIMUM = 2, WORKERS_MINIMUM = 1 };

@@ -2,7 +2,7 @@
 
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 
 /* The API server's own checks, its reach of etcd among them. */
 static int cluster_fit_apply(struct run *run, struct error **err)

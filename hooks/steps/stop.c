@@ -2,8 +2,8 @@
 
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/logger.h"
+#include "lib/system/proc.h"
 
 /* Grace time of a container in seconds: Kubernetes' default. */
 #define GRACE "30"

@@ -6,10 +6,10 @@
 #include "hooks/stamp.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 
 int token_read(const struct run *run, char **token, struct error **err)
 {

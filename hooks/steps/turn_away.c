@@ -7,9 +7,9 @@
 
 #include "hooks/run.h"
 #include "hooks/steps/steps.h"
-#include "lib/interrupt.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
+#include "lib/system/proc.h"
 
 /* After a restore the cluster's revisions begin again at the backup's. A kubelet or kube-proxy that only lost its
  * connection goes on to watch from the later one it knows, and sees no change until that is reached, which may take

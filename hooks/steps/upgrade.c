@@ -6,8 +6,8 @@
 #include "hooks/stamp.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/core/logger.h"
+#include "lib/system/proc.h"
 
 /* The new image's container images, and etcd's snapshot beside its data. */
 enum { ROOM_MIB = 2048 };

@@ -4,7 +4,7 @@
 #include "hooks/run.h"
 #include "hooks/steps/kubeadm.h"
 #include "hooks/steps/steps.h"
-#include "lib/file.h"
+#include "lib/system/file.h"
 
 const char *image_version(const struct run *run)
 {

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "hooks/files.h"
-#include "lib/log.h"
+#include "lib/core/logger.h"
 #include "tests/lab/shared/cluster.h"
 
 static struct conf conf = {

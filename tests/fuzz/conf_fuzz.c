@@ -1,8 +1,8 @@
 /* Configuration files: read, or refused with the file's name in front. */
 #include <stdint.h>
 
-#include "lib/conf_file.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
+#include "lib/text/conf_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,9 +3,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "lib/confd.h"
-#include "lib/meta_tree.h"
-#include "lib/util.h"
+#include "app/confd.h"
+#include "app/metadata/meta_tree.h"
+#include "lib/core/util.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -11,12 +11,12 @@
 
 #include <yaml.h>
 
+#include "app/facts/facts.h"
 #include "hooks/addons.h"
 #include "hooks/addons_files.h"
 #include "hooks/kubectl.h"
-#include "lib/crypto.h"
-#include "lib/facts.h"
-#include "lib/file.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
 #include "tests/lab/shared/apiserver.h"
 #include "tests/lab/shared/cluster.h"
 

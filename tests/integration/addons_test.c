@@ -14,8 +14,8 @@
 #include "hooks/addons.h"
 #include "hooks/addons_state.h"
 #include "hooks/kubectl.h"
-#include "lib/file.h"
-#include "lib/proc.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 #include "tests/lab/shared/apiserver.h"
 
 /* In place of kubectl: notes each call, and after the one that the file "kill" names ends the program that made it. */

@@ -14,9 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/proc.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 #include "tests/lab/shared/cluster.h"
 #include "tests/lab/shared/metad.h"
 

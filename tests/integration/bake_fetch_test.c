@@ -22,9 +22,9 @@
 #include "image/bake.h"
 #include "image/fetch.h"
 #include "image/progress.h"
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/tree.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/tree.h"
 
 #define SIZE 300000
 

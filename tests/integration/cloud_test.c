@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "lib/cloud.h"
+#include "app/cloud/cloud.h"
 #include "tests/lab/shared/cloudapi.h"
 
 #define KEY "ABCDEFGHIJKLMNOPQRST"

@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "hooks/steps/steps.h"
-#include "lib/file.h"
-#include "lib/proc.h"
-#include "lib/tree.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+#include "lib/system/tree.h"
 
 static char etc[] = "/tmp/console-XXXXXX";
 static struct run run;

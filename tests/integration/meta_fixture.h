@@ -12,10 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/meta.h"
-#include "lib/proc.h"
+#include "app/metadata/meta.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 #include "tests/lab/shared/metad.h"
 
 enum { LONG = 60000 }; /* ms; no test waits this long unless it fails */

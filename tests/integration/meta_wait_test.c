@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "lib/interrupt.h"
+#include "lib/core/interrupt.h"
 
 /* A client that waits in a thread of its own. */
 struct waiter {

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "lib/proc.h"
+#include "lib/system/proc.h"
 #include "tests/lab/shared/apiserver.h"
 
 #define SAMPLES "templates/client/sample/"

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/interrupt.h"
-#include "lib/util.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/util.h"
 #include "tests/lab/shared/cloudapi.h"
 
 static const char usage[] = "Usage: cloudapi [--listen ADDR:PORT] --data FILE.json [--error RET_CODE]\n"

@@ -1,7 +1,7 @@
 /* cluster-view NAME ROLE [SID]: the metadata one host of a cluster of tests/golden sees, as JSON. */
 #include <stdio.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 #include "tests/lab/shared/cluster.h"
 
 int main(int argc, char **argv)

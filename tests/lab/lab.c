@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/interrupt.h"
-#include "lib/log.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
 #include "tests/lab/lab/appcenter.h"
 #include "tests/lab/lab/image.h"
 #include "tests/lab/lab/lab.h"

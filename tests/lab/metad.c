@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/interrupt.h"
-#include "lib/util.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/util.h"
 #include "tests/lab/shared/metad.h"
 
 static const char usage[] = "Usage: metad [--listen ADDR:PORT] [--manage ADDR:PORT] [--data FILE.json]\n"

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "hooks/addons_conf.h"
-#include "lib/file.h"
+#include "lib/system/file.h"
 
 static char path[] = "/tmp/addons-conf-XXXXXX";
 

@@ -12,8 +12,8 @@
 
 #include "hooks/addons_files.h"
 #include "hooks/files.h"
-#include "lib/log.h"
-#include "lib/tree.h"
+#include "lib/core/logger.h"
+#include "lib/system/tree.h"
 #include "tests/lab/shared/cluster.h"
 
 #define KEPT "root/state/addons/"

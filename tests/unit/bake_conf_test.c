@@ -13,8 +13,8 @@
 #include "image/conf.h"
 #include "image/lock.h"
 #include "image/versions.h"
-#include "lib/file.h"
-#include "lib/tree.h"
+#include "lib/system/file.h"
+#include "lib/system/tree.h"
 
 #define KUBERNETES "kubernetes = \"v1.20.2\"\n"
 #define HASH "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

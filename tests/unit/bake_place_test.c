@@ -18,8 +18,8 @@
 #include "image/place.h"
 #include "image/scan.h"
 #include "image/state.h"
-#include "lib/file.h"
-#include "lib/tree.h"
+#include "lib/system/file.h"
+#include "lib/system/tree.h"
 
 #define EPOCH 1609459200
 #define EMPTY_HASH "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

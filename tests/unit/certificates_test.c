@@ -15,8 +15,8 @@
 #include "hooks/certificates.h"
 #include "hooks/check.h"
 #include "hooks/kubeconfig.h"
-#include "lib/file.h"
-#include "lib/proc.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 
 static char root[] = "/tmp/certificates_test.XXXXXX";
 

@@ -15,7 +15,7 @@
 #include "hooks/check.h"
 #include "hooks/elasticsearch.h"
 #include "hooks/events.h"
-#include "lib/proc.h"
+#include "lib/system/proc.h"
 
 static char directory[] = "/tmp/check_test.XXXXXX";
 

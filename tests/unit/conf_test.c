@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/conf.h"
-#include "lib/confd.h"
-#include "lib/file.h"
-#include "lib/proc.h"
+#include "app/conf.h"
+#include "app/confd.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 
 struct fixture {
     char directory[32];

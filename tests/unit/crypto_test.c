@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/crypto.h"
-#include "lib/proc.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/proc.h"
 
 static char directory[] = "/tmp/crypto_test.XXXXXX";
 

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "lib/file.h"
+#include "lib/system/file.h"
 
 static void expect(const char *before, const char *after, const char *expected)
 {

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/error.h"
+#include "lib/core/error.h"
 
 static void holds_status_and_message(void **state)
 {

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "lib/mustache.h"
+#include "lib/text/mustache.h"
 
 static void expect(enum format format, const char *value, const char *written)
 {

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "lib/facts.h"
-#include "lib/util.h"
+#include "app/facts/facts.h"
+#include "lib/core/util.h"
 #include "tests/lab/shared/cluster.h"
 #include "tests/lab/shared/tree.h"
 

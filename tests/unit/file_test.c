@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/tree.h"
+#include "lib/system/file.h"
+#include "lib/system/tree.h"
 
 static char directory[32];
 

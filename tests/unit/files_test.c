@@ -13,8 +13,8 @@
 #include "hooks/events.h"
 #include "hooks/files.h"
 #include "hooks/reload.h"
-#include "lib/log.h"
-#include "lib/tree.h"
+#include "lib/core/logger.h"
+#include "lib/system/tree.h"
 #include "tests/lab/shared/cluster.h"
 
 /* A role of its own in a directory of its own: roles/node.conf, templates/, and root/ as the machine. */

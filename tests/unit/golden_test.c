@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-#include "lib/facts.h"
-#include "lib/file.h"
-#include "lib/util.h"
+#include "app/facts/facts.h"
+#include "lib/core/util.h"
+#include "lib/system/file.h"
 #include "tests/lab/shared/cluster.h"
 
 static const char *const clusters[] = {

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/http.h"
+#include "lib/net/http.h"
 #include "tests/lab/shared/metad.h"
 
 /* A metadata server is the HTTP server at hand: it echoes what its management listener was given. */

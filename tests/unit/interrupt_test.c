@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/interrupt.h"
-#include "lib/util.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/util.h"
 
 /* A signal that was taken stays taken for the life of a process, so each case is a process of its own. */
 static int in_child(int (*body)(void))

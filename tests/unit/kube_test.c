@@ -11,7 +11,7 @@
 
 #include <microhttpd.h>
 
-#include "lib/kube.h"
+#include "app/kube.h"
 
 /* What the API server is to say, and what it was asked. */
 static struct {

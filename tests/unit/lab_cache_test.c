@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/tree.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
+#include "lib/system/file.h"
+#include "lib/system/tree.h"
 #include "tests/lab/shared/cache.h"
 
 static char directory[32];

@@ -11,8 +11,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "lib/log.h"
-#include "lib/util.h"
+#include "lib/core/logger.h"
+#include "lib/core/util.h"
 
 /* What BODY writes on a stderr that is FD's other end; READ_FD is where it comes out. */
 static char *written(int write_fd, int read_fd, void (*body)(void))

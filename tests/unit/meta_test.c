@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/meta.h"
-#include "lib/meta_tree.h"
-#include "lib/proc.h"
+#include "app/metadata/meta.h"
+#include "app/metadata/meta_tree.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 
 static char directory[] = "/tmp/meta_test.XXXXXX";
 

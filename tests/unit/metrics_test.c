@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "hooks/metrics.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 static void the_kubelets_summary_becomes_shares(void **state)
 {

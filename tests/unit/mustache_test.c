@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/mustache.h"
-#include "lib/tree.h"
+#include "lib/system/file.h"
+#include "lib/system/tree.h"
+#include "lib/text/mustache.h"
 
 struct rule {
     const char *template, *context, *expected;

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "lib/parameters.h"
+#include "app/facts/parameters.h"
 
 #define KEY "ABCDEFGHIJKLMNOPQRST"
 #define SECRET "0123456789abcdefghijABCDEFGHIJ0123456789"

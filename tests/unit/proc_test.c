@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/interrupt.h"
-#include "lib/proc.h"
+#include "lib/core/interrupt.h"
+#include "lib/system/proc.h"
 
 static int run_shell(const char *script, struct proc proc, struct proc_result *result, struct error **err)
 {

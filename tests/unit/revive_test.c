@@ -7,7 +7,7 @@
 
 #include "hooks/backoff.h"
 #include "hooks/docker_unused.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 enum { NOW = 1700000000 };
 

@@ -9,8 +9,8 @@
 
 #include "hooks/reload.h"
 #include "hooks/role_conf.h"
-#include "lib/file.h"
-#include "lib/tree.h"
+#include "lib/system/file.h"
+#include "lib/system/tree.h"
 
 static char roles[32];
 

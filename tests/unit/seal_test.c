@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/crypto.h"
-#include "lib/proc.h"
-#include "lib/seal.h"
+#include "lib/crypto/crypto.h"
+#include "lib/crypto/seal.h"
+#include "lib/system/proc.h"
 
 static const char text[] = "apiVersion: v1\nkind: Config\n";
 

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "lib/syntax.h"
-#include "lib/util.h"
+#include "lib/core/syntax.h"
+#include "lib/core/util.h"
 
 static char *repeat(const char *s, size_t times)
 {

@@ -15,10 +15,10 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "lib/interrupt.h"
-#include "lib/log.h"
-#include "lib/proc.h"
-#include "lib/unit.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
+#include "lib/system/proc.h"
+#include "lib/system/unit.h"
 
 #define UNIT_DIR "/run/systemd/system"
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 static void a_buffer_grows_and_stays_terminated(void **state)
 {

@@ -3,8 +3,8 @@
 #include <regex.h>
 #include <string.h>
 
-#include "lib/file.h"
-#include "lib/interrupt.h"
+#include "lib/core/interrupt.h"
+#include "lib/system/file.h"
 #include "tests/lab/lab/machine.h"
 #include "tests/lab/lab/metadata.h"
 #include "tests/lab/lab/scenario.h"

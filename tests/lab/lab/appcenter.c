@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/file.h"
+#include "lib/system/file.h"
 #include "tests/lab/lab/image.h"
 #include "tests/lab/lab/machine.h"
 #include "tests/lab/lab/metadata.h"

@@ -2,7 +2,7 @@
 #ifndef LAB_APPCENTER_H
 #define LAB_APPCENTER_H
 
-#include "lib/proc.h"
+#include "lib/system/proc.h"
 #include "tests/lab/lab/lab.h"
 
 struct role_count {

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/crypto.h"
+#include "lib/crypto/crypto.h"
 
 #define BLOCK 512
 

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "lib/error.h"
-#include "lib/util.h"
+#include "lib/core/error.h"
+#include "lib/core/util.h"
 
 struct archive_file {
     char *path;   /* in the image, without the leading slash */

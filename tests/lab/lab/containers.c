@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/proc.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 #include "tests/lab/lab/archive.h"
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/shared/cache.h"

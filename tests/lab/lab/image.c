@@ -9,10 +9,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "lib/crypto.h"
-#include "lib/file.h"
-#include "lib/interrupt.h"
-#include "lib/proc.h"
+#include "lib/core/interrupt.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 #include "tests/lab/lab/machine.h"
 #include "tests/lab/lab/parallel.h"
 #include "tests/lab/lab/progress.h"

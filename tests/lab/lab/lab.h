@@ -9,8 +9,8 @@
 
 #include <jansson.h>
 
-#include "lib/error.h"
-#include "lib/util.h"
+#include "lib/core/error.h"
+#include "lib/core/util.h"
 
 #define LAB_NETWORK "192.168.100" /* of the machines; reachable from nowhere else */
 #define LAB_GATEWAY LAB_NETWORK ".1"

@@ -11,8 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/interrupt.h"
+#include "lib/core/interrupt.h"
+#include "lib/system/file.h"
 #include "tests/lab/lab/cgroup.h"
 
 struct boot {

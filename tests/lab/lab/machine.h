@@ -3,7 +3,7 @@
 #ifndef LAB_MACHINE_H
 #define LAB_MACHINE_H
 
-#include "lib/proc.h"
+#include "lib/system/proc.h"
 #include "tests/lab/lab/lab.h"
 
 /* Starts a new VM for the machine: new instance id, fresh system disk, same /data. The network must have been entered.

@@ -6,8 +6,8 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "lib/http.h"
-#include "lib/interrupt.h"
+#include "lib/core/interrupt.h"
+#include "lib/net/http.h"
 #include "tests/lab/shared/metad.h"
 
 #define MANAGE "http://" LAB_GATEWAY ":9611/v1/"

@@ -6,7 +6,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include "lib/proc.h"
+#include "lib/system/proc.h"
 
 static char *path(const struct lab *lab)
 {

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/file.h"
+#include "lib/system/file.h"
 
 static const char network_unit[] = "[Unit]\n"
                                    "Description=Network and control groups of a lab machine\n"

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "lib/file.h"
-#include "lib/mustache.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
+#include "lib/system/file.h"
+#include "lib/text/mustache.h"
 
 #define DIRECTORY "templates/appcenter"
 

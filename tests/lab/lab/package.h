@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "lib/error.h"
+#include "lib/core/error.h"
 
 /* Reads templates/appcenter/ below SOURCE. *package is the filled-in cluster.json, a new reference. */
 int package_load(const char *source, json_t **package, struct error **err);

@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 static void *run(void *argument)
 {

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "lib/error.h"
+#include "lib/core/error.h"
 
 struct job {
     int (*run)(void *data, struct error **err);

@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/interrupt.h"
+#include "lib/core/interrupt.h"
+#include "lib/system/file.h"
 
 /* Field 22 of /proc/PID/stat; the command before it may hold anything, so fields count from the last ")". */
 static uint64_t start_time(pid_t pid)

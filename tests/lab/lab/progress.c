@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 #define REDRAW_MS 200
 #define REMIND_MS 20000

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/interrupt.h"
+#include "lib/core/interrupt.h"
+#include "lib/system/file.h"
 #include "tests/lab/lab/image.h"
 #include "tests/lab/lab/network.h"
 #include "tests/lab/lab/package.h"

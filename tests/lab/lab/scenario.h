@@ -3,7 +3,7 @@
 #ifndef LAB_SCENARIO_H
 #define LAB_SCENARIO_H
 
-#include "lib/proc.h"
+#include "lib/system/proc.h"
 #include "tests/lab/lab/appcenter.h"
 #include "tests/lab/lab/lab.h"
 

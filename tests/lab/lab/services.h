@@ -2,7 +2,7 @@
 #ifndef LAB_SERVICES_H
 #define LAB_SERVICES_H
 
-#include "lib/proc.h"
+#include "lib/system/proc.h"
 #include "tests/lab/lab/lab.h"
 
 typedef bool machine_filter(const struct machine *machine);

@@ -13,10 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/http.h"
-#include "lib/proc.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
+#include "lib/net/http.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 
 #define KUBERNETES "/var/cache/k8s-hooks/kubernetes-v1.20.2"
 #define START_S 120

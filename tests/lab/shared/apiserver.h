@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#include "lib/error.h"
+#include "lib/core/error.h"
 
 struct apiserver {
     char

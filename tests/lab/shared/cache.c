@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/file.h"
-#include "lib/tree.h"
-#include "lib/util.h"
+#include "lib/core/util.h"
+#include "lib/system/file.h"
+#include "lib/system/tree.h"
 
 #define KEPT 3
 

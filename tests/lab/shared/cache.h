@@ -2,7 +2,7 @@
 #ifndef LAB_CACHE_H
 #define LAB_CACHE_H
 
-#include "lib/error.h"
+#include "lib/core/error.h"
 
 /* Notes that PATH of the cache was used now. */
 void cache_use(const char *path);

@@ -7,7 +7,7 @@
 
 #include <microhttpd.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 #include "tests/lab/shared/cloudapi_private.h"
 #include "tests/lab/shared/half_body.h"
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 #include "tests/lab/shared/cloudapi_private.h"
 
 /* A request is good for this long, on either side of the server's clock. */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 static json_t *directory(json_t *parent, const char *key)
 {

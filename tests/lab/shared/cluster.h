@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "lib/error.h"
+#include "lib/core/error.h"
 
 /* NAME is a cluster of tests/golden/clusters (seen from the repository's top), or the path of a document. A new
  * reference, generated hosts put in; NULL with *err set. */

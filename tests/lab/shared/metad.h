@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include "lib/error.h"
+#include "lib/core/error.h"
 
 struct metad;
 

@@ -6,7 +6,7 @@
 
 #include <microhttpd.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 #include "tests/lab/shared/metad.h"
 
 /* One request, from its first header to its completion. */

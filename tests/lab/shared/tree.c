@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "lib/util.h"
+#include "lib/core/util.h"
 
 /* The next name of *PATH, which moves behind it; NULL at the end. The caller frees. */
 static char *next_name(const char **path)

@@ -1,0 +1,272 @@
+#include "app/cloud/cloud.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "app/facts/parameters.h"
+#include "lib/core/interrupt.h"
+#include "lib/crypto/crypto.h"
+#include "lib/net/http.h"
+
+enum {
+    TRIES = 3,
+    TRY_MS = 15000,
+    PAUSE_MS = 200,
+};
+
+/* docs.qingcloud.com/api/common/error_code.html */
+enum {
+    RET_DONE = 0,
+    RET_AUTHENTICATION = 1200,
+    RET_EXPIRED = 1300,
+    RET_DENIED = 1400,
+    RET_NOT_FOUND = 2100,
+    RET_QUOTA = 2500,
+    RET_SERVER = 5000, /* and above: the server's own trouble */
+};
+
+struct cloud {
+    struct cloud_account account;
+    struct http *http;
+};
+
+struct cloud_account cloud_account_of(const struct facts *facts)
+{
+    return (struct cloud_account){
+        .protocol = facts->cluster.api_protocol,
+        .host = facts->cluster.api_host,
+        .port = facts->cluster.api_port,
+        .zone = facts->cluster.zone,
+        .access_key_id = facts->parameters.access_key_id,
+        .secret_access_key = facts->parameters.secret_access_key,
+    };
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct cloud_parameter *x = a;
+    const struct cloud_parameter *y = b;
+    return strcmp(x->name, y->name);
+}
+
+char *cloud_query(const struct cloud_account *account, const char *action, const struct cloud_parameter *parameters,
+                  size_t count, time_t now)
+{
+    char stamp[sizeof "2013-08-27T14:30:10Z"];
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    const struct cloud_parameter common[] = {
+        {"access_key_id", account->access_key_id},
+        {"action", action},
+        {"signature_method", "HmacSHA256"},
+        {"signature_version", "1"},
+        {"time_stamp", stamp},
+        {"version", "1"},
+        {"zone", account->zone},
+    };
+    size_t all = ELEMENTS(common) + count;
+    _cleanup_free_ struct cloud_parameter *sorted = xcalloc(all, sizeof *sorted);
+    memcpy(sorted, common, sizeof common);
+    if (count > 0) {
+        memcpy(sorted + ELEMENTS(common), parameters, count * sizeof *sorted);
+    }
+    qsort(sorted, all, sizeof *sorted, by_name);
+
+    struct buffer query = {0};
+    for (size_t i = 0; i < all; i++) {
+        _cleanup_free_ char *name = http_escape(sorted[i].name);
+        _cleanup_free_ char *value = http_escape(sorted[i].value);
+        buffer_printf(&query, "%s%s=%s", i > 0 ? "&" : "", name, value);
+    }
+    _cleanup_free_ char *text = xasprintf("GET\n/iaas/\n%s", query.data);
+    _cleanup_free_ char *signature = hmac_sha256_base64(account->secret_access_key, text);
+    _cleanup_free_ char *escaped = http_escape(signature);
+    buffer_printf(&query, "&signature=%s", escaped);
+    return query.data;
+}
+
+int cloud_open(struct cloud **cloud, const struct cloud_account *account, struct error **err)
+{
+    struct http *http = NULL;
+    if (http_open(&http, NULL, err) < 0) {
+        return -1;
+    }
+    *cloud = xcalloc(1, sizeof **cloud);
+    (*cloud)->account = *account;
+    (*cloud)->http = http;
+    return 0;
+}
+
+void cloud_free(struct cloud *cloud)
+{
+    if (cloud != NULL) {
+        http_free(cloud->http);
+        free(cloud);
+    }
+}
+
+void cloud_freep(struct cloud **cloud)
+{
+    cloud_free(*cloud);
+}
+
+static int refused(const struct cloud *cloud, const char *action, json_int_t code, const char *message,
+                   struct error **err)
+{
+    const char *host = cloud->account.host;
+    switch (code) {
+    case RET_AUTHENTICATION:
+    case RET_DENIED:
+        return error_new(err, STATUS_CLOUD_KEY,
+                         "%s at %s: the API key is refused: %lld, %s: correct access_key_id and "
+                         "secret_access_key",
+                         action, host, (long long)code, message);
+    case RET_EXPIRED:
+        return error_new(err, STATUS_CLOUD_KEY,
+                         "%s at %s: the signature is refused as too old: %lld, %s: this host's clock "
+                         "must be right within a minute",
+                         action, host, (long long)code, message);
+    case RET_QUOTA:
+        return error_new(err, STATUS_CLOUD_QUOTA, "%s at %s: the quota is used up: %lld, %s: wait an hour", action,
+                         host, (long long)code, message);
+    default:
+        return error_new(err, STATUS_CLOUD_UNREACHABLE, "%s at %s: the API answers with an error: %lld, %s", action,
+                         host, (long long)code, message);
+    }
+}
+
+/* The API repeats in its messages what it was given. */
+static char *printable(const struct cloud_account *account, const char *message)
+{
+    bool tells = strstr(message, account->access_key_id) != NULL || strstr(message, account->secret_access_key) != NULL;
+    return tells ? xstrdup("(its message is left out, it holds the key)") : quote(message);
+}
+
+/* *code is the API's ret_code; -1: there was no usable answer. */
+static int try_call(struct cloud *cloud, const char *action, const char *query, struct deadline deadline,
+                    json_t **answer, json_int_t *code, struct error **err)
+{
+    const struct cloud_account *account = &cloud->account;
+    _cleanup_free_ char *url = xasprintf("%s://%s:%d/iaas/?%s", account->protocol, account->host, account->port, query);
+    const struct http_request request = {.url = url};
+    _cleanup_answer_ struct http_answer reply = {0};
+    *code = -1;
+    if (http_do(cloud->http, &request, deadline, STATUS_CLOUD_UNREACHABLE, &reply, err) < 0) {
+        return -1;
+    }
+    _cleanup_json_ json_t *body = json_loadb(reply.body.data != NULL ? reply.body.data : "", reply.body.len, 0, NULL);
+    const json_t *ret_code = json_object_get(body, "ret_code");
+    if (!json_is_integer(ret_code)) {
+        bool busy = reply.code == 429;
+        return error_new(err, busy ? STATUS_CLOUD_QUOTA : STATUS_CLOUD_UNREACHABLE,
+                         "%s at %s: the answer (HTTP status %ld, %zu bytes) is none of the cloud API's", action,
+                         account->host, reply.code, reply.body.len);
+    }
+    *code = json_integer_value(ret_code);
+    if (*code != RET_DONE) {
+        const char *message = json_string_value(json_object_get(body, "message"));
+        _cleanup_free_ char *shown = printable(account, message == NULL ? "" : message);
+        return refused(cloud, action, *code, shown, err);
+    }
+    *answer = STEAL(body);
+    return 0;
+}
+
+static int pause_for(int ms, struct error **err)
+{
+    struct pollfd signal = {.fd = interrupt_fd(), .events = POLLIN};
+    (void)poll(&signal, 1, ms);
+    return interrupt_check(err);
+}
+
+/* *code tells a caller whether the API itself refused. */
+static int call(struct cloud *cloud, const char *action, const struct cloud_parameter *parameters, size_t count,
+                struct deadline deadline, json_t **answer, json_int_t *code, struct error **err)
+{
+    for (int i = 0;; i++) {
+        _cleanup_error_ struct error *reason = NULL;
+        /* signed anew each time: a signature holds for a minute */
+        _cleanup_free_ char *query = cloud_query(&cloud->account, action, parameters, count, time(NULL));
+        struct deadline end = deadline_earlier(deadline, deadline_in(TRY_MS));
+        if (try_call(cloud, action, query, end, answer, code, &reason) == 0) {
+            return 0;
+        }
+        bool passing = reason->status == STATUS_DEADLINE || *code >= RET_SERVER ||
+                       (*code < 0 && reason->status == STATUS_CLOUD_UNREACHABLE);
+        if (!passing || i + 1 == TRIES || deadline_left(deadline) == 0) {
+            bool late = reason->status == STATUS_DEADLINE;
+            return error_new(err, late ? STATUS_CLOUD_UNREACHABLE : reason->status, "the cloud API: %s",
+                             reason->message);
+        }
+        if (pause_for(PAUSE_MS << i, err) < 0) {
+            return -1;
+        }
+    }
+}
+
+int cloud_call(struct cloud *cloud, const char *action, const struct cloud_parameter *parameters, size_t count,
+               struct deadline deadline, json_t **answer, struct error **err)
+{
+    json_int_t code = 0;
+    return call(cloud, action, parameters, count, deadline, answer, &code, err);
+}
+
+struct request {
+    struct cloud_parameter *parameters;
+    size_t count;
+    char offset[24];
+};
+
+static void request_clear(struct request *request)
+{
+    /* the first two, limit and offset, own nothing */
+    for (size_t i = 2; i < request->count; i++) {
+        free((char *)request->parameters[i].name);
+    }
+    free(request->parameters);
+}
+
+static void request_fill(struct request *request, const char *filter, char *const *ids)
+{
+    request->parameters = xcalloc(2 + strv_length(ids), sizeof *request->parameters);
+    request->parameters[request->count++] = (struct cloud_parameter){"limit", "100"};
+    request->parameters[request->count++] = (struct cloud_parameter){"offset", request->offset};
+    for (size_t i = 0; ids != NULL && ids[i] != NULL; i++) {
+        request->parameters[request->count++] = (struct cloud_parameter){xasprintf("%s.%zu", filter, i + 1), ids[i]};
+    }
+}
+
+int cloud_describe(struct cloud *cloud, const char *action, const char *set, const char *filter, char *const *ids,
+                   struct deadline deadline, json_t **list, struct error **err)
+{
+    _cleanup_json_ json_t *found = json_array();
+    _cleanup_(request_clear) struct request request = {0};
+    request_fill(&request, filter, ids);
+    for (json_int_t total = 1; (json_int_t)json_array_size(found) < total;) {
+        _cleanup_json_ json_t *answer = NULL;
+        json_int_t code = 0;
+        (void)snprintf(request.offset, sizeof request.offset, "%zu", json_array_size(found));
+        if (call(cloud, action, request.parameters, request.count, deadline, &answer, &code, err) < 0) {
+            if (code != RET_NOT_FOUND) {
+                return -1;
+            }
+            if (err != NULL) {
+                error_freep(err);
+            }
+            break;
+        }
+        json_t *page = json_object_get(answer, set);
+        if (!json_is_array(page)) {
+            return error_new(err, STATUS_CLOUD_UNREACHABLE, "the cloud API: %s at %s: the answer has no %s", action,
+                             cloud->account.host, set);
+        }
+        if (json_array_size(page) == 0) {
+            break;
+        }
+        json_array_extend(found, page);
+        total = json_integer_value(json_object_get(answer, "total_count"));
+    }
+    *list = STEAL(found);
+    return 0;
+}

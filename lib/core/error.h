@@ -1,0 +1,32 @@
+/* One error object: made where a thing failed, wrapped on its way up, printed once at the top.
+ *
+ * Every function that can fail takes `struct error **err` last and returns 0, or -1 with *err set. *err must be
+ * NULL on entry; err itself may be NULL when the caller does not care why. A message says what was tried, on what,
+ * what came back and what to do; it never holds a secret.
+ */
+#ifndef LIB_CORE_ERROR_H
+#define LIB_CORE_ERROR_H
+
+#include "app/status.h"
+
+struct error {
+    enum status status; /* becomes the exit status */
+    char *message;
+};
+
+/* All return -1, so that `return error_new(...)` reads well. */
+int error_new(struct error **err, enum status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* As error_new, with ": " and the text of ERRNUM (an errno value) behind. */
+int error_errno(struct error **err, enum status status, int errnum, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Puts "FORMAT: " before the message of *err; the status stays. */
+int error_wrap(struct error **err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+void error_free(struct error *err);
+void error_freep(struct error **err);
+
+#define _cleanup_error_ __attribute__((cleanup(error_freep)))
+
+#endif

@@ -1,0 +1,82 @@
+#include "lib/core/interrupt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+
+static int descriptor = -1;
+static sigset_t taken;
+static sigset_t before;
+
+/* What the caller ignores (nohup, a shell's background job) stays ignored: a signalfd would take it all the same. */
+static bool ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+int interrupt_open(struct error **err)
+{
+    if (descriptor >= 0) {
+        return 0;
+    }
+    sigemptyset(&taken);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (!ignored(signals[i])) {
+            sigaddset(&taken, signals[i]);
+        }
+    }
+    if (sigprocmask(SIG_BLOCK, &taken, &before) < 0) {
+        return error_errno(err, STATUS_FAILED, errno, "blocking the termination signals");
+    }
+    descriptor = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (descriptor < 0) {
+        return error_errno(err, STATUS_FAILED, errno, "taking the termination signals through a descriptor");
+    }
+    return 0;
+}
+
+int interrupt_fd(void)
+{
+    return descriptor;
+}
+
+/* The signals stay pending because nobody reads the descriptor: that is the memory of what came. */
+static int pending_signal(void)
+{
+    sigset_t pending;
+    if (descriptor < 0 || sigpending(&pending) < 0) {
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (sigismember(&taken, signals[i]) == 1 && sigismember(&pending, signals[i]) == 1) {
+            return signals[i];
+        }
+    }
+    return 0;
+}
+
+bool interrupted(void)
+{
+    return pending_signal() != 0;
+}
+
+int interrupt_check(struct error **err)
+{
+    int number = pending_signal();
+    if (number == 0) {
+        return 0;
+    }
+    return error_new(err, STATUS_INTERRUPTED, "ended by SIG%s", sigabbrev_np(number));
+}
+
+void interrupt_child(void)
+{
+    if (descriptor >= 0) {
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    }
+}

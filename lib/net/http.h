@@ -1,0 +1,54 @@
+/* One HTTP exchange over libcurl, with a deadline; shared by the metadata, Kubernetes and cloud clients. */
+#ifndef LIB_NET_HTTP_H
+#define LIB_NET_HTTP_H
+
+#include <stddef.h>
+
+#include "lib/core/error.h"
+#include "lib/core/util.h"
+
+struct http; /* one reusable connection (curl easy handle) */
+
+struct http_tls {
+    const char *ca;   /* file of the accepted authorities; NULL: the system's */
+    const char *cert; /* PEM file of the client certificate; NULL: none */
+    const char *key;  /* PEM file of its key; may be the same file */
+};
+
+struct http_request {
+    const char *method; /* NULL: GET */
+    const char *url;
+    const char *socket;         /* path of a Unix socket to connect to, whatever host the URL names; NULL: none */
+    const char *const *headers; /* NULL-terminated "Name: value"; may be NULL */
+    const void *body;
+    size_t body_len;
+    size_t limit; /* most bytes of answer accepted; 0: 16 MiB */
+    /* For long answers: takes each line of a 2xx answer, without its end, instead of the answer, until it returns
+     * false, which ends the exchange as if the answer ended there; LIMIT is then a line's. */
+    bool (*line)(void *context, const char *line);
+    void *line_context;
+};
+
+struct http_answer {
+    long code;           /* HTTP status */
+    struct buffer body;  /* NUL-terminated */
+    char *content_type;  /* may be NULL */
+    char *metad_version; /* X-Metad-Version; may be NULL */
+};
+
+int http_open(struct http **http, const struct http_tls *tls, struct error **err);
+void http_free(struct http *http);
+void http_freep(struct http **http);
+
+/* Any answer with an HTTP status is success, whatever the status. No answer is an error with STATUS_DEADLINE (time) or
+ * FAILURE (everything else), whose message names method, URL without its query, and curl's reason. Ends early with
+ * STATUS_INTERRUPTED when a termination signal was taken (lib/core/interrupt.h). No redirects are followed. */
+int http_do(struct http *http, const struct http_request *request, struct deadline deadline, enum status failure,
+            struct http_answer *answer, struct error **err);
+void http_answer_free(struct http_answer *answer);
+#define _cleanup_answer_ _cleanup_(http_answer_free)
+
+/* RFC 3986: all but unreserved characters as %XX in capitals. The caller frees. */
+char *http_escape(const char *text);
+
+#endif
