@@ -34,7 +34,7 @@ objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 LIB = $(call objects,$(wildcard lib/*/*.c))
 APP = $(call objects,$(wildcard app/*.c app/*/*.c))
-HOOKS = $(call objects,$(filter-out hooks/k8s-hook.c,$(wildcard hooks/*.c hooks/steps/*.c hooks/checks/*.c)))
+HOOKS = $(call objects,$(filter-out hooks/tools/k8s-hook.c,$(wildcard hooks/*/*.c hooks/steps/*/*.c)))
 BAKE = $(call objects,$(filter-out image/bake.c,$(wildcard image/*.c)))
 # a lab program is tests/lab/NAME.c, its parts tests/lab/NAME/*.c; what several share is tests/lab/shared/
 LAB_PROGRAMS = $(patsubst tests/lab/%.c,%,$(wildcard tests/lab/*.c))
@@ -62,7 +62,7 @@ $(ROLES:%=$(B)/bin/k8s-%): $(B)/bin/k8s-%: $(B)/roles/%.o $(B)/hooks.a $(B)/app.
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
-$(B)/bin/k8s-hook: $(B)/hooks/k8s-hook.o $(B)/hooks.a $(B)/app.a $(B)/lib.a
+$(B)/bin/k8s-hook: $(B)/hooks/tools/k8s-hook.o $(B)/hooks.a $(B)/app.a $(B)/lib.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)

@@ -14,8 +14,8 @@ struct conf {
         char *confd_toml; /* /etc/confd/confd.toml */
         int timeout_ms;   /* one request */
         int deadline_ms;  /* all tries together */
-        char *cache; /* the last accepted answer, 0600; NULL: metadata.json in the state directory, which hooks/run.c
-                        sets */
+        char *cache;      /* the last accepted answer, 0600; NULL: metadata.json in the state directory, which
+                             hooks/engine/run.c      sets */
     } metadata;
     struct {
         char *data;      /* /data: the volume that outlives the VM */

@@ -1,5 +1,5 @@
-#include "hooks/check.h"
-#include "hooks/role.h"
+#include "hooks/checks/checks.h"
+#include "hooks/engine/role.h"
 #include "hooks/steps/steps.h"
 
 /* One table for all three: an operator reruns init by hand, and the client keeps its system disk, so they do not differ. */

@@ -1,5 +1,5 @@
-#include "hooks/check.h"
-#include "hooks/role.h"
+#include "hooks/checks/checks.h"
+#include "hooks/engine/role.h"
 #include "hooks/steps/steps.h"
 
 static const struct step *const init[] = {

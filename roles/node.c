@@ -1,6 +1,6 @@
 /* Serves ssd_node too: its facts differ (a taint), its steps do not. */
-#include "hooks/check.h"
-#include "hooks/role.h"
+#include "hooks/checks/checks.h"
+#include "hooks/engine/role.h"
 #include "hooks/steps/steps.h"
 
 static const struct step *const init[] = {

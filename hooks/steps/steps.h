@@ -3,7 +3,7 @@
 #ifndef HOOKS_STEPS_STEPS_H
 #define HOOKS_STEPS_STEPS_H
 
-#include "hooks/role.h"
+#include "hooks/engine/role.h"
 
 /* Where a node says which instance it is. */
 #define INSTANCE_ANNOTATION "node.beta.kubernetes.io/instance-id"
@@ -24,7 +24,7 @@ extern const struct step step_directories;
 extern const struct step step_files;
 /* master: what changed files need in the cluster, recorded by step_files. */
 extern const struct step step_files_settled;
-/* master: the add-ons are what the parameters ask for (hooks/steps/addons.h). */
+/* master: the add-ons are what the parameters ask for (hooks/steps/cluster/apply_addons.h). */
 extern const struct step step_addons;
 /* systemd has read the unit files, the kernel the sysctls. */
 extern const struct step step_system_settings;

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hooks/files.h"
+#include "hooks/files/files.h"
 #include "lib/core/logger.h"
 #include "tests/lab/shared/cluster.h"
 

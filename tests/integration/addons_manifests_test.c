@@ -12,9 +12,9 @@
 #include <yaml.h>
 
 #include "app/facts/facts.h"
-#include "hooks/addons.h"
-#include "hooks/addons_files.h"
-#include "hooks/kubectl.h"
+#include "hooks/addons/addons.h"
+#include "hooks/addons/addons_files.h"
+#include "hooks/clients/kubectl.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
 #include "tests/lab/shared/apiserver.h"

@@ -11,9 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "hooks/addons.h"
-#include "hooks/addons_state.h"
-#include "hooks/kubectl.h"
+#include "hooks/addons/addons.h"
+#include "hooks/addons/addons_state.h"
+#include "hooks/clients/kubectl.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 #include "tests/lab/shared/apiserver.h"

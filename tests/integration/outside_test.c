@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hooks/role.h"
-#include "hooks/steps/logging.h"
+#include "hooks/engine/role.h"
+#include "hooks/steps/cluster/logging.h"
 #include "hooks/steps/steps.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"

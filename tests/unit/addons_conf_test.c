@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hooks/addons_conf.h"
+#include "hooks/addons/addons_conf.h"
 #include "lib/system/file.h"
 
 static char path[] = "/tmp/addons-conf-XXXXXX";

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hooks/addons_files.h"
-#include "hooks/files.h"
+#include "hooks/addons/addons_files.h"
+#include "hooks/files/files.h"
 #include "lib/core/logger.h"
 #include "lib/system/tree.h"
 #include "tests/lab/shared/cluster.h"

@@ -12,9 +12,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include "hooks/certificates.h"
-#include "hooks/check.h"
-#include "hooks/kubeconfig.h"
+#include "hooks/checks/checks.h"
+#include "hooks/clients/kubeconfig.h"
+#include "hooks/files/certificates.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 

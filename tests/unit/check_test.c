@@ -12,9 +12,9 @@
 
 #include <microhttpd.h>
 
-#include "hooks/check.h"
-#include "hooks/elasticsearch.h"
-#include "hooks/events.h"
+#include "hooks/checks/checks.h"
+#include "hooks/clients/elasticsearch.h"
+#include "hooks/events/events.h"
 #include "lib/system/proc.h"
 
 static char directory[] = "/tmp/check_test.XXXXXX";

@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "hooks/events.h"
-#include "hooks/files.h"
-#include "hooks/reload.h"
+#include "hooks/events/events.h"
+#include "hooks/events/reload.h"
+#include "hooks/files/files.h"
 #include "lib/core/logger.h"
 #include "lib/system/tree.h"
 #include "tests/lab/shared/cluster.h"

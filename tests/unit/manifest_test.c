@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "hooks/manifest.h"
+#include "hooks/addons/manifest.h"
 
 static void must_add(struct manifest *manifest, const char *text)
 {

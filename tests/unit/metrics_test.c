@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "hooks/metrics.h"
+#include "hooks/events/metrics.h"
 #include "lib/core/util.h"
 
 static void the_kubelets_summary_becomes_shares(void **state)

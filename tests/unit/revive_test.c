@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "hooks/backoff.h"
-#include "hooks/docker_unused.h"
+#include "hooks/clients/docker_unused.h"
+#include "hooks/events/backoff.h"
 #include "lib/core/util.h"
 
 enum { NOW = 1700000000 };

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "hooks/reload.h"
-#include "hooks/role_conf.h"
+#include "hooks/engine/role_conf.h"
+#include "hooks/events/reload.h"
 #include "lib/system/file.h"
 #include "lib/system/tree.h"
 

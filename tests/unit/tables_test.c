@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "hooks/tables.h"
+#include "hooks/events/tables.h"
 
 static const char *cell(const json_t *table, size_t row, size_t column)
 {

@@ -1,0 +1,19 @@
+/* Objects of the cluster, made from manifests and unmade by their keys (hooks/addons/manifest.h), through kubectl. */
+#ifndef HOOKS_ADDONS_CLUSTER_OBJECTS_H
+#define HOOKS_ADDONS_CLUSTER_OBJECTS_H
+
+#include "hooks/addons/manifest.h"
+#include "hooks/engine/role.h"
+
+/* Server-side apply under one field manager, of a sorted manifest. Kinds that the manifest itself defines are known to
+ * the API before objects of them are applied. */
+int manifest_apply(const struct run *run, const struct manifest *manifest, struct error **err);
+
+/* Deletes the objects named by KEYS (an array), the last first, and waits until they are gone. Absent ones, and those
+ * whose kind the API no longer knows, are fine. */
+int objects_delete(const struct run *run, const json_t *keys, struct error **err);
+
+/* *missing is a new array: those of KEYS that the cluster has not. */
+int objects_missing(const struct run *run, const json_t *keys, json_t **missing, struct error **err);
+
+#endif

@@ -1,0 +1,66 @@
+#include <string.h>
+
+#include "hooks/checks/checks.h"
+#include "hooks/clients/docker.h"
+#include "lib/net/http.h"
+#include "lib/system/unit.h"
+
+/* True when the unit is active; else the finding is made. */
+static bool active(const char *unit, const char *remedy, struct finding *finding)
+{
+    struct error *err = NULL;
+    struct units *units __attribute__((cleanup(units_freep))) = NULL;
+    struct unit_state state;
+    if (units_open(&units, &err) < 0 || unit_state(units, unit, &state, &err) < 0) {
+        finding_error(finding, "see whether systemd answers: `systemctl status`", err);
+        return false;
+    }
+    if (strcmp(state.load, "not-found") == 0) {
+        finding_fails(finding, "install it or boot from a baked image", "%s is not installed", unit);
+        return false;
+    }
+    if (strcmp(state.active, "active") != 0) {
+        finding_fails(finding, remedy, "%s is %s (%s)", unit, state.active, state.sub);
+        return false;
+    }
+    finding_ok(finding, "%s is active", unit);
+    return true;
+}
+
+static void look_docker(const struct check_context *context, struct finding *finding)
+{
+    struct error *err = NULL;
+    /* Only then: a connection to the socket of a stopped Docker would start it. */
+    if (active("docker.service", "run `revive`, or read `journalctl -u docker`", finding) &&
+        docker_ping(context->deadline, &err) < 0) {
+        finding_error(finding, "docker hangs: run `revive`, which restarts it", err);
+    }
+}
+
+static void look_kubelet(const struct check_context *context, struct finding *finding)
+{
+    (void)context;
+    (void)active("kubelet.service", "run `revive`, or read `journalctl -u kubelet`", finding);
+}
+
+static void look_kubelet_healthz(const struct check_context *context, struct finding *finding)
+{
+    static const char remedy[] = "read `journalctl -u kubelet`";
+    struct error *err = NULL;
+    struct http *http __attribute__((cleanup(http_freep))) = NULL;
+    _cleanup_answer_ struct http_answer answer = {0};
+    /* healthzBindAddress and healthzPort of the kubelet's configuration */
+    const struct http_request request = {.url = "http://127.0.0.1:10248/healthz", .limit = 65536};
+    if (http_open(&http, NULL, &err) < 0 ||
+        http_do(http, &request, context->deadline, STATUS_UNHEALTHY, &answer, &err) < 0) {
+        finding_error(finding, remedy, err);
+    } else if (answer.code != 200) {
+        finding_fails(finding, remedy, "the kubelet answers %ld: %s", answer.code, answer.body.data);
+    } else {
+        finding_ok(finding, "the kubelet says it is healthy");
+    }
+}
+
+const struct check check_docker = {.name = "docker", .severity = FAILS, .look = look_docker};
+const struct check check_kubelet = {.name = "kubelet", .severity = FAILS, .look = look_kubelet};
+const struct check check_kubelet_healthz = {.name = "kubelet-healthz", .severity = FAILS, .look = look_kubelet_healthz};

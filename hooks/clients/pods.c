@@ -1,0 +1,51 @@
+#include "hooks/clients/pods.h"
+
+#include <string.h>
+
+#include "hooks/engine/run.h"
+
+static const json_t *metadata(const json_t *pod)
+{
+    return json_object_get(pod, "metadata");
+}
+
+const char *pod_namespace(const json_t *pod)
+{
+    return json_string_value(json_object_get(metadata(pod), "namespace"));
+}
+
+const char *pod_name(const json_t *pod)
+{
+    return json_string_value(json_object_get(metadata(pod), "name"));
+}
+
+bool pod_moves(const json_t *pod)
+{
+    /* The kubelet marks the API's image of a static pod so. */
+    if (json_object_get(json_object_get(metadata(pod), "annotations"), "kubernetes.io/config.mirror") != NULL) {
+        return false;
+    }
+    size_t i;
+    json_t *owner;
+    json_array_foreach (json_object_get(metadata(pod), "ownerReferences"), i, owner) {
+        const char *kind = json_string_value(json_object_get(owner, "kind"));
+        if (kind != NULL && strcmp(kind, "DaemonSet") == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int pods_on_node(struct run *run, const char *node, struct deadline deadline, json_t **pods, struct error **err)
+{
+    _cleanup_json_ json_t *list = NULL;
+    _cleanup_free_ char *path = xasprintf(
+        "/api/v1/pods?fieldSelector=spec.nodeName%%3D%s%%2Cstatus.phase%%21%%3DSucceeded%%2Cstatus.phase%%21%%3DFailed",
+        node);
+    if (run_kube(run, err) < 0 || kube_get(run->kube, path, deadline, &list, NULL, err) < 0) {
+        return -1;
+    }
+    *pods = json_incref(json_object_get(list, "items"));
+    return json_is_array(*pods) ? 0
+                                : error_new(err, STATUS_API, "the API server's list of pods on %s has no items", node);
+}

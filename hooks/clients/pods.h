@@ -1,0 +1,16 @@
+/* The pods of a node, as draining sees them. */
+#ifndef HOOKS_CLIENTS_PODS_H
+#define HOOKS_CLIENTS_PODS_H
+
+#include "hooks/engine/role.h"
+
+/* The pods bound to NODE that have not ended: a new reference to an array of pod objects. */
+int pods_on_node(struct run *run, const char *node, struct deadline deadline, json_t **pods, struct error **err);
+
+/* False for what drain leaves where it is: pods of a DaemonSet, and static pods. */
+bool pod_moves(const json_t *pod);
+
+const char *pod_namespace(const json_t *pod);
+const char *pod_name(const json_t *pod);
+
+#endif

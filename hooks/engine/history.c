@@ -1,0 +1,106 @@
+#include "hooks/engine/history.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hooks/engine/run.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
+
+enum { RUNS_KEPT = 30 };
+
+struct history {
+    char *path;
+    json_t *runs;  /* the whole file */
+    json_t *run;   /* borrowed: its last member */
+    json_t *steps; /* borrowed */
+    json_t *step;  /* borrowed: the one that goes on */
+    int64_t started;
+    bool failed; /* to write; said once */
+};
+
+static json_t *load(const char *path)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t len = 0;
+    json_t *runs = file_read(path, 0, &text, &len, NULL) < 0 ? NULL : json_loadb(text, len, 0, NULL);
+    if (!json_is_array(runs)) {
+        json_decref(runs);
+        return json_array();
+    }
+    return runs;
+}
+
+static void store(struct history *history)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *text = json_dumps(history->runs, JSON_COMPACT);
+    if (file_put_private(history->path, text, &err) < 0 && !history->failed) {
+        log_warning("the record of this run is not kept: %s", err->message);
+        history->failed = true;
+    }
+}
+
+json_t *history_load(const struct run *run)
+{
+    _cleanup_free_ char *path = run_state_path(run, "runs.json");
+    return load(path);
+}
+
+struct history *history_begin(const struct run *run)
+{
+    struct history *history = xcalloc(1, sizeof *history);
+    history->path = run_state_path(run, "runs.json");
+    history->runs = load(history->path);
+    while (json_array_size(history->runs) >= RUNS_KEPT) {
+        json_array_remove(history->runs, 0);
+    }
+    history->started = clock_ms();
+    history->steps = json_array();
+    history->run = json_pack("{ss sb sI si so}", "event", run->event, "check", run->check_only, "started",
+                             (json_int_t)time(NULL), "pid", (int)getpid(), "steps", history->steps);
+    json_array_append_new(history->runs, history->run);
+    store(history);
+    return history;
+}
+
+void history_step_begin(struct history *history, const char *step)
+{
+    history->step = json_pack("{ss sI}", "name", step, "started", (json_int_t)time(NULL));
+    json_array_append_new(history->steps, history->step);
+    store(history);
+}
+
+void history_step_end(struct history *history, const char *result, int64_t ms)
+{
+    json_object_set_new(history->step, "result", json_string(result));
+    json_object_set_new(history->step, "ms", json_integer(ms));
+}
+
+/* Not getrusage's, which begins with what ran in this process before exec. 0 when the kernel does not say. */
+static long peak_kib(void)
+{
+    _cleanup_free_ char *text = NULL;
+    long peak = 0;
+    if (file_read("/proc/self/status", 0, &text, NULL, NULL) == 0) {
+        const char *line = strstr(text, "VmHWM:");
+        peak = line == NULL ? 0 : strtol(line + strlen("VmHWM:"), NULL, 10);
+    }
+    return peak;
+}
+
+void history_end(struct history *history, const struct error *err)
+{
+    json_object_set_new(history->run, "ms", json_integer(clock_ms() - history->started));
+    json_object_set_new(history->run, "status", json_integer(err == NULL ? STATUS_OK : (json_int_t)err->status));
+    json_object_set_new(history->run, "peak_kib", json_integer(peak_kib()));
+    if (err != NULL) {
+        json_object_set_new(history->run, "error", json_string(err->message));
+    }
+    store(history);
+    json_decref(history->runs);
+    free(history->path);
+    free(history);
+}

@@ -1,0 +1,11 @@
+/* One changing event at a time on a host. */
+#ifndef HOOKS_ENGINE_LOCK_H
+#define HOOKS_ENGINE_LOCK_H
+
+#include "hooks/engine/role.h"
+
+/* Takes <state>/lock and holds it until the process ends. Another holder is waited for until DEADLINE, then
+ * STATUS_LOCKED which names it: its pid and event. *fd is the lock; *waited tells that another held it. */
+int lock_take(const struct run *run, struct deadline deadline, int *fd, bool *waited, struct error **err);
+
+#endif

@@ -1,0 +1,193 @@
+#include "hooks/engine/run.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "hooks/engine/rendered.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
+
+/* ssd_node differs from node only in its instance class and its taint. */
+static const char *binary_role(const char *role)
+{
+    return strcmp(role, "ssd_node") == 0 ? "node" : role;
+}
+
+static int use_tree(struct run *run, json_t *tree, struct error **err)
+{
+    struct facts *facts = NULL;
+    if (facts_load(&facts, tree, run->conf, err) < 0) {
+        json_decref(tree);
+        return -1;
+    }
+    facts_free(run->facts);
+    json_decref(run->tree);
+    run->facts = facts;
+    run->tree = tree;
+    rendered_free(STEAL(run->rendered));
+    if (run->meta != NULL && !run->dry_run) {
+        meta_keep(run->meta, tree);
+    }
+    if (strcmp(binary_role(facts->self->role), run->role->name) != 0) {
+        return error_new(err, STATUS_USAGE,
+                         "this host is a %s in the metadata (%s, %s): run k8s-%s, or k8s-hook which finds it",
+                         facts->self->role, facts->self->ip, facts->self->instance_id, binary_role(facts->self->role));
+    }
+    return 0;
+}
+
+static int use_tree_or_accepted(struct run *run, json_t *tree, struct error **err)
+{
+    _cleanup_error_ struct error *refusal = NULL;
+    if (use_tree(run, tree, &refusal) == 0) {
+        return 0;
+    }
+    json_t *accepted = NULL;
+    bool other = refusal->status != STATUS_USAGE && run->source == NULL &&
+                 meta_cached(run->meta, &accepted, NULL) == 0 && use_tree(run, accepted, NULL) == 0;
+    if (!other) {
+        return error_new(err, refusal->status, "%s", refusal->message);
+    }
+    log_warning("going by the metadata that was accepted last: %s", refusal->message);
+    return 0;
+}
+
+static int fetch(struct run *run, enum metadata_source source, json_t **tree, struct error **err)
+{
+    if (source == METADATA_CACHED && run->source == NULL && meta_cached(run->meta, tree, NULL) == 0) {
+        return 0;
+    }
+    if (source == METADATA_LIVE) {
+        return meta_get(run->meta, run->deadline, tree, err);
+    }
+    return meta_get_or_cached(run->meta, run->deadline, tree, err);
+}
+
+int run_facts(struct run *run, enum metadata_source source, struct error **err)
+{
+    json_t *tree = NULL;
+    if (source == METADATA_NONE || run->facts != NULL) {
+        return 0;
+    }
+    if (run->conf->metadata.cache == NULL) {
+        run->conf->metadata.cache = run_state_path(run, "metadata.json");
+    }
+    if (run->meta == NULL && meta_open(&run->meta, run->conf, run->source, err) < 0) {
+        return -1;
+    }
+    if (fetch(run, source, &tree, err) < 0) {
+        return -1;
+    }
+    return source == METADATA_ACCEPTED ? use_tree_or_accepted(run, tree, err) : use_tree(run, tree, err);
+}
+
+void run_facts_forget(struct run *run)
+{
+    facts_free(STEAL(run->facts));
+    json_decref(STEAL(run->tree));
+    rendered_free(STEAL(run->rendered));
+}
+
+int run_facts_wait(struct run *run, struct deadline deadline, struct error **err)
+{
+    json_t *tree = NULL;
+    return meta_wait(run->meta, deadline, &tree, err) < 0 ? -1 : use_tree(run, tree, err);
+}
+
+int run_units(struct run *run, struct error **err)
+{
+    if (run->root[0] != '\0') {
+        return error_new(err, STATUS_UNIT, "services are not started under --root %s; use `render` to write its files",
+                         run->root);
+    }
+    return run->units != NULL ? 0 : units_open(&run->units, err);
+}
+
+static const struct http_tls as_master = {
+    .ca = "/etc/kubernetes/pki/ca.crt",
+    .cert = "/etc/kubernetes/pki/apiserver-kubelet-client.crt",
+    .key = "/etc/kubernetes/pki/apiserver-kubelet-client.key",
+};
+
+static const struct http_tls as_node = {
+    .ca = "/etc/kubernetes/pki/ca.crt",
+    .cert = "/var/lib/kubelet/pki/kubelet-client-current.pem",
+    .key = "/var/lib/kubelet/pki/kubelet-client-current.pem",
+};
+
+static int open_kube(const struct run *run, const struct http_tls *tls, struct kube **kube, struct error **err)
+{
+    if (run->facts->master == NULL) {
+        return error_new(err, STATUS_METADATA_INVALID, "the metadata names no master host");
+    }
+    _cleanup_free_ char *server = xasprintf("https://%s:%d", run->facts->master->ip, API_PORT);
+    return kube_open(kube, server, tls, err);
+}
+
+int run_kube(struct run *run, struct error **err)
+{
+    bool master = strcmp(run->role->name, "master") == 0;
+    return run->kube != NULL ? 0 : open_kube(run, master ? &as_master : &as_node, &run->kube, err);
+}
+
+int run_kube_as_node(const struct run *run, struct kube **kube, struct error **err)
+{
+    return open_kube(run, &as_node, kube, err);
+}
+
+char *run_path(const struct run *run, const char *path)
+{
+    return path_join(run->root, path);
+}
+
+char *run_state_path(const struct run *run, const char *name)
+{
+    const char *state = run->conf->paths.state != NULL ? run->conf->paths.state : run->role->state;
+    _cleanup_free_ char *path = xasprintf("%s/%s", state, name);
+    return run_path(run, path);
+}
+
+struct deadline run_deadline(const struct run *run, int seconds)
+{
+    return deadline_earlier(run->deadline, deadline_in((int64_t)seconds * 1000));
+}
+
+int run_pause(int ms, struct deadline deadline, struct error **err)
+{
+    int64_t left = deadline_left(deadline);
+    struct pollfd stop = {.fd = interrupt_fd(), .events = POLLIN};
+    (void)poll(&stop, 1, left < ms ? (int)left : ms);
+    if (interrupt_check(err) < 0) {
+        return -1;
+    }
+    return left > ms ? 0 : error_new(err, STATUS_DEADLINE, "the deadline passed");
+}
+
+int run_until(struct run *run, int (*ask)(struct run *run, struct deadline deadline, struct error **err),
+              const char *what, const char *wanted, int seconds, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, seconds);
+    for (;;) {
+        _cleanup_error_ struct error *last = NULL;
+        if (ask(run, deadline, &last) == 0) {
+            return 0;
+        }
+        if (run_pause(250, deadline, err) < 0) {
+            _cleanup_free_ char *tail = journal_tail("kubelet.service", 5);
+            return error_wrap(err, "%s did not become %s in %d s (%s); last kubelet lines:\n%s", what, wanted, seconds,
+                              last->message, tail);
+        }
+    }
+}
+
+void run_close(struct run *run)
+{
+    rendered_free(run->rendered);
+    kube_free(run->kube);
+    units_free(run->units);
+    facts_free(run->facts);
+    json_decref(run->tree);
+    meta_free(run->meta);
+    conf_free(run->conf);
+}

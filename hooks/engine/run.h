@@ -1,0 +1,56 @@
+/* What the members of struct run are made by: each function makes its member on the first call. */
+#ifndef HOOKS_ENGINE_RUN_H
+#define HOOKS_ENGINE_RUN_H
+
+#include "hooks/engine/role.h"
+
+/* Where an event takes the metadata from. */
+enum metadata_source {
+    METADATA_NONE,
+    METADATA_LIVE,      /* the servers must answer */
+    METADATA_OR_CACHED, /* the last good answer when they do not: for what must work while they are down */
+    METADATA_ACCEPTED,  /* and also when the servers' answer holds a parameter that is refused: for what must work
+                           whatever  the user has set meanwhile */
+    METADATA_CACHED,    /* the last good answer first, so that nothing is waited for */
+};
+
+/* run->tree and run->facts. STATUS_METADATA_*, STATUS_PARAMETER, or STATUS_USAGE when this host has another role. */
+int run_facts(struct run *run, enum metadata_source source, struct error **err);
+
+/* Forgets them, so that the next run_facts asks anew. */
+void run_facts_forget(struct run *run);
+
+/* Asks again after a long poll; run->facts and run->tree are replaced when the metadata changed.
+ * STATUS_DEADLINE when nothing changed in time. */
+int run_facts_wait(struct run *run, struct deadline deadline, struct error **err);
+
+/* run->units. STATUS_UNIT under --root: files can be written elsewhere, services cannot be run there. */
+int run_units(struct run *run, struct error **err);
+
+/* run->kube: the API server as this host may ask it. On the master the API server's own kubelet client certificate
+ * (group system:masters), elsewhere the node's certificate, which the API server lets see and change its own node only.
+ */
+int run_kube(struct run *run, struct error **err);
+
+/* A connection of its own (for threads) with the node's certificate, on the master too. The caller frees it. */
+int run_kube_as_node(const struct run *run, struct kube **kube, struct error **err);
+
+/* PATH under --root, and NAME in the state directory (itself under --root). The caller frees. */
+char *run_path(const struct run *run, const char *path);
+char *run_state_path(const struct run *run, const char *name);
+
+/* The deadline of one wait inside the event: SECONDS from now, never later than the event's. */
+struct deadline run_deadline(const struct run *run, int seconds);
+
+/* Sleeps MS or until a signal asks to stop: STATUS_INTERRUPTED; STATUS_DEADLINE when DEADLINE comes first. Between the
+ * tries of something that gives no event. */
+int run_pause(int ms, struct deadline deadline, struct error **err);
+
+/* Calls ASK until it returns 0, for at most SECONDS: what is asked gives no event before it listens. The error says
+ * that WHAT did not become WANTED, why ASK failed last, and what the kubelet logged. */
+int run_until(struct run *run, int (*ask)(struct run *run, struct deadline deadline, struct error **err),
+              const char *what, const char *wanted, int seconds, struct error **err);
+
+void run_close(struct run *run);
+
+#endif

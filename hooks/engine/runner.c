@@ -1,0 +1,99 @@
+#include "hooks/engine/runner.h"
+
+#include <string.h>
+
+#include "hooks/engine/history.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
+
+const struct step *const *role_steps(const struct role *role, const char *event, bool check_only)
+{
+    _cleanup_free_ char *name = xasprintf("%s%s", event, check_only ? " --check" : "");
+    for (const struct event *e = role->events; e->name != NULL; e++) {
+        if (strcmp(e->name, name) == 0) {
+            return e->steps;
+        }
+    }
+    return NULL;
+}
+
+/* 1: was done already; 0: applied; -1: failed. */
+static int step_run(struct run *run, const struct step *step, struct error **err)
+{
+    if (interrupt_check(err) < 0) {
+        return -1;
+    }
+    if (deadline_left(run->deadline) == 0) {
+        return error_new(err, STATUS_DEADLINE, "the deadline of `%s` passed before this step", run->event);
+    }
+    int done = step->done == NULL ? 0 : step->done(run, err);
+    if (done != 0) {
+        return done;
+    }
+    return step->apply(run, err);
+}
+
+static int step_preview(struct run *run, const struct step *step, struct error **err)
+{
+    _cleanup_error_ struct error *unknown = NULL;
+    int done = step->done == NULL ? 0 : step->done(run, &unknown);
+    if (done > 0) {
+        printf("%-28s done\n", step->name);
+        return 0;
+    }
+    printf("%-28s would run\n", step->name);
+    /* What an earlier step makes is not there yet, so a test that cannot tell is no failure of a dry run. */
+    if (done < 0) {
+        printf("  as things are now: %s\n", unknown->message);
+    }
+    return step->preview == NULL ? 0 : step->preview(run, err);
+}
+
+static int steps_preview(struct run *run, const struct step *const *steps, struct error **err)
+{
+    for (const struct step *const *step = steps; *step != NULL; step++) {
+        if (step_preview(run, *step, err) < 0) {
+            return error_wrap(err, "%s", (*step)->name);
+        }
+    }
+    return 0;
+}
+
+static int step_timed(struct run *run, const struct step *step, struct history *history, struct error **err)
+{
+    int64_t start = clock_ms();
+    log_set_step(step->name);
+    history_step_begin(history, step->name);
+    int result = step_run(run, step, err);
+    int64_t ms = clock_ms() - start;
+    history_step_end(history, result < 0 ? "failed" : result > 0 ? "done" : "applied", ms);
+    if (result < 0) {
+        error_wrap(err, "%s", step->name);
+    } else if (result > 0) {
+        log_timed(LOG_LEVEL_DEBUG, ms, "%s: already done", step->name);
+    } else {
+        log_timed(LOG_LEVEL_INFO, ms, "%s: done in %.1f s", step->name, (double)ms / 1000);
+    }
+    log_set_step(NULL);
+    return result < 0 ? -1 : 0;
+}
+
+int steps_run(struct run *run, const struct step *const *steps, struct error **err)
+{
+    _cleanup_error_ struct error *failure = NULL;
+    if (run->dry_run) {
+        return steps_preview(run, steps, err);
+    }
+    struct history *history = history_begin(run);
+    for (const struct step *const *step = steps; *step != NULL && failure == NULL; step++) {
+        (void)step_timed(run, *step, history, &failure);
+    }
+    history_end(history, failure);
+    if (failure == NULL) {
+        return 0;
+    }
+    if (err != NULL) {
+        *err = STEAL(failure);
+    }
+    return -1;
+}

@@ -1,0 +1,32 @@
+/* Backups on /data: etcd's snapshot and what makes the cluster itself (authorities, keys, token).
+ *
+ * /data/backup/NAME/ holds etcd.db, kubernetes.tar and manifest.json, which has the SHA-256 of the other two; a backup
+ * without a manifest was never finished. */
+#ifndef HOOKS_EVENTS_BACKUP_H
+#define HOOKS_EVENTS_BACKUP_H
+
+#include "hooks/engine/role.h"
+
+#define BACKUP_DIRECTORY "/data/backup"
+
+struct backup_request {
+    char *name; /* "snapshot_id" or "name"; NULL: none given */
+    long keep;  /* "keep": how many stay, the newest; 0: all */
+};
+
+/* Reads the JSON argument of backup, restore and delete_snapshot (NULL: none). A name is of letters, digits, ".", "_",
+ * "-" and does not start with "."; STATUS_USAGE otherwise. */
+int backup_request_parse(const char *argument, struct backup_request *request, struct error **err);
+void backup_request_clear(struct backup_request *request);
+
+/* Names of the finished backups, the oldest first. The caller frees with strv_free. */
+char **backup_list(void);
+
+/* The manifest of NAME, a new reference; STATUS_BACKUP when there is none. */
+int backup_manifest(const char *name, json_t **manifest, struct error **err);
+
+/* Reads the manifest of NAME and verifies the SHA-256 of every file it lists. STATUS_BACKUP names the file, what was
+ * expected and what was found. *manifest is a new reference. */
+int backup_verify(const char *name, json_t **manifest, struct error **err);
+
+#endif

@@ -1,0 +1,21 @@
+/* The events that are not tables of steps. Each returns 0, or -1 with *err set. */
+#ifndef HOOKS_EVENTS_EVENTS_H
+#define HOOKS_EVENTS_EVENTS_H
+
+#include "hooks/engine/role.h"
+
+int event_restart(struct run *run, struct error **err);
+int event_check(struct run *run, struct error **err);
+int event_revive(struct run *run, struct error **err);
+int event_metadata(struct run *run, struct error **err);
+int event_monitor(struct run *run, struct error **err);
+int event_tab(struct run *run, struct error **err);
+int event_reload(struct run *run, struct error **err);
+int event_render(struct run *run, struct error **err);
+int event_backup(struct run *run, struct error **err);
+int event_delete_snapshot(struct run *run, struct error **err);
+int event_prune_images(struct run *run, struct error **err);
+int event_status(struct run *run, struct error **err);
+int event_facts(struct run *run, struct error **err);
+
+#endif

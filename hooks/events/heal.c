@@ -1,0 +1,192 @@
+#include "hooks/events/heal.h"
+
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hooks/clients/docker.h"
+#include "hooks/clients/docker_unused.h"
+#include "hooks/engine/run.h"
+#include "hooks/engine/runner.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/logger.h"
+#include "lib/net/http.h"
+
+/* AppCenter gives `revive` 30 s. */
+enum { UNIT_S = 15, RESTART_S = 8, ASK_S = 3, STARTING_S = 120 };
+
+#define DOCKER "docker.service"
+#define KUBELET "kubelet.service"
+
+/* A unit that failed too often is not started again by systemd until it is told to forget. */
+static int start_unit(struct run *run, const char *unit, struct error **err)
+{
+    return unit_reset_failed(run->units, unit, err) < 0 ? -1
+                                                        : unit_start(run->units, unit, run_deadline(run, UNIT_S), err);
+}
+
+/* One that is active and does not answer would not stop in time either. */
+static int heal_docker(struct run *run, const char **done, struct error **err)
+{
+    int active = run_units(run, err) < 0 ? -1 : unit_active(run->units, DOCKER, err);
+    if (active < 0) {
+        return -1;
+    }
+    if (active == 1 && unit_kill(run->units, DOCKER, SIGKILL, err) < 0) {
+        return -1;
+    }
+    *done = active == 1 ? "docker hung and was killed and started" : "docker was started";
+    if (active == 1 && unit_stop(run->units, DOCKER, run_deadline(run, UNIT_S), err) < 0) {
+        return -1;
+    }
+    return start_unit(run, DOCKER, err) < 0 || docker_ping(run_deadline(run, ASK_S), err) < 0 ? -1 : 1;
+}
+
+static int heal_kubelet(struct run *run, const char **done, struct error **err)
+{
+    *done = "the kubelet was started";
+    return run_units(run, err) < 0 || start_unit(run, KUBELET, err) < 0 ? -1 : 1;
+}
+
+static int restart_kubelet(struct run *run, const char **done, struct error **err)
+{
+    _cleanup_error_ struct error *refusal = NULL;
+    *done = "the kubelet was restarted";
+    if (run_units(run, err) < 0 || unit_reset_failed(run->units, KUBELET, err) < 0) {
+        return -1;
+    }
+    if (unit_restart(run->units, KUBELET, run_deadline(run, RESTART_S), &refusal) == 0) {
+        return 1;
+    }
+    if (refusal->status != STATUS_DEADLINE) {
+        return error_new(err, refusal->status, "%s", refusal->message);
+    }
+    *done = "the kubelet hung and was killed and started";
+    return unit_kill(run->units, KUBELET, SIGKILL, err) < 0 || start_unit(run, KUBELET, err) < 0 ? -1 : 1;
+}
+
+/* When the API server itself is what does not answer, this host's kubelet is not to blame. A kubelet makes its
+ * certificate and its node, where they are gone, anew at its start. */
+static int heal_node_ready(struct run *run, const char **done, struct error **err)
+{
+    struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
+    _cleanup_json_ json_t *node = NULL;
+    _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", run->facts->self->node_name);
+    if (access("/var/lib/kubelet/pki/kubelet-client-current.pem", R_OK) < 0) {
+        return restart_kubelet(run, done, err);
+    }
+    if (run_kube_as_node(run, &kube, err) < 0) {
+        return -1;
+    }
+    long code = 0;
+    if (kube_get(kube, path, run_deadline(run, ASK_S), &node, &code, NULL) < 0 && code != 404) {
+        return 0;
+    }
+    return restart_kubelet(run, done, err);
+}
+
+/* The image's own stay, used or not: nobody could bring them back. */
+static int heal_space(struct run *run, const char **done, struct error **err)
+{
+    size_t removed = 0;
+    *done = "stopped containers and unused images were removed";
+    if (docker_remove_unused(json_object_get(run->facts->versions, "images"), run_deadline(run, UNIT_S), &removed,
+                             err) < 0) {
+        return -1;
+    }
+    log_info("%zu unused images were removed", removed);
+    return 1;
+}
+
+/* Ends the running containers called NAME (a label that the kubelet gives them) that were made AGE seconds ago or
+ * earlier; the kubelet starts a static pod's again. 1 when there was one. */
+static int end_container(struct run *run, const char *name, const char *signal, int64_t age, struct error **err)
+{
+    _cleanup_free_ char *filter = xasprintf("{\"label\":[\"io.kubernetes.container.name=%s\"]}", name);
+    _cleanup_free_ char *escaped = http_escape(filter);
+    _cleanup_free_ char *list = xasprintf("/containers/json?filters=%s", escaped);
+    _cleanup_json_ json_t *containers = NULL;
+    if (docker_call("GET", list, run_deadline(run, ASK_S), &containers, err) < 0) {
+        return -1;
+    }
+    int ended = 0;
+    size_t i = 0;
+    const json_t *container = NULL;
+    json_array_foreach (containers, i, container) {
+        if ((int64_t)time(NULL) - json_integer_value(json_object_get(container, "Created")) < age) {
+            continue;
+        }
+        const char *id = json_string_value(json_object_get(container, "Id"));
+        _cleanup_free_ char *path = xasprintf("/containers/%s/kill?signal=%s", id, signal);
+        if (docker_call("POST", path, run_deadline(run, ASK_S), NULL, err) < 0) {
+            return -1;
+        }
+        ended = 1;
+    }
+    return ended;
+}
+
+/* All at once: one after the other, as `renew-certs` does it, takes longer than there is. An API server that is asked
+ * to end waits a minute for those who watch it. The kubelet reads its own certificate at its start. */
+static int renew_certificates(struct run *run, const char **done, struct error **err)
+{
+    static const struct step *const renew[] = {&step_certificates_fit, NULL};
+    static const struct {
+        const char *name, *signal;
+    } parts[] = {
+        {"etcd", "TERM"},
+        {"kube-controller-manager", "TERM"},
+        {"kube-scheduler", "TERM"},
+        {"kube-apiserver", "KILL"},
+    };
+    if (steps_run(run, renew, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < ELEMENTS(parts); i++) {
+        if (end_container(run, parts[i].name, parts[i].signal, 0, err) < 0) {
+            return -1;
+        }
+    }
+    int r = restart_kubelet(run, done, err);
+    *done = "certificates were renewed, control plane and kubelet restarted";
+    return r;
+}
+
+/* The client is given its access once more. */
+static int heal_cluster_api(struct run *run, const char **done, struct error **err)
+{
+    const struct step *const *steps = role_steps(run->role, "start", false);
+    *done = "the kubeconfig was made anew";
+    return steps == NULL ? 0 : steps_run(run, steps, err) < 0 ? -1 : 1;
+}
+
+/* The master signs its own. A kubelet renews its own in time, and once that is over it needs the join token, which is
+ * not for us to have honoured. */
+static int heal_certificates(struct run *run, const char **done, struct error **err)
+{
+    if (strcmp(run->role->name, "master") == 0) {
+        return renew_certificates(run, done, err);
+    }
+    return strcmp(run->role->name, "client") == 0 ? heal_cluster_api(run, done, err) : 0;
+}
+
+/* One that is starting is not ready either, and would never be if it were killed for that. */
+static int heal_api_server(struct run *run, const char **done, struct error **err)
+{
+    *done = "the API server hung and its container was killed";
+    return end_container(run, "kube-apiserver", "KILL", STARTING_S, err);
+}
+
+const struct heal heals[] = {
+    {.check = &check_docker, .apply = heal_docker},
+    {.check = &check_data_space, .at_once = true, .apply = heal_space},
+    {.check = &check_data_inodes, .at_once = true, .apply = heal_space},
+    {.check = &check_certificates, .apply = heal_certificates},
+    {.check = &check_kubelet, .apply = heal_kubelet},
+    {.check = &check_kubelet_healthz, .alone = true, .apply = restart_kubelet},
+    {.check = &check_api_server, .alone = true, .apply = heal_api_server},
+    {.check = &check_node_ready, .alone = true, .apply = heal_node_ready},
+    {.check = &check_cluster_api, .at_once = true, .apply = heal_cluster_api},
+    {.check = NULL},
+};

@@ -1,0 +1,156 @@
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hooks/clients/elasticsearch.h"
+#include "hooks/engine/run.h"
+#include "hooks/events/events.h"
+#include "hooks/events/metrics.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
+
+/* The names are those of "monitor" in templates/appcenter/cluster.json.mustache; uses are in per mille there. What
+ * cannot be told is left out, and the others are printed. */
+#define API_SAMPLE "monitor.json"
+
+enum { ALL_MS = 900, PER_MILLE = 1000 };
+
+static void put(json_t *items, const char *name, int64_t value)
+{
+    if (value >= 0) {
+        json_object_set_new(items, name, json_integer(value));
+    }
+}
+
+/* The kubelet's serving certificate is signed by its own authority, which lies in the same file, and names the node. */
+static int read_summary(const struct run *run, struct deadline deadline, json_t **summary, struct error **err)
+{
+    struct http_tls tls = {
+        .ca = "/var/lib/kubelet/pki/kubelet.crt",
+        .cert = "/var/lib/kubelet/pki/kubelet-client-current.pem",
+        .key = "/var/lib/kubelet/pki/kubelet-client-current.pem",
+    };
+    struct kube *kubelet __attribute__((cleanup(kube_freep))) = NULL;
+    _cleanup_free_ char *server = xasprintf("https://%s:10250", run->facts->self->node_name);
+    if (kube_open(&kubelet, server, &tls, err) < 0) {
+        return -1;
+    }
+    return kube_get(kubelet, "/stats/summary?only_cpu_and_memory=true", deadline, summary, NULL, err);
+}
+
+static int add_node(struct run *run, json_t *items, struct deadline deadline, struct error **err)
+{
+    _cleanup_json_ json_t *summary = NULL;
+    if (read_summary(run, deadline, &summary, err) < 0) {
+        return -1;
+    }
+    struct node_use use = node_use_of(summary, sysconf(_SC_NPROCESSORS_ONLN));
+    put(items, "running_pods", use.pods);
+    put(items, "running_containers", use.containers);
+    put(items, "cpu_use", use.cpu_permille);
+    put(items, "memory_use", use.memory_permille);
+    return 0;
+}
+
+static void add_disk(const struct run *run, json_t *items)
+{
+    _cleanup_free_ char *path = run_path(run, run->conf->paths.data);
+    struct statvfs fs;
+    if (statvfs(path, &fs) == 0) {
+        double total = (double)(fs.f_blocks - fs.f_bfree + fs.f_bavail);
+        put(items, "disk_use", total > 0 ? (int64_t)((total - (double)fs.f_bavail) * PER_MILLE / total) : 0);
+    }
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int keep_sample(const struct run *run, const struct api_sample *sample, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, API_SAMPLE);
+    _cleanup_json_ json_t *json = api_sample_json(sample);
+    _cleanup_free_ char *text = json_dumps(json, JSON_COMPACT);
+    return file_put_private(path, text, err);
+}
+
+static bool add_line(void *sample, const char *line)
+{
+    api_sample_add(sample, line);
+    return true;
+}
+
+static int add_api(struct run *run, json_t *items, struct deadline deadline, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, API_SAMPLE);
+    struct api_sample now = {.at_ms = now_ms()};
+    if (run_kube(run, err) < 0 || kube_get_lines(run->kube, "/metrics", deadline, add_line, &now, err) < 0) {
+        return -1;
+    }
+    _cleanup_json_ json_t *last = json_load_file(path, 0, NULL);
+    struct api_sample before = api_sample_parse(last);
+    struct api_use use = api_use_between(&before, &now);
+    put(items, "api_requests", use.requests_per_second);
+    put(items, "api_latency", use.latency_ms);
+    return keep_sample(run, &now, err);
+}
+
+static int add_documents(struct run *run, json_t *items, struct deadline deadline, struct error **err)
+{
+    _cleanup_json_ json_t *count = NULL;
+    if (!elasticsearch_expected(run)) {
+        return 0;
+    }
+    if (elasticsearch_get(run->facts, "/_count", deadline, &count, err) < 0) {
+        return -1;
+    }
+    const json_t *documents = json_object_get(count, "count");
+    put(items, "es_documents", json_is_integer(documents) ? json_integer_value(documents) : -1);
+    return 0;
+}
+
+static const struct source {
+    const char *role; /* NULL: all that have a kubelet */
+    int (*add)(struct run *run, json_t *items, struct deadline deadline, struct error **err);
+} sources[] = {
+    {NULL, add_node},
+    {"master", add_api},
+    {"log", add_documents},
+};
+
+static bool has_source(const struct run *run, const struct source *source)
+{
+    return source->role == NULL ? strcmp(run->role->name, "client") != 0 : strcmp(source->role, run->role->name) == 0;
+}
+
+int event_monitor(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *items = json_object();
+    struct deadline all = deadline_earlier(run->deadline, deadline_in(ALL_MS));
+    int64_t left = 0;
+    for (size_t i = 0; i < ELEMENTS(sources); i++) {
+        left += has_source(run, &sources[i]);
+    }
+    add_disk(run, items);
+    for (size_t i = 0; i < ELEMENTS(sources); i++) {
+        _cleanup_error_ struct error *failure = NULL;
+        if (!has_source(run, &sources[i])) {
+            continue;
+        }
+        /* One that hangs must leave time for the next. */
+        struct deadline deadline = deadline_in(deadline_left(all) / (left > 1 ? left : 1));
+        left--;
+        if (sources[i].add(run, items, deadline, &failure) < 0) {
+            log_debug("left out: %s", failure->message);
+        }
+    }
+    if (json_dumpf(items, stdout, JSON_COMPACT) < 0) {
+        return error_new(err, STATUS_FAILED, "the figures cannot be written");
+    }
+    (void)putchar('\n');
+    return 0;
+}

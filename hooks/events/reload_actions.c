@@ -1,0 +1,141 @@
+#include <string.h>
+
+#include "hooks/engine/run.h"
+#include "hooks/events/reload.h"
+#include "hooks/steps/cluster/apply_addons.h"
+#include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/proc.h"
+
+static int daemon_reload(struct run *run, struct error **err)
+{
+    return run_units(run, err) < 0 ? -1 : units_reload(run->units, run_deadline(run, run->conf->timeouts.unit_s), err);
+}
+
+/* A unit that does not run takes its new files when it is started; one whose file is gone has nothing left to do. */
+static int restart_running(struct run *run, const char *unit, struct error **err)
+{
+    struct unit_state state;
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.unit_s);
+    if (run_units(run, err) < 0 || unit_state(run->units, unit, &state, err) < 0) {
+        return -1;
+    }
+    if (strcmp(state.active, "inactive") == 0) {
+        log_info("%s does not run: not restarted", unit);
+        return 0;
+    }
+    if (strcmp(state.load, "loaded") != 0) {
+        return unit_stop(run->units, unit, deadline, err);
+    }
+    return unit_restart(run->units, unit, deadline, err);
+}
+
+static int sysctl(struct run *run, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.unit_s);
+    return run_units(run, err) < 0 ? -1 : unit_restart(run->units, "systemd-sysctl.service", deadline, err);
+}
+
+static int routes_restart(struct run *run, struct error **err)
+{
+    return restart_running(run, "k8s-routes.service", err);
+}
+
+static int docker_restart(struct run *run, struct error **err)
+{
+    return restart_running(run, "docker.service", err);
+}
+
+static int kubelet_restart(struct run *run, struct error **err)
+{
+    int active = run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
+    if (active < 0 || restart_running(run, "kubelet.service", err) < 0) {
+        return -1;
+    }
+    return active > 0 ? kubelet_wait(run, err) : 0;
+}
+
+static int apply_step(struct run *run, const struct step *step, struct error **err)
+{
+    int done = step->done == NULL ? 0 : step->done(run, err);
+    return done != 0 ? (done < 0 ? -1 : 0) : step->apply(run, err);
+}
+
+/* The API server takes a new certificate by itself: it looks at the file every minute. */
+static int certificate(struct run *run, struct error **err)
+{
+    return apply_step(run, &step_certificates_fit, err);
+}
+
+static int control_plane(struct run *run, struct error **err)
+{
+    static const struct step *const steps[] = {&step_control_plane, &step_api_server, &step_cluster_settings};
+    for (size_t i = 0; i < ELEMENTS(steps); i++) {
+        if (apply_step(run, steps[i], err) < 0) {
+            return error_wrap(err, "%s", steps[i]->name);
+        }
+    }
+    return 0;
+}
+
+/* A changed ConfigMap replaces no pods by itself; a changed annotation of their template does, one after the other. */
+static int proxy_take_configuration(struct run *run, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.api_s);
+    _cleanup_json_ json_t *configuration = NULL;
+    if (run_kube(run, err) < 0 || kube_get(run->kube, "/api/v1/namespaces/kube-system/configmaps/kube-proxy", deadline,
+                                           &configuration, NULL, err) < 0) {
+        return -1;
+    }
+    _cleanup_free_ char *data = json_dumps(json_object_get(configuration, "data"), JSON_SORT_KEYS);
+    _cleanup_free_ char *hash = sha256_hex(data == NULL ? "" : data, data == NULL ? 0 : strlen(data));
+    _cleanup_json_ json_t *patch = json_pack("{s:{s:{s:{s:{s:s}}}}}", "spec", "template", "metadata", "annotations",
+                                             "k8s-hooks/configuration", hash);
+    return kube_merge_patch(run->kube, "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", patch, deadline,
+                            err);
+}
+
+/* The file is a part of the DaemonSet, which the client alone would find incomplete. */
+static int kube_proxy(struct run *run, struct error **err)
+{
+    if (apply_step(run, &step_cluster_settings, err) < 0) {
+        return -1;
+    }
+    if (proc_exec(run->deadline, err, "kubectl", "--kubeconfig", ADMIN_KUBECONFIG, "apply", "--server-side",
+                  "--force-conflicts", "--validate=false", "--field-manager=k8s-hooks",
+                  "--filename=/etc/kubernetes/kube-proxy.yaml", (char *)NULL) < 0) {
+        return -1;
+    }
+    return proxy_take_configuration(run, err);
+}
+
+/* Only the master sees every node. While its kubelet is down there is no API server either, and `start` has the step.
+ */
+static int provider_ids(struct run *run, struct error **err)
+{
+    int active = run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
+    return active <= 0 ? active : apply_step(run, &step_provider_ids, err);
+}
+
+/* Add-ons are no files of this host: they are compared with what the cluster has. */
+static int addons_due(struct run *run, struct error **err)
+{
+    int done = strcmp(run->role->name, "master") == 0 ? addons_done(run, err) : 1;
+    return done < 0 ? -1 : !done;
+}
+
+const struct reload_action reload_actions[] = {
+    {"daemon-reload", false, daemon_reload, NULL, NULL},
+    {"sysctl", false, sysctl, NULL, NULL},
+    {"routes-restart", false, routes_restart, NULL, NULL},
+    {"docker-restart", false, docker_restart, NULL, NULL},
+    {"kubelet-restart", false, kubelet_restart, NULL, NULL},
+    {"certificate", true, certificate, NULL, NULL},
+    {"control-plane", true, control_plane, NULL, NULL},
+    {"kube-proxy", true, kube_proxy, NULL, NULL},
+    {"addons", true, addons_apply, addons_due, addons_preview},
+    {"provider-ids", true, provider_ids, NULL, NULL},
+    {NULL, false, NULL, NULL, NULL},
+};

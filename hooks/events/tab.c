@@ -1,0 +1,121 @@
+#include <string.h>
+#include <time.h>
+
+#include "hooks/engine/run.h"
+#include "hooks/events/events.h"
+#include "hooks/events/tables.h"
+
+/* On the client the admin's own connection, elsewhere the host's. */
+struct api {
+    struct kubeconfig config;
+    struct kube *own;
+    struct kube *kube;
+};
+
+static int open_api(struct run *run, struct api *api, struct error **err)
+{
+    if (strcmp(run->role->name, "client") != 0) {
+        if (run_kube(run, err) < 0) {
+            return -1;
+        }
+        api->kube = run->kube;
+        return 0;
+    }
+    _cleanup_free_ char *path = run_path(run, "/root/.kube/config");
+    if (kubeconfig_read(path, &api->config, err) < 0 || kubeconfig_open(&api->config, &api->own, err) < 0) {
+        return -1;
+    }
+    api->kube = api->own;
+    return 0;
+}
+
+static void close_api(struct api *api)
+{
+    kube_free(api->own);
+    kubeconfig_free(&api->config);
+}
+
+static int tab_nodes(struct run *run, json_t **table, struct error **err)
+{
+    struct api api __attribute__((cleanup(close_api))) = {0};
+    _cleanup_json_ json_t *list = NULL;
+    if (open_api(run, &api, err) < 0 || kube_get(api.kube, "/api/v1/nodes", run->deadline, &list, NULL, err) < 0) {
+        return -1;
+    }
+    *table = nodes_table(list);
+    return 0;
+}
+
+static int tab_components(struct run *run, json_t **table, struct error **err)
+{
+    static const char *const paths[] = {
+        "/api/v1/namespaces/kube-system/pods?labelSelector=tier%3Dcontrol-plane",
+        "/apis/apps/v1/namespaces/kube-system/deployments",
+        "/apis/apps/v1/namespaces/kube-system/daemonsets",
+        "/apis/apps/v1/namespaces/kube-system/statefulsets",
+    };
+    struct api api __attribute__((cleanup(close_api))) = {0};
+    json_t *lists[ELEMENTS(paths)] = {NULL};
+    int r = open_api(run, &api, err);
+    for (size_t i = 0; r == 0 && i < ELEMENTS(paths); i++) {
+        r = kube_get(api.kube, paths[i], run->deadline, &lists[i], NULL, err);
+    }
+    if (r == 0) {
+        *table = components_table(lists[0], lists[1], lists[2], lists[3]);
+    }
+    for (size_t i = 0; i < ELEMENTS(lists); i++) {
+        json_decref(lists[i]);
+    }
+    return r;
+}
+
+static int tab_certificates(struct run *run, json_t **table, struct error **err)
+{
+    (void)err;
+    struct certificates certificates __attribute__((cleanup(certificates_free)));
+    certificates_find(run, &certificates);
+    *table = certificates_table(&certificates, time(NULL));
+    return 0;
+}
+
+/* The master has its own for kubeadm; where there is root's, that is the one to tell of. */
+static int tab_kubeconfig(struct run *run, json_t **table, struct error **err)
+{
+    static const char *const paths[] = {"/root/.kube/config", "/etc/kubernetes/admin.conf"};
+    for (size_t i = 0; i < ELEMENTS(paths); i++) {
+        struct kubeconfig config __attribute__((cleanup(kubeconfig_free))) = {0};
+        _cleanup_free_ char *path = run_path(run, paths[i]);
+        if (kubeconfig_read(path, &config, NULL) == 0) {
+            *table = kubeconfig_table(paths[i], &config, time(NULL));
+            return 0;
+        }
+    }
+    return error_new(err, STATUS_FILE, "this host has no kubeconfig at %s or %s", paths[0], paths[1]);
+}
+
+static const struct {
+    const char *name;
+    int (*make)(struct run *run, json_t **table, struct error **err);
+} tabs[] = {
+    {"nodes", tab_nodes},
+    {"components", tab_components},
+    {"certificates", tab_certificates},
+    {"kubeconfig", tab_kubeconfig},
+};
+
+int event_tab(struct run *run, struct error **err)
+{
+    for (size_t i = 0; i < ELEMENTS(tabs); i++) {
+        if (run->argument == NULL || strcmp(run->argument, tabs[i].name) != 0) {
+            continue;
+        }
+        _cleanup_json_ json_t *table = NULL;
+        if (tabs[i].make(run, &table, err) < 0) {
+            return -1;
+        }
+        (void)json_dumpf(table, stdout, JSON_COMPACT);
+        (void)putchar('\n');
+        return 0;
+    }
+    return error_new(err, STATUS_USAGE, "which table? nodes, components, certificates and kubeconfig are known");
+}

@@ -1,0 +1,246 @@
+#include "hooks/files/files.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hooks/engine/run.h"
+#include "lib/core/logger.h"
+
+/* On the system disk, which a replaced VM has anew, and not on /data. */
+#define MARKER "/var/lib/k8s-hooks/files-written"
+
+static int render_file(const struct run *run, const json_t *context, struct rendered_file *file, struct error **err)
+{
+    const struct mustache_options options = {
+        .format = file->conf->format, .strict = true, .partials = run->conf->paths.templates};
+    _cleanup_free_ char *path = path_join(run->conf->paths.templates, file->conf->template);
+    _cleanup_free_ char *text = NULL;
+    size_t len = 0;
+    if (file_read(path, 0, &text, &len, err) < 0) {
+        return error_wrap(err, "template of %s", file->conf->path);
+    }
+    return mustache_render(path, text, len, context, &options, &file->content, err);
+}
+
+/* Where the metadata server is known by its address, its name need not be looked up. */
+static void put_metadata_server(json_t *context, const struct conf *conf)
+{
+    _cleanup_strv_ char **servers = meta_servers(conf);
+    const char *host = strstr(servers[0], "://");
+    struct in_addr address;
+    if (host != NULL) {
+        host += strlen("://");
+        _cleanup_free_ char *ip = xstrndup(host, strcspn(host, ":/"));
+        if (inet_pton(AF_INET, ip, &address) == 1) {
+            json_object_set_new(context, "metadata", json_pack("{s:s}", "ip", ip));
+        }
+    }
+}
+
+static int render_all(const struct run *run, struct rendered *rendered, struct error **err)
+{
+    _cleanup_json_ json_t *context = facts_context(run->facts);
+    put_metadata_server(context, run->conf);
+    _cleanup_json_ json_t *wanted = json_object(); /* paths: two sections may share one, with opposite conditions */
+    rendered->files = xcalloc(rendered->conf->n_files + 1, sizeof *rendered->files);
+    rendered->n_files = rendered->conf->n_files;
+    for (size_t i = 0; i < rendered->n_files; i++) {
+        struct rendered_file *file = &rendered->files[i];
+        file->conf = &rendered->conf->files[i];
+        file->path = run_path(run, file->conf->path);
+        file->wanted = when_holds(file->conf->when, context);
+        if (!file->wanted) {
+            continue;
+        }
+        if (json_object_get(wanted, file->path) != NULL) {
+            return error_new(err, STATUS_CONFIG,
+                             "roles/%s.conf: file \"%s\" writes %s, which another section writes too", run->role->name,
+                             file->conf->name, file->conf->path);
+        }
+        json_object_set_new(wanted, file->path, json_true());
+        if (render_file(run, context, file, err) < 0) {
+            return -1;
+        }
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < rendered->n_files; i++) {
+        struct rendered_file *file = &rendered->files[i];
+        if (file->wanted || json_object_get(wanted, file->path) == NULL) {
+            rendered->files[kept++] = *file;
+        } else {
+            free(file->path);
+        }
+    }
+    rendered->n_files = kept;
+    return 0;
+}
+
+int files_render(struct run *run, struct error **err)
+{
+    if (run->rendered != NULL) {
+        return 0;
+    }
+    _cleanup_(rendered_freep) struct rendered *rendered = xcalloc(1, sizeof *rendered);
+    if (role_conf_load(&rendered->conf, run->conf->paths.roles, run->role->name, err) < 0 ||
+        render_all(run, rendered, err) < 0) {
+        return -1;
+    }
+    run->rendered = STEAL(rendered);
+    return 0;
+}
+
+/* Whoever is not root can give files to nobody, and under --root need not. */
+static struct file_spec spec_of(const struct rendered_file *file)
+{
+    bool root = geteuid() == 0;
+    return (struct file_spec){
+        .path = file->path,
+        .data = file->content.data,
+        .len = file->content.len,
+        .mode = file->conf->mode,
+        .uid = root ? file->conf->uid : (uid_t)-1,
+        .gid = root ? file->conf->gid : (gid_t)-1,
+    };
+}
+
+int files_compare(struct run *run, size_t *changed, struct error **err)
+{
+    size_t n = 0;
+    if (files_render(run, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < run->rendered->n_files; i++) {
+        struct rendered_file *file = &run->rendered->files[i];
+        const struct file_spec spec = spec_of(file);
+        struct stat st;
+        int same = file->wanted ? file_same(&spec, err) : lstat(file->path, &st) < 0;
+        if (same < 0) {
+            return -1;
+        }
+        file->differs = same == 0;
+        n += file->differs;
+    }
+    if (changed != NULL) {
+        *changed = n;
+    }
+    return 0;
+}
+
+bool files_there(const struct run *run)
+{
+    _cleanup_free_ char *marker = run_path(run, MARKER);
+    return access(marker, F_OK) == 0;
+}
+
+int files_done(struct run *run, struct error **err)
+{
+    size_t changed = 0;
+    return files_compare(run, &changed, err) < 0 ? -1 : changed == 0 && files_there(run);
+}
+
+static int put_file(const struct rendered_file *file, struct error **err)
+{
+    const struct file_spec spec = spec_of(file);
+    bool changed = false;
+    if ((file->wanted ? file_put(&spec, &changed, err) : file_remove(file->path, &changed, err)) < 0) {
+        return -1;
+    }
+    if (changed) {
+        log_info("%s %s", file->wanted ? "wrote" : "removed", file->path);
+    }
+    return 0;
+}
+
+static int mark(const struct run *run, struct error **err)
+{
+    _cleanup_free_ char *marker = run_path(run, MARKER);
+    const struct file_spec spec = {.path = marker, .data = "", .mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    return file_put(&spec, NULL, err);
+}
+
+int files_write(struct run *run, struct error **err)
+{
+    if (files_render(run, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < run->rendered->n_files; i++) {
+        if (put_file(&run->rendered->files[i], err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int files_apply(struct run *run, struct error **err)
+{
+    return files_write(run, err) < 0 ? -1 : mark(run, err);
+}
+
+static void count_lines(const char *diff, size_t *added, size_t *removed)
+{
+    *added = *removed = 0;
+    for (const char *line = strstr(diff, "@@"); line != NULL && *line != '\0'; line++) {
+        *added += *line == '+';
+        *removed += *line == '-';
+        line = strchrnul(line, '\n');
+        if (*line == '\0') {
+            return;
+        }
+    }
+}
+
+void print_difference(const char *name, const char *before, const char *after, bool secret)
+{
+    _cleanup_secret_ char *diff = text_diff(name, before, after);
+    if (diff == NULL) {
+        return;
+    }
+    if (!secret) {
+        (void)fputs(diff, stdout);
+        return;
+    }
+    size_t added = 0;
+    size_t removed = 0;
+    count_lines(diff, &added, &removed);
+    printf("%s: changed, not shown because it is secret (%zu lines added, %zu removed)\n", name, added, removed);
+}
+
+static int preview_file(const struct rendered_file *file, struct error **err)
+{
+    _cleanup_secret_ char *before = NULL;
+    size_t len = 0;
+    struct stat st;
+    bool there = lstat(file->path, &st) == 0;
+    if (there && S_ISREG(st.st_mode) && file_read(file->path, 0, &before, &len, err) < 0) {
+        return -1;
+    }
+    if (there && !S_ISREG(st.st_mode)) {
+        printf("%s: a link or directory gives way to the file\n", file->path);
+    }
+    print_difference(file->path, before, file->wanted ? file->content.data : NULL, file->conf->secret);
+    const struct file_spec spec = spec_of(file);
+    if (before != NULL && file->wanted && (st.st_mode & 07777) != spec.mode) {
+        printf("%s: mode %04o becomes %04o\n", file->path, st.st_mode & 07777, spec.mode);
+    }
+    if (before != NULL && file->wanted && spec.uid != (uid_t)-1 && (st.st_uid != spec.uid || st.st_gid != spec.gid)) {
+        printf("%s: owner %u:%u becomes %u:%u\n", file->path, st.st_uid, st.st_gid, spec.uid, spec.gid);
+    }
+    return 0;
+}
+
+int files_preview(struct run *run, struct error **err)
+{
+    if (files_compare(run, NULL, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < run->rendered->n_files; i++) {
+        const struct rendered_file *file = &run->rendered->files[i];
+        if (file->differs && preview_file(file, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,148 @@
+#include <string.h>
+
+#include "hooks/engine/run.h"
+#include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/control_plane/restore.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+
+/* What was restored from another cluster's backup names that cluster's machines, and its pods trust its authorities. */
+
+#define NODES "/api/v1/nodes"
+#define TOKENS "/api/v1/secrets?fieldSelector=type%3Dkubernetes.io%2Fservice-account-token"
+
+static const char *member(const json_t *object, const char *group, const char *name)
+{
+    return json_string_value(json_object_get(json_object_get(object, group), name));
+}
+
+static int list(struct run *run, const char *path, json_t **items, struct error **err)
+{
+    _cleanup_json_ json_t *answer = NULL;
+    if (run_kube(run, err) < 0 || kube_get(run->kube, path, run_deadline(run, 30), &answer, NULL, err) < 0) {
+        return -1;
+    }
+    *items = json_incref(json_object_get(answer, "items"));
+    return 0;
+}
+
+/* A kubelet labels its node only when it registers it. */
+static int correct_node(struct run *run, const char *name, struct error **err)
+{
+    const struct host *host = facts_node(run->facts, name);
+    _cleanup_free_ char *path = xasprintf(NODES "/%s", name);
+    if (host == NULL) {
+        long code = 0;
+        log_info("node %s was left behind", name);
+        return kube_delete(run->kube, path, run_deadline(run, 30), &code, err);
+    }
+    _cleanup_json_ json_t *patch = json_pack("{s{s{ss} s{ss}}}", "metadata", "labels", "node_id", host->node_id,
+                                             "annotations", INSTANCE_ANNOTATION, host->instance_id);
+    return kube_merge_patch(run->kube, path, patch, run_deadline(run, 30), err);
+}
+
+static int correct_nodes(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *nodes = NULL;
+    size_t i;
+    json_t *node;
+    if (list(run, NODES, &nodes, err) < 0) {
+        return -1;
+    }
+    json_array_foreach (nodes, i, node) {
+        if (correct_node(run, member(node, "metadata", "name"), err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static bool all_name(const json_t *tokens, const char *ca)
+{
+    size_t i;
+    json_t *token;
+    json_array_foreach (tokens, i, token) {
+        const char *has = member(token, "data", "ca.crt");
+        if (has == NULL || strcmp(has, ca) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The controller manager writes this cluster's authority into the old tokens. */
+static int await_authority(struct run *run, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.api_s);
+    _cleanup_free_ char *text = NULL;
+    size_t len = 0;
+    if (file_read(CA_CERTIFICATE, 0, &text, &len, err) < 0) {
+        return -1;
+    }
+    _cleanup_free_ char *ca = base64_encode(text, len);
+    for (;;) {
+        _cleanup_json_ json_t *tokens = NULL;
+        if (list(run, TOKENS, &tokens, err) < 0) {
+            return -1;
+        }
+        if (all_name(tokens, ca)) {
+            return 0;
+        }
+        if (run_pause(500, deadline, err) < 0) {
+            return error_wrap(err, "the tokens of service accounts still name the old cluster's authority: see the "
+                                   "log of kube-controller-manager");
+        }
+    }
+}
+
+/* Static pods are the kubelet's; a pod that nobody would make again stays. */
+static bool made_again(const json_t *pod)
+{
+    size_t i;
+    json_t *owner;
+    json_array_foreach (json_object_get(json_object_get(pod, "metadata"), "ownerReferences"), i, owner) {
+        const char *kind = json_string_value(json_object_get(owner, "kind"));
+        if (json_is_true(json_object_get(owner, "controller")) && kind != NULL && strcmp(kind, "Node") != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* They read authority and addresses when they start, and that may have been before these were corrected. */
+static int replace_pods(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *pods = NULL;
+    size_t i;
+    json_t *pod;
+    if (list(run, "/api/v1/pods", &pods, err) < 0) {
+        return -1;
+    }
+    json_array_foreach (pods, i, pod) {
+        long code = 0;
+        _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/%s/pods/%s", member(pod, "metadata", "namespace"),
+                                              member(pod, "metadata", "name"));
+        if (made_again(pod) && kube_delete(run->kube, path, run_deadline(run, 30), &code, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int moved_in_done(struct run *run, struct error **err)
+{
+    bool elsewhere = false;
+    return restored_from_elsewhere(run, &elsewhere, err) < 0 ? -1 : !elsewhere;
+}
+
+/* The token's step also publishes this cluster's authority to whoever joins. */
+static int moved_in_apply(struct run *run, struct error **err)
+{
+    return correct_nodes(run, err) == 0 && await_authority(run, err) == 0 && replace_pods(run, err) == 0
+               ? step_token_honoured.apply(run, err)
+               : -1;
+}
+
+const struct step step_moved_in = {"moved in", moved_in_done, moved_in_apply, NULL};

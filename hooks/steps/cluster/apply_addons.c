@@ -1,0 +1,50 @@
+#include "hooks/steps/cluster/apply_addons.h"
+
+#include "hooks/addons/addons.h"
+#include "hooks/addons/addons_files.h"
+#include "hooks/steps/steps.h"
+
+/* The plan looks into CONTEXT, so the caller keeps both. */
+static int make_plan(struct run *run, json_t **context, struct addons_plan **plan, struct error **err)
+{
+    *context = facts_context(run->facts);
+    return addons_plan_make(plan, run, *context, err);
+}
+
+int addons_done(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *context = NULL;
+    _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
+    if (!run->conf->addons.enabled) {
+        return 1;
+    }
+    return make_plan(run, &context, &plan, err) < 0 ? -1 : addons_plan_empty(plan);
+}
+
+int addons_apply(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *context = NULL;
+    _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
+    if (!run->conf->addons.enabled) {
+        return 0;
+    }
+    return make_plan(run, &context, &plan, err) < 0 ? -1 : addons_plan_carry_out(plan, err);
+}
+
+int addons_preview(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *context = NULL;
+    _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
+    _cleanup_rendered_addons_ struct rendered_addons addons = {0};
+    size_t changed = 0;
+    if (addons_files_render(run, false, &addons, err) < 0) {
+        return -1;
+    }
+    /* A cluster that cannot be asked is no failure of a dry run; addons_done has told why. */
+    if (make_plan(run, &context, &plan, NULL) == 0) {
+        addons_plan_print(plan);
+    }
+    return addons_files_preview(run, &addons, &changed, err);
+}
+
+const struct step step_addons = {"add-ons", addons_done, addons_apply, addons_preview};

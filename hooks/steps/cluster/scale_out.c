@@ -1,0 +1,68 @@
+#include <string.h>
+
+#include "hooks/engine/run.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/logger.h"
+
+/* The API server's own checks, its reach of etcd among them. */
+static int cluster_fit_apply(struct run *run, struct error **err)
+{
+    static const char *const paths[] = {"/readyz", "/readyz/etcd"};
+    for (size_t i = 0; i < ELEMENTS(paths); i++) {
+        _cleanup_error_ struct error *failure = NULL;
+        _cleanup_free_ char *text = NULL;
+        if (run_kube(run, err) < 0) {
+            return -1;
+        }
+        if (kube_get_text(run->kube, paths[i], run_deadline(run, 10), &text, NULL, &failure) < 0) {
+            return error_new(err, STATUS_SCALE_OUT_UNHEALTHY, "%s", failure->message);
+        }
+    }
+    return 0;
+}
+
+const struct step step_cluster_fit = {"API server and etcd", NULL, cluster_fit_apply, NULL};
+
+/* A pod vxnet has 253 addresses, of which the router takes one ("252 usable addresses", parameters). */
+enum { VXNET_ADDRESSES = 252 };
+
+static int check_addresses(const struct facts *facts, long nodes, struct error **err)
+{
+    _cleanup_strv_ char **vxnets = facts_vxnets(facts);
+    long have = (long)strv_length(vxnets) * VXNET_ADDRESSES;
+    long need = nodes * facts->parameters.max_pods;
+    if (facts->network == NETWORK_HOSTNIC && have < need) {
+        return error_new(err, STATUS_SCALE_OUT_ROOM,
+                         "%ld nodes with %d pods each need %ld addresses, the pod vxnets have %ld", nodes,
+                         facts->parameters.max_pods, need, have);
+    }
+    return 0;
+}
+
+/* POD_CIDR is cut into 256 networks of /24, one a node. */
+static int check_networks(const struct facts *facts, long nodes, struct error **err)
+{
+    for (size_t i = 0; facts->network == NETWORK_BRIDGE && i < facts->n_hosts; i++) {
+        const struct host *host = &facts->hosts[i];
+        _cleanup_free_ char *cidr = facts_node_cidr(host);
+        if (host->adding && cidr == NULL && strcmp(host->role, "client") != 0) {
+            return error_new(err, STATUS_SCALE_OUT_ROOM, "no network of %s is left for %s", POD_CIDR, host->node_name);
+        }
+    }
+    if (facts->network == NETWORK_FLANNEL && nodes > 256) {
+        return error_new(err, STATUS_SCALE_OUT_ROOM, "%ld nodes, but %s has 256 networks", nodes, POD_CIDR);
+    }
+    return 0;
+}
+
+static int room_apply(struct run *run, struct error **err)
+{
+    long nodes = 0;
+    for (size_t i = 0; i < run->facts->n_hosts; i++) {
+        const struct host *host = &run->facts->hosts[i];
+        nodes += strcmp(host->role, "client") != 0 && !host->deleting;
+    }
+    return check_addresses(run->facts, nodes, err) < 0 ? -1 : check_networks(run->facts, nodes, err);
+}
+
+const struct step step_room = {"room for the new nodes", NULL, room_apply, NULL};

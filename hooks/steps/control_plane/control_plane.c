@@ -1,0 +1,134 @@
+#include <string.h>
+#include <unistd.h>
+
+#include "hooks/engine/run.h"
+#include "hooks/engine/stamp.h"
+#include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+
+int kubeadm_phase(struct run *run, const char *phase, const char *part, struct error **err)
+{
+    const char *argv[] = {"kubeadm", "init", "phase", phase, part, "--config", KUBEADM_CONFIG, NULL};
+    if (part == NULL) {
+        memmove(&argv[4], &argv[5], 3 * sizeof argv[0]);
+    }
+    const struct proc proc = {.argv = argv, .deadline = run->deadline};
+    return proc_run(&proc, NULL, err);
+}
+
+static char *configuration_hash(const struct run *run)
+{
+    return stamp_of_files(run, KUBEADM_CONFIG, "/opt/kubernetes/versions.json", NULL);
+}
+
+/* etcd last: with a linked etcd there is none here. */
+static const char *const manifests[] = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"};
+
+static bool manifests_there(const struct run *run)
+{
+    for (size_t i = 0; i < ELEMENTS(manifests) - (run->facts->etcd_linked ? 1 : 0); i++) {
+        _cleanup_free_ char *path = xasprintf("/etc/kubernetes/manifests/%s.yaml", manifests[i]);
+        if (access(path, R_OK) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int control_plane_stamp(struct run *run, bool current, struct error **err)
+{
+    _cleanup_free_ char *hash = configuration_hash(run);
+    return current ? stamp_put(run, "control-plane", hash, err) : stamp_remove(run, "control-plane", err);
+}
+
+static int control_plane_done(struct run *run, struct error **err)
+{
+    (void)err;
+    _cleanup_free_ char *hash = configuration_hash(run);
+    return manifests_there(run) && (upgrade_pending(run) || stamp_same(run, "control-plane", hash));
+}
+
+static int control_plane_apply(struct run *run, struct error **err)
+{
+    int etcd = run->facts->etcd_linked ? file_remove("/etc/kubernetes/manifests/etcd.yaml", NULL, err)
+                                       : kubeadm_phase(run, "etcd", "local", err);
+    if (etcd < 0 || kubeadm_phase(run, "control-plane", "all", err) < 0) {
+        return -1;
+    }
+    return control_plane_stamp(run, true, err);
+}
+
+const struct step step_control_plane = {"control plane", control_plane_done, control_plane_apply, NULL};
+
+static int ask_api_server(struct run *run, struct deadline deadline, struct error **err)
+{
+    _cleanup_free_ char *text = NULL;
+    return run_kube(run, err) < 0
+               ? -1
+               : kube_get_text(run->kube, "/readyz", deadline_earlier(deadline, deadline_in(5000)), &text, NULL, err);
+}
+
+static int api_server_apply(struct run *run, struct error **err)
+{
+    return run_until(run, ask_api_server, "API server", "ready", run->conf->timeouts.api_s, err);
+}
+
+const struct step step_api_server = {"API server", NULL, api_server_apply, NULL};
+
+static int cluster_settings_done(struct run *run, struct error **err)
+{
+    (void)err;
+    _cleanup_free_ char *hash = configuration_hash(run);
+    bool moving = strcmp(run->event, "upgrade") != 0 && upgrade_pending(run);
+    return moving || stamp_same(run, "cluster-settings", hash);
+}
+
+static int cluster_settings_apply(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *hash = configuration_hash(run);
+    bool dns = !strv_contains(run->conf->addons.skip, "coredns");
+    if (kubeadm_phase(run, "upload-config", "all", err) < 0 ||
+        kubeadm_phase(run, "mark-control-plane", NULL, err) < 0 ||
+        kubeadm_phase(run, "kubelet-finalize", "all", err) < 0 || kubeadm_phase(run, "addon", "kube-proxy", err) < 0 ||
+        (dns && kubeadm_phase(run, "addon", "coredns", err) < 0)) {
+        return -1;
+    }
+    return stamp_put(run, "kubernetes", image_version(run), err) < 0 ? -1
+                                                                     : stamp_put(run, "cluster-settings", hash, err);
+}
+
+const struct step step_cluster_settings = {"cluster settings", cluster_settings_done, cluster_settings_apply, NULL};
+
+/* The kubelet starts a static pod's container again when it ends. */
+static int restart_container(struct run *run, const char *name, struct error **err)
+{
+    _cleanup_proc_ struct proc_result list = {0};
+    _cleanup_free_ char *filter = xasprintf("name=k8s_%s_", name);
+    const char *const argv[] = {"docker", "ps", "--quiet", "--filter", filter, NULL};
+    const struct proc proc = {.argv = argv, .keep_output = true, .deadline = run_deadline(run, 20)};
+    if (proc_run(&proc, &list, err) < 0) {
+        return -1;
+    }
+    _cleanup_strv_ char **ids = strv_split(list.output);
+    for (char **id = ids; *id != NULL; id++) {
+        if (proc_exec(run_deadline(run, 60), err, "docker", "stop", "--time", "20", *id, NULL) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int control_plane_restarted_apply(struct run *run, struct error **err)
+{
+    for (size_t i = 0; i < ELEMENTS(manifests); i++) {
+        if (restart_container(run, manifests[i], err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+const struct step step_control_plane_restarted = {"control plane restarted", NULL, control_plane_restarted_apply, NULL};

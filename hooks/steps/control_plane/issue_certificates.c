@@ -1,0 +1,183 @@
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hooks/engine/run.h"
+#include "hooks/engine/stamp.h"
+#include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+#include "lib/system/tree.h"
+
+/* "renewed when within 30 days of their end": kubeadm's last for a year. */
+enum { RENEW_DAYS = 30 };
+
+#define PKI "/etc/kubernetes/pki/"
+
+static const char *const kubeconfigs[] = {"admin.conf", "kubelet.conf", "controller-manager.conf", "scheduler.conf"};
+
+static int certificates_done(struct run *run, struct error **err)
+{
+    (void)err;
+    return stamp_same(run, "certificates", "made") && access("/etc/kubernetes/pki/ca.key", R_OK) == 0;
+}
+
+/* Without the stamp nothing has used what may lie there half written by a killed kubeadm: it is made anew. */
+static int certificates_apply(struct run *run, struct error **err)
+{
+    if (stamp_same(run, "certificates", "made")) {
+        return error_new(err, STATUS_FILE,
+                         "/etc/kubernetes/pki/ca.key is gone, and with it the cluster's authority: bring a backup "
+                         "back with `k8s-master restore`");
+    }
+    for (size_t i = 0; i < ELEMENTS(kubeconfigs); i++) {
+        _cleanup_free_ char *path = path_join("/etc/kubernetes", kubeconfigs[i]);
+        if (file_remove(path, NULL, err) < 0) {
+            return -1;
+        }
+    }
+    if (tree_remove("/data/kubernetes/pki", err) < 0 || kubeadm_phase(run, "certs", "all", err) < 0 ||
+        kubeadm_phase(run, "kubeconfig", "all", err) < 0) {
+        return -1;
+    }
+    return stamp_put(run, "certificates", "made", err);
+}
+
+const struct step step_certificates = {"certificates", certificates_done, certificates_apply, NULL};
+
+/* What the authorities sign, without suffix; the authorities themselves and the service account key stay for good. */
+static const char *const leaves[] = {
+    "apiserver", "apiserver-kubelet-client", "apiserver-etcd-client", "front-proxy-client", "etcd/server",
+    "etcd/peer", "etcd/healthcheck-client",
+};
+
+static bool lasts(const struct cert_info *info)
+{
+    return cert_days_left(info, time(NULL)) >= RENEW_DAYS;
+}
+
+/* The API server's and etcd's certificates must name the addresses they are reached by now. */
+static bool names_fit(const struct run *run, const char *leaf, char *const *names)
+{
+    if (strcmp(leaf, "apiserver") == 0) {
+        return strv_contains(names, run->facts->self->ip) &&
+               strv_contains(names, run->facts->parameters.api_external_domain);
+    }
+    if (strcmp(leaf, "etcd/server") == 0 || strcmp(leaf, "etcd/peer") == 0) {
+        return strv_contains(names, run->facts->self->ip);
+    }
+    return true;
+}
+
+static bool leaf_fits(const struct run *run, const char *leaf)
+{
+    struct cert_info info = {0};
+    _cleanup_free_ char *path = xasprintf(PKI "%s.crt", leaf);
+    bool etcd = str_starts(leaf, "etcd/") || strcmp(leaf, "apiserver-etcd-client") == 0;
+    if (etcd && run->facts->etcd_linked) {
+        return true;
+    }
+    bool fits = cert_read(path, &info, NULL) == 0 && lasts(&info) && names_fit(run, leaf, info.names);
+    cert_info_free(&info);
+    return fits;
+}
+
+/* A kubeconfig of kubeadm's holds its certificate as base64 on one line; the kubelet's names a file once it rotates. */
+static bool kubeconfig_certificate(const char *text, struct cert_info *info)
+{
+    static const char key[] = "client-certificate-data:";
+    const char *found = strstr(text, key);
+    if (found == NULL) {
+        return cert_read("/var/lib/kubelet/pki/kubelet-client-current.pem", info, NULL) == 0;
+    }
+    found += strlen(key);
+    found += strspn(found, " ");
+    _cleanup_free_ char *encoded = xstrndup(found, strcspn(found, "\n"));
+    _cleanup_free_ unsigned char *pem = NULL;
+    size_t len = 0;
+    return base64_decode(encoded, &pem, &len, NULL) == 0 && cert_parse((const char *)pem, len, info, NULL) == 0;
+}
+
+static bool kubeconfig_fits(const struct run *run, const char *name)
+{
+    struct cert_info info = {0};
+    _cleanup_free_ char *path = path_join("/etc/kubernetes", name);
+    _cleanup_secret_ char *text = NULL;
+    size_t len = 0;
+    _cleanup_free_ char *server = xasprintf("https://%s:%d", run->facts->self->ip, API_PORT);
+    bool fits = file_read(path, 0, &text, &len, NULL) == 0 && strstr(text, server) != NULL &&
+                kubeconfig_certificate(text, &info) && lasts(&info);
+    cert_info_free(&info);
+    return fits;
+}
+
+static int certificates_fit_done(struct run *run, struct error **err)
+{
+    (void)err;
+    for (size_t i = 0; i < ELEMENTS(leaves); i++) {
+        if (!leaf_fits(run, leaves[i])) {
+            return 0;
+        }
+    }
+    for (size_t i = 0; i < ELEMENTS(kubeconfigs); i++) {
+        if (!kubeconfig_fits(run, kubeconfigs[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int remove_leaf(const char *leaf, struct error **err)
+{
+    _cleanup_free_ char *cert = xasprintf(PKI "%s.crt", leaf);
+    _cleanup_free_ char *key = xasprintf(PKI "%s.key", leaf);
+    return file_remove(cert, NULL, err) < 0 ? -1 : file_remove(key, NULL, err);
+}
+
+static int remove_kubeconfig(const char *name, struct error **err)
+{
+    _cleanup_free_ char *path = path_join("/etc/kubernetes", name);
+    if (strcmp(name, "kubelet.conf") == 0 &&
+        file_remove("/var/lib/kubelet/pki/kubelet-client-current.pem", NULL, err) < 0) {
+        return -1;
+    }
+    return file_remove(path, NULL, err);
+}
+
+/* kubeadm makes what is missing and leaves the rest, so what does not fit is removed first. */
+static int remake(struct run *run, bool all, struct error **err)
+{
+    for (size_t i = 0; i < ELEMENTS(leaves); i++) {
+        if ((all || !leaf_fits(run, leaves[i])) && remove_leaf(leaves[i], err) < 0) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < ELEMENTS(kubeconfigs); i++) {
+        if ((all || !kubeconfig_fits(run, kubeconfigs[i])) && remove_kubeconfig(kubeconfigs[i], err) < 0) {
+            return -1;
+        }
+    }
+    if (kubeadm_phase(run, "certs", "all", err) < 0 || kubeadm_phase(run, "kubeconfig", "all", err) < 0) {
+        return -1;
+    }
+    return tree_sync("/data", err);
+}
+
+static int certificates_fit_apply(struct run *run, struct error **err)
+{
+    return remake(run, false, err);
+}
+
+const struct step step_certificates_fit = {"certificates fit and last", certificates_fit_done, certificates_fit_apply,
+                                           NULL};
+
+static int certificates_renewed_apply(struct run *run, struct error **err)
+{
+    return remake(run, true, err);
+}
+
+const struct step step_certificates_renewed = {"certificates renewed", NULL, certificates_renewed_apply, NULL};

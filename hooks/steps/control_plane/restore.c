@@ -1,0 +1,143 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hooks/engine/run.h"
+#include "hooks/engine/stamp.h"
+#include "hooks/events/backup.h"
+#include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/control_plane/restore.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+#include "lib/system/tree.h"
+
+#define RESTORED "/data/etcd.restored"
+#define REPLACED "/data/etcd.before-restore"
+
+/* The one asked for, or the newest. */
+static int chosen(const struct run *run, char **name, struct error **err)
+{
+    _cleanup_(backup_request_clear) struct backup_request request = {0};
+    _cleanup_strv_ char **names = backup_list();
+    size_t count = strv_length(names);
+    if (backup_request_parse(run->argument, &request, err) < 0) {
+        return -1;
+    }
+    if (request.name == NULL && count == 0) {
+        return error_new(err, STATUS_BACKUP, "there is no finished backup in %s", BACKUP_DIRECTORY);
+    }
+    *name = xstrdup(request.name != NULL ? request.name : names[count - 1]);
+    return 0;
+}
+
+static int backup_sound_apply(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *name = NULL;
+    _cleanup_json_ json_t *manifest = NULL;
+    if (run->facts->etcd_linked) {
+        return error_new(err, STATUS_BACKUP, "the cluster's data is in the linked etcd app: restore that");
+    }
+    if (chosen(run, &name, err) < 0 || backup_verify(name, &manifest, err) < 0) {
+        return -1;
+    }
+    log_info("restoring backup %s", name);
+    return 0;
+}
+
+const struct step step_backup_sound = {"backup is sound", NULL, backup_sound_apply, NULL};
+
+/* A snapshot is given to a new member; names and addresses are those kubeadm writes into etcd's manifest. */
+static int restore_snapshot(struct run *run, const char *name, struct error **err)
+{
+    static const char *const environment[] = {"ETCDCTL_API=3", NULL};
+    _cleanup_free_ char *snapshot = xasprintf(BACKUP_DIRECTORY "/%s/etcd.db", name);
+    _cleanup_free_ char *peer = xasprintf("https://%s:2380", run->facts->self->ip);
+    _cleanup_free_ char *members = xasprintf("%s=%s", run->facts->self->node_name, peer);
+    const char *const argv[] = {"etcdctl",
+                                "snapshot",
+                                "restore",
+                                snapshot,
+                                "--data-dir",
+                                RESTORED,
+                                "--name",
+                                run->facts->self->node_name,
+                                "--initial-cluster",
+                                members,
+                                "--initial-advertise-peer-urls",
+                                peer,
+                                NULL};
+    const struct proc proc = {.argv = argv, .environment = environment, .deadline = run->deadline};
+    return proc_run(&proc, NULL, err);
+}
+
+/* The data in use until now is kept beside, once: the way back from a restore that was a mistake. */
+static int swap_data(struct error **err)
+{
+    if (tree_remove(REPLACED, err) < 0) {
+        return -1;
+    }
+    if (rename("/data/etcd", REPLACED) < 0 && errno != ENOENT) {
+        return error_errno(err, STATUS_BACKUP, errno, "cannot move /data/etcd to " REPLACED);
+    }
+    if (rename(RESTORED, "/data/etcd") < 0) {
+        return error_errno(err, STATUS_BACKUP, errno, "cannot move " RESTORED " to /data/etcd");
+    }
+    return tree_sync("/data", err);
+}
+
+static int etcd_restored_apply(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *name = NULL;
+    if (chosen(run, &name, err) < 0 || tree_remove(RESTORED, err) < 0 || restore_snapshot(run, name, err) < 0) {
+        return -1;
+    }
+    return tree_sync(RESTORED, err) < 0 ? -1 : swap_data(err);
+}
+
+const struct step step_etcd_restored = {"etcd data", NULL, etcd_restored_apply, NULL};
+
+int restored_from_elsewhere(const struct run *run, bool *elsewhere, struct error **err)
+{
+    _cleanup_free_ char *name = NULL;
+    _cleanup_json_ json_t *manifest = NULL;
+    if (chosen(run, &name, err) < 0 || backup_manifest(name, &manifest, err) < 0) {
+        return -1;
+    }
+    const char *cluster = json_string_value(json_object_get(manifest, "cluster"));
+    *elsewhere = cluster != NULL && strcmp(cluster, run->facts->cluster.id) != 0;
+    return 0;
+}
+
+/* The stamps tell of the cluster that was here before. Another cluster's machines keep the authorities that they trust
+ * each other by: of the old cluster they need the key that its service accounts' tokens are signed with. */
+static int keys_restored_apply(struct run *run, struct error **err)
+{
+    static const char *const stamps[] = {"control-plane", "cluster-settings"};
+    _cleanup_free_ char *name = NULL;
+    bool elsewhere = false;
+    for (size_t i = 0; i < ELEMENTS(stamps); i++) {
+        if (stamp_remove(run, stamps[i], err) < 0) {
+            return -1;
+        }
+    }
+    if (chosen(run, &name, err) < 0 || restored_from_elsewhere(run, &elsewhere, err) < 0) {
+        return -1;
+    }
+    if (elsewhere && access(CA_KEY, R_OK) < 0) {
+        return error_new(err, STATUS_BACKUP,
+                         "backup %s is of another cluster and this one has no authorities yet: run `k8s-master init` "
+                         "first",
+                         name);
+    }
+    _cleanup_free_ char *archive = xasprintf(BACKUP_DIRECTORY "/%s/kubernetes.tar", name);
+    if (proc_exec(run->deadline, err, "tar", "--extract", "--file", archive, "--directory", "/data/kubernetes",
+                  "--same-permissions", elsewhere ? "pki/sa.key" : NULL, "pki/sa.pub", NULL) < 0) {
+        return -1;
+    }
+    return tree_sync("/data/kubernetes", err);
+}
+
+const struct step step_keys_restored = {"authorities and keys", NULL, keys_restored_apply, NULL};

@@ -1,0 +1,95 @@
+#include "hooks/steps/control_plane/token.h"
+
+#include <errno.h>
+
+#include "hooks/engine/run.h"
+#include "hooks/engine/stamp.h"
+#include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+
+int token_read(const struct run *run, char **token, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, "bootstrap-token");
+    size_t len = 0;
+    if (file_read(path, 256, token, &len, err) < 0) {
+        return errno != ENOENT
+                   ? -1
+                   : error_new(err, STATUS_TOKEN_ABSENT, "there is no token in %s: run `k8s-master init` first", path);
+    }
+    return 0;
+}
+
+static int token_value_done(struct run *run, struct error **err)
+{
+    (void)err;
+    _cleanup_secret_ char *token = NULL;
+    return token_read(run, &token, NULL) == 0 && bootstrap_token_valid(token);
+}
+
+static int token_value_apply(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, "bootstrap-token");
+    _cleanup_secret_ char *token = NULL;
+    if (bootstrap_token_new(&token, err) < 0) {
+        return -1;
+    }
+    return file_put_private(path, token, err);
+}
+
+const struct step step_token_value = {"join token value", token_value_done, token_value_apply, NULL};
+
+/* kubeadm takes tokens only from a configuration file or its command line; the file keeps it out of the latter. */
+static int write_token_config(const struct run *run, const char *path, struct error **err)
+{
+    _cleanup_secret_ char *token = NULL;
+    if (token_read(run, &token, err) < 0) {
+        return -1;
+    }
+    _cleanup_free_ char *span = xasprintf("%dm0s", TOKEN_SPAN_MINUTES);
+    const json_t *versions = run->facts->versions;
+    _cleanup_free_ char *api =
+        xasprintf("kubeadm.k8s.io/%s", json_string_value(json_object_get(versions, "kubeadm_api")));
+    _cleanup_json_ json_t *init =
+        json_pack("{ss ss s[{ss ss ss s[ss] s[s]}]}", "apiVersion", api, "kind", "InitConfiguration", "bootstrapTokens",
+                  "token", token, "ttl", span, "description", "joining of AppCenter's nodes", "usages", "signing",
+                  "authentication", "groups", "system:bootstrappers:kubeadm:default-node-token");
+    _cleanup_json_ json_t *cluster = json_pack("{ss ss sO}", "apiVersion", api, "kind", "ClusterConfiguration",
+                                               "kubernetesVersion", json_object_get(versions, "kubernetes"));
+    _cleanup_secret_ char *first = json_dumps(init, 0);
+    _cleanup_free_ char *second = json_dumps(cluster, 0);
+    _cleanup_secret_ char *text = xasprintf("%s\n---\n%s\n", first, second);
+    return file_put_private(path, text, err);
+}
+
+static int token_honoured_apply(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, "kubeadm-token.yaml");
+    if (write_token_config(run, path, err) < 0) {
+        return -1;
+    }
+    int made = proc_exec(run->deadline, err, "kubeadm", "init", "phase", "bootstrap-token", "--config", path, NULL);
+    (void)file_remove(path, NULL, NULL);
+    if (made == 0) {
+        log_info("the cluster honours the join token for %d minutes", TOKEN_SPAN_MINUTES);
+    }
+    return made;
+}
+
+const struct step step_token_honoured = {"join token honoured", NULL, token_honoured_apply, NULL};
+
+static int token_at_create_done(struct run *run, struct error **err)
+{
+    (void)err;
+    return stamp_same(run, "token-at-create", "honoured");
+}
+
+static int token_at_create_apply(struct run *run, struct error **err)
+{
+    return token_honoured_apply(run, err) < 0 ? -1 : stamp_put(run, "token-at-create", "honoured", err);
+}
+
+const struct step step_token_at_create = {"join token honoured", token_at_create_done, token_at_create_apply, NULL};

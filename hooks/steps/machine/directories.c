@@ -1,0 +1,98 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hooks/engine/run.h"
+#include "hooks/steps/steps.h"
+#include "lib/system/file.h"
+
+struct directory {
+    const char *path;
+    mode_t mode;
+    uid_t owner;
+    const char *role; /* NULL: every role with a /data */
+};
+
+/* Elasticsearch's container runs as uid 1000 (its image's own choice). */
+static const struct directory directories[] = {
+    {"/data/kubernetes", 0755, 0, NULL},      {"/data/kubernetes/hooks", 0700, 0, NULL},
+    {"/data/var/lib/docker", 0711, 0, NULL},  {"/data/var/lib/kubelet", 0700, 0, NULL},
+    {"/data/var/lib/hostnic", 0755, 0, NULL}, {"/data/etcd", 0700, 0, "master"},
+    {"/data/es", 0750, 1000, "log"},
+};
+
+struct data_link {
+    const char *target;
+    const char *path;
+};
+
+static const struct data_link links[] = {
+    {"/data/kubernetes", "/etc/kubernetes"},
+    {"/data/var/lib/kubelet", "/var/lib/kubelet"},
+    {"/data/var/lib/hostnic", "/var/lib/hostnic"},
+};
+
+static bool wanted(const struct run *run, const struct directory *directory)
+{
+    return directory->role == NULL || strcmp(directory->role, run->role->name) == 0;
+}
+
+static bool directory_there(const struct run *run, const struct directory *directory)
+{
+    _cleanup_free_ char *path = run_path(run, directory->path);
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 07777) == directory->mode &&
+           st.st_uid == directory->owner;
+}
+
+static bool link_there(const struct run *run, const struct data_link *link)
+{
+    _cleanup_free_ char *path = run_path(run, link->path);
+    char target[256];
+    ssize_t n = readlink(path, target, sizeof target);
+    return n > 0 && (size_t)n == strlen(link->target) && memcmp(target, link->target, (size_t)n) == 0;
+}
+
+static int directories_done(struct run *run, struct error **err)
+{
+    (void)err;
+    bool done = true;
+    for (size_t i = 0; i < ELEMENTS(directories); i++) {
+        done = done && (!wanted(run, &directories[i]) || directory_there(run, &directories[i]));
+    }
+    for (size_t i = 0; i < ELEMENTS(links); i++) {
+        done = done && link_there(run, &links[i]);
+    }
+    return done;
+}
+
+static int make_directory(const struct run *run, const struct directory *directory, struct error **err)
+{
+    _cleanup_free_ char *path = run_path(run, directory->path);
+    if (dir_make(path, directory->mode, err) < 0) {
+        return -1;
+    }
+    if (directory->owner != 0 && lchown(path, directory->owner, directory->owner) < 0) {
+        return error_errno(err, STATUS_FILE, errno, "cannot give %s to user %u", path, directory->owner);
+    }
+    return 0;
+}
+
+static int directories_apply(struct run *run, struct error **err)
+{
+    for (size_t i = 0; i < ELEMENTS(directories); i++) {
+        if (wanted(run, &directories[i]) && make_directory(run, &directories[i], err) < 0) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < ELEMENTS(links); i++) {
+        _cleanup_free_ char *path = run_path(run, links[i].path);
+        if (link_make(links[i].target, path, NULL, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+const struct step step_directories = {"directories", directories_done, directories_apply, NULL};

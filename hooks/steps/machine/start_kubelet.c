@@ -1,0 +1,36 @@
+#include "hooks/engine/run.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/logger.h"
+
+static int kubelet_done(struct run *run, struct error **err)
+{
+    return run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
+}
+
+static int kubelet_apply(struct run *run, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.unit_s);
+    return run_units(run, err) < 0 ? -1 : unit_start(run->units, "kubelet.service", deadline, err);
+}
+
+const struct step step_kubelet = {"kubelet", kubelet_done, kubelet_apply, NULL};
+
+/* systemd reads unit files and sysctl.d only when told; both are cheap enough to tell it every time. */
+static int system_settings_apply(struct run *run, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.unit_s);
+    if (run_units(run, err) < 0 || units_reload(run->units, deadline, err) < 0) {
+        return -1;
+    }
+    return unit_restart(run->units, "systemd-sysctl.service", deadline, err);
+}
+
+const struct step step_system_settings = {"system settings", NULL, system_settings_apply, NULL};
+
+static int kubelet_restarted_apply(struct run *run, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, run->conf->timeouts.unit_s);
+    return run_units(run, err) < 0 ? -1 : unit_restart(run->units, "kubelet.service", deadline, err);
+}
+
+const struct step step_kubelet_restarted = {"kubelet restarted", NULL, kubelet_restarted_apply, NULL};

@@ -1,0 +1,33 @@
+#include "hooks/events/reload.h"
+#include "hooks/files/files.h"
+#include "hooks/steps/steps.h"
+
+static int files_step_done(struct run *run, struct error **err)
+{
+    int done = files_done(run, err);
+    if (done <= 0) {
+        return done;
+    }
+    int owed = reload_owed(run, reload_actions, true, err);
+    return owed < 0 ? -1 : !owed;
+}
+
+static int files_step_apply(struct run *run, struct error **err)
+{
+    return reload_files(run, reload_actions, err);
+}
+
+const struct step step_files = {"files", files_step_done, files_step_apply, files_preview};
+
+static int settled_done(struct run *run, struct error **err)
+{
+    int owed = reload_owed(run, reload_actions, false, err);
+    return owed < 0 ? -1 : !owed;
+}
+
+static int settled_apply(struct run *run, struct error **err)
+{
+    return reload_settle(run, reload_actions, err);
+}
+
+const struct step step_files_settled = {"files settled", settled_done, settled_apply, NULL};

@@ -1,0 +1,149 @@
+/* k8s-hook EVENT finds this host's role in the metadata and becomes that role's binary; the rest are tools that no role
+ * needs. */
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/conf.h"
+#include "app/metadata/meta.h"
+#include "app/metadata/meta_tree.h"
+#include "hooks/tools/tools.h"
+#include "lib/core/interrupt.h"
+#include "lib/core/logger.h"
+#include "lib/core/util.h"
+#include "lib/system/file.h"
+
+static const char usage[] = "Usage: k8s-hook [OPTION...] EVENT [ARGUMENT]\n"
+                            "                          run the event with this host's role\n"
+                            "       k8s-hook template FILE --context FILE.json [--partials DIR] [--format F]\n"
+                            "                         [--strict]\n"
+                            "                          print one rendered template\n"
+                            "       k8s-hook config check --metadata FILE\n"
+                            "                          all that is wrong with a cluster's parameters\n"
+                            "       k8s-hook statuses [--json]\n"
+                            "                          every exit status\n"
+                            "\n"
+                            "Options and events are those of k8s-master, k8s-node, k8s-log and k8s-client:\n"
+                            "see their --help.\n";
+
+static char *const help[] = {"--help", "--usage", "-?", NULL};
+static char *const version[] = {"--version", "-V", NULL};
+
+struct tool {
+    const char *name;
+    int (*main)(int argc, char **argv);
+};
+
+static const struct tool tools[] = {
+    {"template", template_main},
+    {"config", config_main},
+    {"statuses", statuses_main},
+};
+
+static const char *option_value(char **argv, const char *name)
+{
+    size_t len = strlen(name);
+    for (; *argv != NULL; argv++) {
+        if (strcmp(*argv, name) == 0) {
+            return argv[1];
+        }
+        if (strncmp(*argv, name, len) == 0 && (*argv)[len] == '=') {
+            return *argv + len + 1;
+        }
+    }
+    return NULL;
+}
+
+/* The tree as whichever role ran here last saw it. */
+static int cached_tree(const struct conf *conf, json_t **tree)
+{
+    static const char *const states[] = {"/data/kubernetes/hooks", "/var/lib/k8s-hooks"};
+    if (conf->metadata.cache != NULL) {
+        return meta_tree_load_private(conf->metadata.cache, tree, NULL);
+    }
+    for (size_t i = 0; i < ELEMENTS(states); i++) {
+        _cleanup_free_ char *path =
+            path_join(conf->paths.state != NULL ? conf->paths.state : states[i], "metadata.json");
+        if (meta_tree_load_private(path, tree, NULL) == 0) {
+            return 0;
+        }
+    }
+    return -1;
+}
+
+/* A host's role is for life, so the cached tree will do. */
+static int get_tree(char **argv, json_t **tree, struct error **err)
+{
+    struct conf *conf __attribute__((cleanup(conf_freep))) = NULL;
+    struct meta *meta __attribute__((cleanup(meta_freep))) = NULL;
+    const char *config = option_value(argv, "--config");
+    const char *source = option_value(argv, "--metadata");
+    if (conf_load(&conf, config != NULL ? config : "/etc/k8s-hooks/hook.conf", config != NULL, err) < 0) {
+        return -1;
+    }
+    if (source == NULL && cached_tree(conf, tree) == 0) {
+        return 0;
+    }
+    return meta_open(&meta, conf, source, err) < 0 ? -1
+                                                   : meta_get(meta, deadline_in(conf->metadata.deadline_ms), tree, err);
+}
+
+static int find_role(char **argv, char **role, struct error **err)
+{
+    _cleanup_json_ json_t *tree = NULL;
+    if (get_tree(argv, &tree, err) < 0) {
+        return -1;
+    }
+    const char *name = json_string_value(json_object_get(json_object_get(tree, "host"), "role"));
+    if (name == NULL) {
+        return error_new(err, STATUS_METADATA_INVALID, "the metadata's /self/host/role is absent");
+    }
+    *role = xstrdup(strcmp(name, "ssd_node") == 0 ? "node" : name);
+    return 0;
+}
+
+/* The role's binary lies beside this one. */
+static int become_role(char **argv, struct error **err)
+{
+    char self[PATH_MAX];
+    _cleanup_free_ char *role = NULL;
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0 || find_role(argv, &role, err) < 0) {
+        return n < 0 ? error_errno(err, STATUS_FAILED, errno, "cannot read /proc/self/exe") : -1;
+    }
+    self[n] = '\0';
+    _cleanup_free_ char *binary = xasprintf("%s/k8s-%s", dirname(self), role);
+    interrupt_child();
+    argv[0] = binary;
+    execv(binary, argv);
+    return error_errno(err, STATUS_METADATA_INVALID, errno, "cannot run %s for the role \"%s\" of /self/host/role",
+                       binary, role);
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_error_ struct error *err = NULL;
+    const char *first = argc < 2 ? "" : argv[1];
+    if (*first == '\0' || strv_contains(help, first)) {
+        (void)fputs(usage, *first == '\0' ? stderr : stdout);
+        return *first == '\0' ? STATUS_USAGE : STATUS_OK;
+    }
+    if (strv_contains(version, first)) {
+        puts("k8s-hook " SUITE_VERSION);
+        return STATUS_OK;
+    }
+    for (size_t i = 0; i < ELEMENTS(tools); i++) {
+        if (strcmp(argv[1], tools[i].name) == 0) {
+            return tools[i].main(argc - 1, argv + 1);
+        }
+    }
+    log_open("k8s-hooks", NULL, NULL, LOG_LEVEL_INFO);
+    if (interrupt_open(&err) == 0) {
+        (void)become_role(argv, &err);
+    }
+    log_error("%s", err->message);
+    return (int)err->status;
+}
