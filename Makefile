@@ -35,7 +35,7 @@ objects = $(patsubst %.c,$(B)/%.o,$(1))
 LIB = $(call objects,$(wildcard lib/*/*.c))
 APP = $(call objects,$(wildcard app/*.c app/*/*.c))
 HOOKS = $(call objects,$(filter-out hooks/tools/k8s-hook.c,$(wildcard hooks/*/*.c hooks/steps/*/*.c)))
-BAKE = $(call objects,$(filter-out image/bake.c,$(wildcard image/*.c)))
+BAKE = $(call objects,$(filter-out bake/bake.c,$(wildcard bake/*.c bake/*/*.c)))
 # a lab program is tests/lab/NAME.c, its parts tests/lab/NAME/*.c; what several share is tests/lab/shared/
 LAB_PROGRAMS = $(patsubst tests/lab/%.c,%,$(wildcard tests/lab/*.c))
 LAB_SHARED = $(call objects,$(wildcard tests/lab/shared/*.c))
@@ -55,7 +55,7 @@ $(B)/app.a: $(APP)
 	@rm -f $@ && $(AR) rcs $@ $^
 $(B)/hooks.a: $(HOOKS)
 	@rm -f $@ && $(AR) rcs $@ $^
-$(B)/image.a: $(BAKE)
+$(B)/bake.a: $(BAKE)
 	@rm -f $@ && $(AR) rcs $@ $^
 
 $(ROLES:%=$(B)/bin/k8s-%): $(B)/bin/k8s-%: $(B)/roles/%.o $(B)/hooks.a $(B)/app.a $(B)/lib.a
@@ -66,7 +66,7 @@ $(B)/bin/k8s-hook: $(B)/hooks/tools/k8s-hook.o $(B)/hooks.a $(B)/app.a $(B)/lib.
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
-$(B)/bin/k8s-bake: $(B)/image/bake.o $(B)/image.a $(B)/app.a $(B)/lib.a
+$(B)/bin/k8s-bake: $(B)/bake/bake.o $(B)/bake.a $(B)/app.a $(B)/lib.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
@@ -76,7 +76,7 @@ $(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LAB_LDLIBS)
-$(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/image.a $(B)/app.a $(B)/lib.a
+$(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/bake.a $(B)/app.a $(B)/lib.a
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)
 

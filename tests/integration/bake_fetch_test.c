@@ -19,9 +19,9 @@
 
 #include <microhttpd.h>
 
-#include "image/bake.h"
-#include "image/fetch.h"
-#include "image/progress.h"
+#include "bake/bake.h"
+#include "bake/fetch/fetch.h"
+#include "bake/progress.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
 #include "lib/system/tree.h"

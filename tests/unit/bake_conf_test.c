@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "image/conf.h"
-#include "image/lock.h"
-#include "image/versions.h"
+#include "bake/conf/image_conf.h"
+#include "bake/conf/pins.h"
+#include "bake/conf/versions.h"
 #include "lib/system/file.h"
 #include "lib/system/tree.h"
 

@@ -13,11 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "image/bake.h"
-#include "image/hash.h"
-#include "image/place.h"
-#include "image/scan.h"
-#include "image/state.h"
+#include "bake/bake.h"
+#include "bake/root/hash.h"
+#include "bake/root/place.h"
+#include "bake/root/scan.h"
+#include "bake/state.h"
 #include "lib/system/file.h"
 #include "lib/system/tree.h"
 

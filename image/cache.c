@@ -1,8 +1,0 @@
-#include "image/bake.h"
-#include "lib/system/file.h"
-
-char *cache_path(const struct options *options, const char *kind, const char *name, struct error **err)
-{
-    _cleanup_free_ char *dir = path_join(options->cache, kind);
-    return dir_make(dir, 0755, err) < 0 ? NULL : path_join(dir, name);
-}
