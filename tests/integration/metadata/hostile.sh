@@ -5,4 +5,4 @@ if ! python3 -c 'import yaml' 2>/dev/null; then
     echo "1..1"
     exit 0
 fi
-exec python3 -B tests/integration/hostile.py
+exec python3 -B tests/integration/metadata/hostile.py

@@ -1,5 +1,5 @@
 /* The metadata client against servers that behave, and that do not. */
-#include "tests/integration/meta_fixture.h"
+#include "tests/integration/metadata/meta_fixture.h"
 
 #include <sys/stat.h>
 

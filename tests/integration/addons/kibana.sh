@@ -3,7 +3,7 @@
 # as this cluster has it set up.
 set -uo pipefail
 . tests/integration/tap.bash
-. tests/integration/rendered.bash
+. tests/integration/files/rendered.bash
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 render ssd-nodes client "$work/client"

@@ -3,7 +3,7 @@
 # given once. A consumer that is not on this machine is a skipped test.
 set -uo pipefail
 . tests/integration/tap.bash
-. tests/integration/rendered.bash
+. tests/integration/files/rendered.bash
 kubernetes=${KUBERNETES_BINARIES:-/var/cache/k8s-hooks/kubernetes-v1.20.2}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

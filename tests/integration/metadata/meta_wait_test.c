@@ -1,5 +1,5 @@
 /* The metadata client's long poll, and what ends it. */
-#include "tests/integration/meta_fixture.h"
+#include "tests/integration/metadata/meta_fixture.h"
 
 #include <pthread.h>
 #include <signal.h>

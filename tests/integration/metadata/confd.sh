@@ -18,7 +18,7 @@ result "a change runs an event the hooks have" \
 result "what is rendered holds secrets, and only root can read it" "$([ "$(value mode)" = 0600 ] || value mode)"
 
 template=confd/templates/$(value src)
-if ! command -v go >/dev/null || ! go build -o "$work/confd" tests/integration/confd.go; then
+if ! command -v go >/dev/null || ! go build -o "$work/confd" tests/integration/metadata/confd.go; then
     skipped "the template in Go's own language" "no go"
     finish
     exit

@@ -3,7 +3,7 @@
 # difference to it. UPDATE_GOLDEN=1 writes them anew.
 set -uo pipefail
 . tests/integration/tap.bash
-. tests/integration/rendered.bash
+. tests/integration/files/rendered.bash
 golden=tests/golden/rendered
 base=ssd-nodes
 work=$(mktemp -d)
