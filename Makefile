@@ -72,7 +72,7 @@ $(B)/bin/k8s-bake: $(B)/bake/bake.o $(B)/bake.a $(B)/app.a $(B)/lib.a
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LDLIBS)
 
 .SECONDEXPANSION:
-$(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(wildcard tests/lab/$$*/*.c)) $(LAB_SHARED) $(B)/app.a $(B)/lib.a
+$(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(wildcard tests/lab/$$*/*.c tests/lab/$$*/*/*.c)) $(LAB_SHARED) $(B)/app.a $(B)/lib.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LAB_LDLIBS)

@@ -6,15 +6,15 @@
 
 #include "lib/core/interrupt.h"
 #include "lib/core/logger.h"
-#include "tests/lab/lab/appcenter.h"
-#include "tests/lab/lab/image.h"
+#include "tests/lab/lab/cluster/appcenter.h"
+#include "tests/lab/lab/cluster/package.h"
+#include "tests/lab/lab/cluster/scenario.h"
+#include "tests/lab/lab/image/image.h"
 #include "tests/lab/lab/lab.h"
-#include "tests/lab/lab/machine.h"
-#include "tests/lab/lab/network.h"
-#include "tests/lab/lab/package.h"
+#include "tests/lab/lab/machine/machine.h"
+#include "tests/lab/lab/machine/network.h"
+#include "tests/lab/lab/machine/services.h"
 #include "tests/lab/lab/progress.h"
-#include "tests/lab/lab/scenario.h"
-#include "tests/lab/lab/services.h"
 
 static const char usage[] =
     "Usage: lab [--name NAME] VERB [ARGUMENT...]\n"

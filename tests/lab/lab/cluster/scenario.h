@@ -4,7 +4,7 @@
 #define LAB_SCENARIO_H
 
 #include "lib/system/proc.h"
-#include "tests/lab/lab/appcenter.h"
+#include "tests/lab/lab/cluster/appcenter.h"
 #include "tests/lab/lab/lab.h"
 
 /* Runs the scenarios NAMES (all when empty) in LAB, whose cluster is made anew where a scenario asks for it, and prints

@@ -1,4 +1,4 @@
-#include "tests/lab/lab/machine.h"
+#include "tests/lab/lab/machine/machine.h"
 
 #include <errno.h>
 #include <linux/capability.h>

@@ -1,4 +1,4 @@
-#include "tests/lab/lab/scenario.h"
+#include "tests/lab/lab/cluster/scenario.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -7,9 +7,9 @@
 
 #include "lib/core/interrupt.h"
 #include "lib/system/file.h"
-#include "tests/lab/lab/image.h"
-#include "tests/lab/lab/network.h"
-#include "tests/lab/lab/package.h"
+#include "tests/lab/lab/cluster/package.h"
+#include "tests/lab/lab/image/image.h"
+#include "tests/lab/lab/machine/network.h"
 #include "tests/lab/lab/progress.h"
 
 struct tap {

@@ -1,4 +1,4 @@
-#include "tests/lab/lab/image.h"
+#include "tests/lab/lab/image/image.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,8 @@
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
-#include "tests/lab/lab/machine.h"
-#include "tests/lab/lab/parallel.h"
+#include "tests/lab/lab/machine/machine.h"
+#include "tests/lab/lab/machine/parallel.h"
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/shared/cache.h"
 

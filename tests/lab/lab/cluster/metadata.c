@@ -1,4 +1,4 @@
-#include "tests/lab/lab/metadata.h"
+#include "tests/lab/lab/cluster/metadata.h"
 
 #include <poll.h>
 #include <signal.h>

@@ -5,10 +5,10 @@
 
 #include "lib/core/interrupt.h"
 #include "lib/system/file.h"
-#include "tests/lab/lab/machine.h"
-#include "tests/lab/lab/metadata.h"
-#include "tests/lab/lab/scenario.h"
-#include "tests/lab/lab/services.h"
+#include "tests/lab/lab/cluster/metadata.h"
+#include "tests/lab/lab/cluster/scenario.h"
+#include "tests/lab/lab/machine/machine.h"
+#include "tests/lab/lab/machine/services.h"
 
 char *next_word(char **arguments)
 {

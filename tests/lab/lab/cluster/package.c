@@ -1,4 +1,4 @@
-#include "tests/lab/lab/package.h"
+#include "tests/lab/lab/cluster/package.h"
 
 #include <string.h>
 

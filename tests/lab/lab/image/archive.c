@@ -1,4 +1,4 @@
-#include "tests/lab/lab/archive.h"
+#include "tests/lab/lab/image/archive.h"
 
 #include <errno.h>
 #include <fcntl.h>

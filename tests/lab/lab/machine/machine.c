@@ -1,4 +1,4 @@
-#include "tests/lab/lab/machine.h"
+#include "tests/lab/lab/machine/machine.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 
 #include "lib/core/interrupt.h"
 #include "lib/system/file.h"
-#include "tests/lab/lab/cgroup.h"
+#include "tests/lab/lab/machine/cgroup.h"
 
 struct boot {
     const struct lab *lab;

@@ -1,4 +1,4 @@
-#include "tests/lab/lab/cgroup.h"
+#include "tests/lab/lab/machine/cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>

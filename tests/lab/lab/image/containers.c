@@ -1,4 +1,4 @@
-#include "tests/lab/lab/image.h"
+#include "tests/lab/lab/image/image.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
-#include "tests/lab/lab/archive.h"
+#include "tests/lab/lab/image/archive.h"
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/shared/cache.h"
 
@@ -208,7 +208,7 @@ static int hash_files(const char *pattern, struct buffer *all, struct error **er
  * here change. */
 static int images_path(const struct lab *lab, const char *version, char **path, struct error **err)
 {
-    static const char *const sources[] = {"tests/lab/lab/containers.c", "tests/lab/lab/archive.c",
+    static const char *const sources[] = {"tests/lab/lab/image/containers.c", "tests/lab/lab/image/archive.c",
                                           "tests/lab/images/*.c"};
     _cleanup_free_ char *built = xasprintf("%s/kubernetes-%s/.complete", lab->cache, version);
     _cleanup_free_ char *programs = xasprintf("%s/kubernetes-%s/kube*", lab->cache, version);

@@ -1,11 +1,11 @@
-#include "tests/lab/lab/services.h"
+#include "tests/lab/lab/machine/services.h"
 
 #include <limits.h>
 #include <string.h>
 
-#include "tests/lab/lab/machine.h"
-#include "tests/lab/lab/package.h"
-#include "tests/lab/lab/parallel.h"
+#include "tests/lab/lab/cluster/package.h"
+#include "tests/lab/lab/machine/machine.h"
+#include "tests/lab/lab/machine/parallel.h"
 #include "tests/lab/lab/progress.h"
 
 struct call {

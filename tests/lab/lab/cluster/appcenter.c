@@ -1,4 +1,4 @@
-#include "tests/lab/lab/appcenter.h"
+#include "tests/lab/lab/cluster/appcenter.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -6,14 +6,14 @@
 #include <unistd.h>
 
 #include "lib/system/file.h"
-#include "tests/lab/lab/image.h"
-#include "tests/lab/lab/machine.h"
-#include "tests/lab/lab/metadata.h"
-#include "tests/lab/lab/network.h"
-#include "tests/lab/lab/package.h"
-#include "tests/lab/lab/parallel.h"
+#include "tests/lab/lab/cluster/metadata.h"
+#include "tests/lab/lab/cluster/package.h"
+#include "tests/lab/lab/image/image.h"
+#include "tests/lab/lab/machine/machine.h"
+#include "tests/lab/lab/machine/network.h"
+#include "tests/lab/lab/machine/parallel.h"
+#include "tests/lab/lab/machine/services.h"
 #include "tests/lab/lab/progress.h"
-#include "tests/lab/lab/services.h"
 
 #define BOOT_S 120
 

@@ -1,4 +1,4 @@
-#include "tests/lab/lab/parallel.h"
+#include "tests/lab/lab/machine/parallel.h"
 
 #include <pthread.h>
 

@@ -1,4 +1,4 @@
-#include "tests/lab/lab/network.h"
+#include "tests/lab/lab/machine/network.h"
 
 #include <errno.h>
 #include <fcntl.h>
