@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "app/status.h"
 #include "lib/core/error.h"
 #include "lib/core/util.h"
 #include "lib/net/http.h"

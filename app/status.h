@@ -1,17 +1,20 @@
-/* Exit statuses: the one table from which the enum, the README's table and the app package's err_codeN texts are made.
- * AppCenter looks only at the exit status of a command and, for scale-in and scale-out, shows the user the text
- * of err_codeN (AppCenter developer guide, "locale"). 101 and 102 are fixed by the user guide.
+/* Exit statuses: the one table from which the enum of this product's own, `k8s-hook statuses`, the manual page and the
+ * app package's err_codeN texts are made. AppCenter looks only at the exit status of a command and, for scale-in and
+ * scale-out, shows the user the text of err_codeN (AppCenter developer guide, "locale"). 101 and 102 are fixed by the
+ * user guide.
  *
- * X(NAME, number, English, Chinese, "what to do about it")
+ * X(NAME, number, English, Chinese, "what to do about it"); G for those whose enum is in lib/core/error.h
  */
 #ifndef APP_STATUS_H
 #define APP_STATUS_H
 
-#define STATUS_TABLE(X)                                                                                                \
-    X(OK, 0, "Done", "完成", "Nothing")                                                                                \
-    X(FAILED, 1, "Unexpected failure", "意外失败", "Read the last lines of `journalctl -t k8s-hooks`")                 \
-    X(USAGE, 2, "Wrong command line", "命令行错误", "See --help")                                                      \
-    X(CONFIG, 3, "Wrong configuration file", "配置文件错误", "Correct the file at the line the message names")         \
+#include "lib/core/error.h"
+
+#define STATUS_TABLE(X, G)                                                                                             \
+    G(OK, 0, "Done", "完成", "Nothing")                                                                                \
+    G(FAILED, 1, "Unexpected failure", "意外失败", "Read the last lines of `journalctl -t k8s-hooks`")                 \
+    G(USAGE, 2, "Wrong command line", "命令行错误", "See --help")                                                      \
+    G(CONFIG, 3, "Wrong configuration file", "配置文件错误", "Correct the file at the line the message names")         \
     X(METADATA_UNREACHABLE, 10, "The metadata server does not answer", "元数据服务器无响应",                           \
       "Check that the servers in /etc/confd/confd.toml answer from this host")                                         \
     X(METADATA_INVALID, 11, "The metadata server's answer cannot be used", "元数据服务器的应答无效",                   \
@@ -20,24 +23,24 @@
       "Check the host's address and that AppCenter has registered it")                                                 \
     X(PARAMETER, 13, "A cluster parameter is not acceptable", "集群参数不正确",                                        \
       "Correct the parameters the message names in the cluster's environment settings")                                \
-    X(TEMPLATE, 14, "A template cannot be rendered", "模板无法渲染",                                                   \
+    G(TEMPLATE, 14, "A template cannot be rendered", "模板无法渲染",                                                   \
       "Correct the template at the line the message names")                                                            \
-    X(FILE, 15, "A file cannot be read or written", "文件读写失败", "Check the path, its permissions and free space")  \
-    X(UNIT, 16, "A system service did not reach its state", "系统服务未达到预期状态",                                  \
+    G(FILE, 15, "A file cannot be read or written", "文件读写失败", "Check the path, its permissions and free space")  \
+    G(UNIT, 16, "A system service did not reach its state", "系统服务未达到预期状态",                                  \
       "Read the journal lines in the message")                                                                         \
-    X(COMMAND, 17, "A program that was run failed", "运行的程序失败", "Read the output in the message, then rerun")    \
-    X(DEADLINE, 18, "The deadline passed", "超过时限", "Rerun: what is done is skipped")                               \
-    X(INTERRUPTED, 19, "Ended by a signal", "被信号终止", "Rerun: what is done is skipped")                            \
+    G(COMMAND, 17, "A program that was run failed", "运行的程序失败", "Read the output in the message, then rerun")    \
+    G(DEADLINE, 18, "The deadline passed", "超过时限", "Rerun: what is done is skipped")                               \
+    G(INTERRUPTED, 19, "Ended by a signal", "被信号终止", "Rerun: what is done is skipped")                            \
     X(LOCKED, 20, "Another event is running on this host", "本主机上有另一事件正在运行",                               \
-      "Wait for it, or look at it with `status`")                                                                      \
+      "Wait for it to end; `status` shows it")                                                                         \
     X(API, 21, "The Kubernetes API does not answer as it should", "Kubernetes API 应答异常",                           \
       "Run `k8s-master check` on the master")                                                                          \
     X(TOKEN_ABSENT, 22, "The master has not published its join token", "主节点尚未发布加入令牌",                       \
       "Check that init succeeded on the master")                                                                       \
-    X(TOKEN_REFUSED, 23, "The cluster does not honour the join token now", "集群当前不接受该加入令牌",                 \
-      "Run `k8s-master scale-out --check`, which honours it again for a limited span, then rerun")                     \
+    X(TOKEN_REFUSED, 23, "The join token is not valid now", "加入令牌当前无效",                                        \
+      "Run `k8s-master scale-out --check`, which makes it valid for 30 minutes, then rerun")                           \
     X(UNHEALTHY, 24, "A health check failed", "健康检查未通过", "Read the check's lines: each says what to do")        \
-    X(CRYPTO, 25, "A key, certificate or sealed text cannot be used", "密钥、证书或密文无法使用",                      \
+    G(CRYPTO, 25, "A key, certificate or sealed text cannot be used", "密钥、证书或密文无法使用",                      \
       "Check the file the message names")                                                                              \
     X(SKEW, 26, "The versions do not allow this", "版本不允许此操作", "Upgrade one minor version at a time")           \
     X(CHECK_REFUSED, 27, "The pre-check refused the event", "预检查拒绝了该操作", "Read the reasons in the message")   \
@@ -69,7 +72,7 @@
     X(SCALE_IN_VOLUME, 133, "A pod with local data would lose it", "Pod 的本地数据将丢失",                             \
       "Move or delete the pods the message names")                                                                     \
     X(SCALE_IN_DRAIN, 134, "The nodes could not be drained in time", "节点未能及时排空",                               \
-      "The nodes take pods again; look at the pods the message names")                                                 \
+      "The nodes are uncordoned; check the pods the message names")                                                    \
     X(DESTROY_DATA, 140, "The last copy of Elasticsearch data would be lost", "将丢失最后一份 Elasticsearch 数据",     \
       "Scale the log nodes or force the deletion")                                                                     \
     X(DESTROY_PODS, 141, "The node still runs pods that were not drained", "节点上仍有未排空的 Pod",                   \
@@ -79,14 +82,16 @@
     X(UPGRADE_REFUSED, 160, "The cluster cannot be upgraded as it is", "集群当前无法升级",                             \
       "Read the reasons in the message")
 
-enum status {
+enum {
 #define STATUS_ENUM(name, number, english, chinese, remedy) STATUS_##name = (number),
-    STATUS_TABLE(STATUS_ENUM)
+#define STATUS_NONE(name, number, english, chinese, remedy)
+    STATUS_TABLE(STATUS_ENUM, STATUS_NONE)
 #undef STATUS_ENUM
+#undef STATUS_NONE
 };
 
 struct status_row {
-    enum status status;
+    int status;
     const char *name; /* as in the enum, without STATUS_ */
     const char *english;
     const char *chinese;
@@ -97,6 +102,6 @@ struct status_row {
 extern const struct status_row status_rows[];
 
 /* The row of STATUS; one for FAILED where the number is not in the table. Never NULL. */
-const struct status_row *status_row(enum status status);
+const struct status_row *status_row(int status);
 
 #endif

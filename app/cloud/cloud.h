@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "app/facts/facts.h"
+#include "app/status.h"
 #include "lib/core/error.h"
 #include "lib/core/util.h"
 

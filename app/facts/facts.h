@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "app/conf.h"
+#include "app/status.h"
 #include "lib/core/error.h"
 
 /* Fixed numbers of the user guide. */

@@ -245,7 +245,7 @@ char *quote(const char *text)
     return STEAL(b.data);
 }
 
-void problem_add(struct problems *problems, enum status status, const char *format, ...)
+void problem_add(struct problems *problems, int status, const char *format, ...)
 {
     char *line = NULL;
     va_list args;

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "app/facts/facts.h"
+#include "app/status.h"
 #include "lib/core/util.h"
 
 struct parameter {
@@ -28,10 +29,9 @@ extern const struct parameter parameter_table[];
 struct problems {
     struct buffer text; /* a line each */
     size_t count;
-    enum status status; /* of the one problem; STATUS_PARAMETER when there are several */
+    int status; /* of the one problem; STATUS_PARAMETER when there are several */
 };
-void problem_add(struct problems *problems, enum status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void problem_add(struct problems *problems, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void problems_clear(struct problems *problems);
 
 /* Reads ENV (the tree's /env, may be NULL) into *PARAMETERS, which is empty before. Values that are not accepted, and

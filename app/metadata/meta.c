@@ -109,7 +109,7 @@ static int read_answer(const struct http_answer *answer, json_t **tree, struct e
 {
     if (answer->code != 200) {
         _cleanup_free_ char *said = excerpt(&answer->body);
-        enum status status = answer->code == 404 ? STATUS_METADATA_UNKNOWN_HOST : STATUS_METADATA_UNREACHABLE;
+        int status = answer->code == 404 ? STATUS_METADATA_UNKNOWN_HOST : STATUS_METADATA_UNREACHABLE;
         return error_new(err, status, "HTTP %ld \"%s\"", answer->code, said);
     }
     return meta_tree_parse(answer->body.data, answer->body.len, tree, err);
@@ -154,7 +154,7 @@ static void free_complaints(struct complaints *complaints)
     buffer_free(&complaints->text);
 }
 
-static enum status verdict(const struct complaints *complaints)
+static int verdict(const struct complaints *complaints)
 {
     if (complaints->invalid > 0) {
         return STATUS_METADATA_INVALID;

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "app/conf.h"
+#include "app/status.h"
 #include "lib/core/error.h"
 #include "lib/core/util.h"
 

@@ -106,7 +106,7 @@ int meta_tree_load(const char *path, json_t **tree, struct error **err)
 
 int meta_tree_load_private(const char *path, json_t **tree, struct error **err)
 {
-    const enum status status = STATUS_METADATA_UNREACHABLE;
+    const int status = STATUS_METADATA_UNREACHABLE;
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     _cleanup_fclose_ FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
     struct stat st;

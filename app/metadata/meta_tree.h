@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "app/status.h"
 #include "lib/core/error.h"
 
 /* The object in TEXT; STATUS_METADATA_INVALID when it is none, or when a leaf is no string (the message names its path

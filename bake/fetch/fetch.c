@@ -37,7 +37,7 @@ struct transfer {
     curl_off_t from, got, size;
     char why[CURL_ERROR_SIZE];
     char *failure;
-    enum status status;
+    int status;
 };
 
 struct batch {
@@ -111,7 +111,7 @@ static void stop(struct batch *batch, struct transfer *t)
 }
 
 /* Takes MESSAGE. */
-static void give_up(struct batch *batch, struct transfer *t, enum status status, char *message)
+static void give_up(struct batch *batch, struct transfer *t, int status, char *message)
 {
     stop(batch, t);
     t->phase = BROKEN;
@@ -349,7 +349,7 @@ static int run(struct batch *batch, struct error **err)
 static int failures(const struct batch *batch, struct error **err)
 {
     _cleanup_buffer_ struct buffer text = {0};
-    enum status status = STATUS_OK;
+    int status = STATUS_OK;
     size_t broken = 0;
     for (size_t i = 0; i < batch->n; i++) {
         const struct transfer *t = &batch->transfers[i];

@@ -2,6 +2,7 @@
 #ifndef BAKE_ROOT_SCAN_H
 #define BAKE_ROOT_SCAN_H
 
+#include "app/status.h"
 #include "bake/root/rootfs.h"
 
 /* STATUS_CHECK_REFUSED with a line for each find: identity of a machine (machine-id, host keys, random seed), logs,

@@ -20,7 +20,7 @@ static void look_hostnic(const struct check_context *context, struct finding *fi
         finding_warns(finding, "run `start`, which asks the cloud API", "the cloud API was not asked yet");
         return;
     }
-    enum status status = (enum status)json_integer_value(json_object_get(state, "status"));
+    int status = (int)json_integer_value(json_object_get(state, "status"));
     const char *message = json_string_value(json_object_get(state, "message"));
     if (status != STATUS_OK) {
         const struct status_row *row = status_row(status);

@@ -2,6 +2,7 @@
 #ifndef HOOKS_CLIENTS_ELASTICSEARCH_H
 #define HOOKS_CLIENTS_ELASTICSEARCH_H
 
+#include "app/status.h"
 #include "hooks/engine/role.h"
 
 /* False where the cluster's own Elasticsearch is not installed: the image lacks it, or add-ons are off. */

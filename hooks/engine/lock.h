@@ -2,6 +2,7 @@
 #ifndef HOOKS_ENGINE_LOCK_H
 #define HOOKS_ENGINE_LOCK_H
 
+#include "app/status.h"
 #include "hooks/engine/role.h"
 
 /* Takes <state>/lock and holds it until the process ends. Another holder is waited for until DEADLINE, then

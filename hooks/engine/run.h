@@ -2,6 +2,7 @@
 #ifndef HOOKS_ENGINE_RUN_H
 #define HOOKS_ENGINE_RUN_H
 
+#include "app/status.h"
 #include "hooks/engine/role.h"
 
 /* Where an event takes the metadata from. */

@@ -5,6 +5,7 @@
 #ifndef HOOKS_EVENTS_BACKUP_H
 #define HOOKS_EVENTS_BACKUP_H
 
+#include "app/status.h"
 #include "hooks/engine/role.h"
 
 #define BACKUP_DIRECTORY "/data/backup"

@@ -16,7 +16,7 @@ static char *format_message(const char *format, va_list args)
     return message;
 }
 
-static int set(struct error **err, enum status status, char *message)
+static int set(struct error **err, int status, char *message)
 {
     if (err == NULL) {
         free(message);
@@ -29,7 +29,7 @@ static int set(struct error **err, enum status status, char *message)
     return -1;
 }
 
-int error_new(struct error **err, enum status status, const char *format, ...)
+int error_new(struct error **err, int status, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -38,7 +38,7 @@ int error_new(struct error **err, enum status status, const char *format, ...)
     return set(err, status, message);
 }
 
-int error_errno(struct error **err, enum status status, int errnum, const char *format, ...)
+int error_errno(struct error **err, int status, int errnum, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -59,6 +59,18 @@ int error_wrap(struct error **err, const char *format, ...)
     char *message = xasprintf("%s: %s", what, (*err)->message);
     free((*err)->message);
     (*err)->message = message;
+    return -1;
+}
+
+int error_move(struct error **err, struct error **from)
+{
+    struct error *moved = STEAL(*from);
+    if (err == NULL) {
+        error_free(moved);
+    } else if (moved != NULL) {
+        error_free(*err);
+        *err = moved;
+    }
     return -1;
 }
 

@@ -7,22 +7,39 @@
 #ifndef LIB_CORE_ERROR_H
 #define LIB_CORE_ERROR_H
 
-#include "app/status.h"
+/* What a utility of lib/ can fail with. The numbers are exit statuses and fixed; app/status.h has the table of all
+ * statuses with their texts, and those that only this product knows. */
+enum {
+    STATUS_OK = 0,
+    STATUS_FAILED = 1,
+    STATUS_USAGE = 2,
+    STATUS_CONFIG = 3,
+    STATUS_TEMPLATE = 14,
+    STATUS_FILE = 15,
+    STATUS_UNIT = 16,
+    STATUS_COMMAND = 17,
+    STATUS_DEADLINE = 18,
+    STATUS_INTERRUPTED = 19,
+    STATUS_CRYPTO = 25,
+};
 
 struct error {
-    enum status status; /* becomes the exit status */
+    int status; /* becomes the exit status */
     char *message;
 };
 
 /* All return -1, so that `return error_new(...)` reads well. */
-int error_new(struct error **err, enum status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int error_new(struct error **err, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* As error_new, with ": " and the text of ERRNUM (an errno value) behind. */
-int error_errno(struct error **err, enum status status, int errnum, const char *format, ...)
+int error_errno(struct error **err, int status, int errnum, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* Puts "FORMAT: " before the message of *err; the status stays. */
 int error_wrap(struct error **err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Passes *FROM on as *ERR and leaves *FROM NULL; freed when ERR is NULL. *FROM may be NULL: then nothing happens. */
+int error_move(struct error **err, struct error **from);
 
 void error_free(struct error *err);
 void error_freep(struct error **err);

@@ -229,7 +229,7 @@ static void take_answer(CURL *easy, struct http_answer *answer)
     }
 }
 
-int http_do(struct http *http, const struct http_request *request, struct deadline deadline, enum status failure,
+int http_do(struct http *http, const struct http_request *request, struct deadline deadline, int failure,
             struct http_answer *answer, struct error **err)
 {
     *answer = (struct http_answer){0};

@@ -43,7 +43,7 @@ void http_freep(struct http **http);
 /* Any answer with an HTTP status is success, whatever the status. No answer is an error with STATUS_DEADLINE (time) or
  * FAILURE (everything else), whose message names method, URL without its query, and curl's reason. Ends early with
  * STATUS_INTERRUPTED when a termination signal was taken (lib/core/interrupt.h). No redirects are followed. */
-int http_do(struct http *http, const struct http_request *request, struct deadline deadline, enum status failure,
+int http_do(struct http *http, const struct http_request *request, struct deadline deadline, int failure,
             struct http_answer *answer, struct error **err);
 void http_answer_free(struct http_answer *answer);
 #define _cleanup_answer_ _cleanup_(http_answer_free)

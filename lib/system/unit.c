@@ -215,7 +215,7 @@ static int on_job_removed(sd_bus_message *message, void *data, sd_bus_error *err
     return 0;
 }
 
-static int with_journal(struct error **err, enum status status, struct units *units, const char *what, const char *name,
+static int with_journal(struct error **err, int status, struct units *units, const char *what, const char *name,
                         const char *reason)
 {
     struct unit_state state = {.active = "unknown"};

@@ -177,7 +177,7 @@ static int verb_event(struct lab *lab, char **argv, struct error **err)
     int r = service_run(lab, machine, argv[1], argv[2], &result, err);
     (void)fputs(result.output == NULL ? "" : result.output, stdout);
     if (r != 0 && result.status > 0) {
-        (*err)->status = (enum status)result.status;
+        (*err)->status = result.status;
     }
     return r;
 }

@@ -2,6 +2,7 @@
 #ifndef HOOKS_STEPS_CLUSTER_LOGGING_H
 #define HOOKS_STEPS_CLUSTER_LOGGING_H
 
+#include "app/status.h"
 #include "hooks/engine/role.h"
 
 /* Returns once GET / at HOST:PORT answers, with whatever status below 500: one that asks for a password is there.

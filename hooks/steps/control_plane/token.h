@@ -3,6 +3,7 @@
 #ifndef HOOKS_STEPS_CONTROL_PLANE_TOKEN_H
 #define HOOKS_STEPS_CONTROL_PLANE_TOKEN_H
 
+#include "app/status.h"
 #include "hooks/engine/role.h"
 
 /* How long the cluster honours the token each time it is made to. */

@@ -65,7 +65,7 @@ static json_t *load_state(const struct run *run)
     return json_load_file(path, 0, NULL);
 }
 
-static int save_state(const struct run *run, enum status status, const char *message, struct error **err)
+static int save_state(const struct run *run, int status, const char *message, struct error **err)
 {
     _cleanup_free_ char *path = run_state_path(run, STATE);
     _cleanup_free_ char *inputs = inputs_of(run);

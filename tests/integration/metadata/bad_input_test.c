@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/status.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
@@ -141,7 +142,7 @@ static int tear_down(void **state)
 }
 
 /* Each event refuses in the same way and leaves the machine alone. */
-static void assert_refused(struct fixture *f, const char *source, enum status status, const char *text)
+static void assert_refused(struct fixture *f, const char *source, int status, const char *text)
 {
     static const char *const events[] = {"render", "init", "start", "reload", "facts"};
     _cleanup_free_ char *before = snapshot(f);
@@ -281,7 +282,7 @@ static void use_copy(struct fixture *f)
     write_text(f->conf, text);
 }
 
-static void assert_render_refused(struct fixture *f, enum status status, const char *text)
+static void assert_render_refused(struct fixture *f, int status, const char *text)
 {
     _cleanup_free_ char *before = snapshot(f);
     _cleanup_free_ char *said = NULL;

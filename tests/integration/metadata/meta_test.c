@@ -22,7 +22,7 @@ static void a_good_answer_is_given_and_cached_on_demand(void **state)
 }
 
 /* What METAD_FAULT on both servers comes to. */
-static void assert_fails(struct fixture *f, struct metad_fault fault, enum status status, const char *text)
+static void assert_fails(struct fixture *f, struct metad_fault fault, int status, const char *text)
 {
     fault_both(f, fault);
     reopen(f, LONG, 200);

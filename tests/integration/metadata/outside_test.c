@@ -87,7 +87,7 @@ static json_t *cloud_state(void)
     return json_load_file(path, 0, NULL);
 }
 
-static void assert_kept(enum status status)
+static void assert_kept(int status)
 {
     struct stat st;
     _cleanup_free_ char *path = xasprintf("%s/cloud.json", directory);
@@ -100,7 +100,7 @@ static void assert_kept(enum status status)
     assert_null(strstr(text, SECRET));
 }
 
-static void assert_refused(enum status status, const char *needle)
+static void assert_refused(int status, const char *needle)
 {
     _cleanup_error_ struct error *err = NULL;
     assert_int_equal(step_hostnic_check.done(&run, NULL), 0);

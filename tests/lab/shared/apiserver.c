@@ -1,4 +1,5 @@
 #include "tests/lab/shared/apiserver.h"
+#include "app/status.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -42,7 +42,7 @@ static struct facts *load(json_t *tree)
     return facts;
 }
 
-static void assert_refused(const json_t *tree, const struct conf *conf, enum status status, const char *needle)
+static void assert_refused(const json_t *tree, const struct conf *conf, int status, const char *needle)
 {
     struct facts *facts = NULL;
     _cleanup_error_ struct error *err = NULL;
@@ -381,7 +381,7 @@ static void a_token_is_absent_or_unusable(void **state)
     (void)state;
     static const struct {
         const char *token;
-        enum status status;
+        int status;
         const char *needle;
     } cases[] = {
         {"", STATUS_TOKEN_ABSENT, "no token yet"},

@@ -52,7 +52,7 @@ static struct bake_conf *load(const char *text, char *const *variables)
     return conf;
 }
 
-static void expect_refused(const char *text, enum status status, const char *message)
+static void expect_refused(const char *text, int status, const char *message)
 {
     struct bake_conf *conf = NULL;
     _cleanup_error_ struct error *err = NULL;

@@ -256,7 +256,7 @@ static unsigned port_of(struct MHD_Daemon *server)
 }
 
 /* Runs the event and gives what it prints: TAP has the real standard output. */
-static char *printed(struct run *event_run, int expected, enum status status)
+static char *printed(struct run *event_run, int expected, int status)
 {
     _cleanup_free_ char *path = xasprintf("%s/output", directory);
     _cleanup_error_ struct error *err = NULL;

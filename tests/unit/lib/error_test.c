@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <string.h>
 
 #include "lib/core/error.h"
 
@@ -59,32 +58,31 @@ static void freeing_resets_the_pointer(void **state)
     error_freep(&err);
 }
 
-static void the_status_table_is_in_order_and_whole(void **state)
+static void moving_keeps_the_error_and_empties_the_source(void **state)
 {
     (void)state;
-    int before = -1;
-    for (const struct status_row *row = status_rows; row->name != NULL; row++) {
-        assert_true((int)row->status > before);
-        assert_true((int)row->status < 256);
-        before = (int)row->status;
-        assert_true(strlen(row->english) > 0 && strlen(row->chinese) > 0 && strlen(row->remedy) > 0);
-        assert_ptr_equal(status_row(row->status), row);
-    }
-}
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_error_ struct error *from = NULL;
+    error_new(&from, STATUS_UNIT, "inner");
+    struct error *same = from;
+    assert_int_equal(error_move(&err, &from), -1);
+    assert_ptr_equal(err, same);
+    assert_null(from);
 
-static void an_unknown_status_is_a_failure(void **state)
-{
-    (void)state;
-    assert_int_equal(status_row((enum status)99)->status, STATUS_FAILED);
+    assert_int_equal(error_move(&err, &from), -1); /* nothing to move: what is there stays */
+    assert_ptr_equal(err, same);
+
+    error_new(&from, STATUS_FILE, "not wanted");
+    assert_int_equal(error_move(NULL, &from), -1);
+    assert_null(from);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holds_status_and_message),       cmocka_unit_test(names_the_errno),
-        cmocka_unit_test(wrapping_keeps_the_status),      cmocka_unit_test(a_caller_may_not_care),
-        cmocka_unit_test(freeing_resets_the_pointer),     cmocka_unit_test(the_status_table_is_in_order_and_whole),
-        cmocka_unit_test(an_unknown_status_is_a_failure),
+        cmocka_unit_test(holds_status_and_message),   cmocka_unit_test(names_the_errno),
+        cmocka_unit_test(wrapping_keeps_the_status),  cmocka_unit_test(a_caller_may_not_care),
+        cmocka_unit_test(freeing_resets_the_pointer), cmocka_unit_test(moving_keeps_the_error_and_empties_the_source),
     };
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);
 }

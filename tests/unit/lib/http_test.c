@@ -45,7 +45,7 @@ static int request(const char *method, const char *url, const char *body, struct
     static const char *const headers[] = {"Accept: application/json", NULL};
     struct http_request r = {
         .method = method, .url = url, .headers = headers, .body = body, .body_len = body != NULL ? strlen(body) : 0};
-    return http_do(http, &r, deadline_in(30000), STATUS_API, answer, err);
+    return http_do(http, &r, deadline_in(30000), STATUS_COMMAND, answer, err);
 }
 
 static void methods_bodies_and_headers_go_through(void **state)
@@ -107,12 +107,12 @@ static void a_body_over_the_limit_is_refused(void **state)
     metad_fault(metad, &(struct metad_fault){.kind = METAD_BODY, .code = 200, .body = "0123456789"});
     struct http_request r = {.url = self_url, .limit = 10};
     _cleanup_answer_ struct http_answer fits = {0};
-    assert_int_equal(http_do(http, &r, deadline_in(30000), STATUS_API, &fits, NULL), 0);
+    assert_int_equal(http_do(http, &r, deadline_in(30000), STATUS_COMMAND, &fits, NULL), 0);
     r.limit = 9;
     _cleanup_answer_ struct http_answer answer = {0};
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(http_do(http, &r, deadline_in(30000), STATUS_API, &answer, &err), -1);
-    assert_int_equal(err->status, STATUS_API);
+    assert_int_equal(http_do(http, &r, deadline_in(30000), STATUS_COMMAND, &answer, &err), -1);
+    assert_int_equal(err->status, STATUS_COMMAND);
     assert_non_null(strstr(err->message, "longer than 9 bytes"));
     assert_null(answer.body.data);
 }
@@ -128,7 +128,7 @@ static void a_connection_cut_half_way_is_no_answer(void **state)
     _cleanup_answer_ struct http_answer answer = {0};
     _cleanup_error_ struct error *err = NULL;
     assert_int_equal(request(NULL, self_url, NULL, &answer, &err), -1);
-    assert_int_equal(err->status, STATUS_API);
+    assert_int_equal(err->status, STATUS_COMMAND);
 }
 
 static void a_silent_server_ends_at_the_deadline(void **state)
@@ -138,7 +138,7 @@ static void a_silent_server_ends_at_the_deadline(void **state)
     struct http_request r = {.url = self_url};
     _cleanup_answer_ struct http_answer answer = {0};
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(http_do(http, &r, deadline_in(100), STATUS_API, &answer, &err), -1);
+    assert_int_equal(http_do(http, &r, deadline_in(100), STATUS_COMMAND, &answer, &err), -1);
     assert_int_equal(err->status, STATUS_DEADLINE);
     assert_non_null(strstr(err->message, "no complete answer"));
     metad_fault(metad, &(struct metad_fault){.kind = METAD_GOOD});
@@ -161,7 +161,7 @@ static void nobody_listening_names_the_url_without_its_query(void **state)
     _cleanup_answer_ struct http_answer answer = {0};
     _cleanup_error_ struct error *err = NULL;
     assert_int_equal(request(NULL, url, NULL, &answer, &err), -1);
-    assert_int_equal(err->status, STATUS_API);
+    assert_int_equal(err->status, STATUS_COMMAND);
     assert_true(str_starts(err->message, begin));
     assert_null(strstr(err->message, "secret"));
 }
@@ -174,7 +174,7 @@ static void only_http_is_spoken(void **state)
         _cleanup_answer_ struct http_answer answer = {0};
         _cleanup_error_ struct error *err = NULL;
         assert_int_equal(request(NULL, urls[i], NULL, &answer, &err), -1);
-        assert_int_equal(err->status, STATUS_API);
+        assert_int_equal(err->status, STATUS_COMMAND);
     }
 }
 

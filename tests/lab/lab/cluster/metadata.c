@@ -1,4 +1,5 @@
 #include "tests/lab/lab/cluster/metadata.h"
+#include "app/status.h"
 
 #include <poll.h>
 #include <signal.h>

@@ -93,9 +93,7 @@ static int fails(struct scenario *s, char *arguments, struct error **err)
     proc_result_free(&s->last);
     s->last = (struct proc_result){.status = (int)why->status, .output = xstrdup(""), .tail = xstrdup(why->message)};
     s->status = (int)why->status;
-    return why->status == (enum status)status
-               ? 0
-               : error_new(err, why->status, "status %d: %s", (int)why->status, why->message);
+    return why->status == status ? 0 : error_new(err, why->status, "status %d: %s", (int)why->status, why->message);
 }
 
 /* One line. False when the scenario cannot go on. */

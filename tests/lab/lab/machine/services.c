@@ -73,7 +73,7 @@ static int call_job(void *data, struct error **err)
         service_take_token(call->machine, &result);
     }
     if (r != 0 && result.status > 0) {
-        (*err)->status = (enum status)result.status; /* the hook's own */
+        (*err)->status = result.status; /* the hook's own */
     }
     return r == 0 ? 0 : error_wrap(err, "%s: %s", call->machine->name, call->event);
 }
