@@ -175,7 +175,7 @@ static int ask_round(struct meta *meta, struct deadline deadline, json_t **tree,
             return 0;
         }
         if (reason->status == STATUS_INTERRUPTED) {
-            return error_new(err, reason->status, "%s", reason->message);
+            return error_move(err, &reason);
         }
         complain(&complaints, reason);
     }
@@ -223,7 +223,7 @@ int meta_get(struct meta *meta, struct deadline deadline, json_t **tree, struct 
             return 0;
         }
         if (reason->status == STATUS_INTERRUPTED) {
-            return error_new(err, reason->status, "%s", reason->message);
+            return error_move(err, &reason);
         }
         log_debug("metadata, round %u: %s", round + 1, reason->message);
         if (complaint == NULL || deadline_left(end) > 0) {
@@ -257,7 +257,7 @@ static int hold_or_ask(struct meta *meta, struct deadline deadline, json_t **tre
         return 0;
     }
     if (reason->status == STATUS_INTERRUPTED) {
-        return error_new(err, reason->status, "%s", reason->message);
+        return error_move(err, &reason);
     }
     return deadline_left(deadline) > 0 ? ask_round(meta, deadline, tree, err) : -1;
 }
@@ -290,7 +290,7 @@ int meta_wait(struct meta *meta, struct deadline deadline, json_t **tree, struct
             return 0;
         }
         if (reason != NULL && reason->status == STATUS_INTERRUPTED) {
-            return error_new(err, reason->status, "%s", reason->message);
+            return error_move(err, &reason);
         }
         if (r == 0 || reason != NULL) {
             error_freep(&trouble);
@@ -327,7 +327,7 @@ int meta_get_or_cached(struct meta *meta, struct deadline deadline, json_t **tre
         log_warning("going by the cached metadata %s: %s", meta->cache, reason->message);
         return 0;
     }
-    return error_new(err, reason->status, "%s", reason->message);
+    return error_move(err, &reason);
 }
 
 int meta_report(const char *url, const char *cluster, const char *role, const char *instance, const json_t *body,

@@ -25,7 +25,7 @@ static int load(const struct run *run, const char *name, char **text, struct err
     if (file_read(path, 0, text, NULL, &why) == 0 || errno == ENOENT) {
         return 0;
     }
-    return error_new(err, why->status, "%s", why->message);
+    return error_move(err, &why);
 }
 
 bool addon_file_same(const struct run *run, const struct rendered_addon *addon)

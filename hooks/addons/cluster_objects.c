@@ -85,8 +85,7 @@ static int delete_one_by_one(const struct run *run, const json_t *keys, struct e
         _cleanup_json_ json_t *one = json_pack("[O]", json_array_get(keys, i));
         _cleanup_error_ struct error *why = NULL;
         if (delete_keys(run, one, &why) < 0 && !kubectl_kind_unknown(why)) {
-            *err = STEAL(why);
-            return -1;
+            return error_move(err, &why);
         }
     }
     return 0;
@@ -101,8 +100,7 @@ int objects_delete(const struct run *run, const json_t *keys, struct error **err
     if (kubectl_kind_unknown(why)) {
         return delete_one_by_one(run, keys, err);
     }
-    *err = STEAL(why);
-    return -1;
+    return error_move(err, &why);
 }
 
 /* Such as a Deployment's selector: what the API server answers when it will not change an object. */
@@ -130,8 +128,7 @@ static int replace_unchangeable(const struct run *run, const struct manifest *ma
             continue;
         }
         if (!unchangeable(why)) {
-            *err = STEAL(why);
-            return -1;
+            return error_move(err, &why);
         }
         if (replace(run, manifest, i, err) < 0) {
             return -1;
@@ -154,8 +151,7 @@ int manifest_apply(const struct run *run, const struct manifest *manifest, struc
     if (unchangeable(why)) {
         return replace_unchangeable(run, manifest, definitions, err);
     }
-    *err = STEAL(why);
-    return -1;
+    return error_move(err, &why);
 }
 
 /* "VERSION KIND NAMESPACE NAME" of a line that kubectl printed, as object_key makes it. */
@@ -195,8 +191,7 @@ int objects_missing(const struct run *run, const json_t *keys, json_t **missing,
     _cleanup_free_ char *output = NULL;
     _cleanup_error_ struct error *why = NULL;
     if (list != NULL && kubectl(run, get, list, &output, &why) < 0 && !kubectl_kind_unknown(why)) {
-        *err = STEAL(why);
-        return -1;
+        return error_move(err, &why);
     }
     _cleanup_json_ json_t *printed = printed_keys(output);
     *missing = json_array();

@@ -66,7 +66,7 @@ int docker_remove_unused(const json_t *keep, struct deadline deadline, size_t *r
         if (docker_call("DELETE", path, deadline, NULL, &refusal) == 0) {
             (*removed)++;
         } else if (refusal->status != STATUS_COMMAND) {
-            return error_new(err, refusal->status, "%s", refusal->message);
+            return error_move(err, &refusal);
         } else {
             log_debug("%s", refusal->message);
         }

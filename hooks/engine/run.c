@@ -47,7 +47,7 @@ static int use_tree_or_accepted(struct run *run, json_t *tree, struct error **er
     bool other = refusal->status != STATUS_USAGE && run->source == NULL &&
                  meta_cached(run->meta, &accepted, NULL) == 0 && use_tree(run, accepted, NULL) == 0;
     if (!other) {
-        return error_new(err, refusal->status, "%s", refusal->message);
+        return error_move(err, &refusal);
     }
     log_warning("going by the metadata that was accepted last: %s", refusal->message);
     return 0;

@@ -89,11 +89,5 @@ int steps_run(struct run *run, const struct step *const *steps, struct error **e
         (void)step_timed(run, *step, history, &failure);
     }
     history_end(history, failure);
-    if (failure == NULL) {
-        return 0;
-    }
-    if (err != NULL) {
-        *err = STEAL(failure);
-    }
-    return -1;
+    return failure == NULL ? 0 : error_move(err, &failure);
 }

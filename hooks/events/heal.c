@@ -60,7 +60,7 @@ static int restart_kubelet(struct run *run, const char **done, struct error **er
         return 1;
     }
     if (refusal->status != STATUS_DEADLINE) {
-        return error_new(err, refusal->status, "%s", refusal->message);
+        return error_move(err, &refusal);
     }
     *done = "the kubelet hung and was killed and started";
     return unit_kill(run->units, KUBELET, SIGKILL, err) < 0 || start_unit(run, KUBELET, err) < 0 ? -1 : 1;

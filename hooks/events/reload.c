@@ -23,7 +23,7 @@ static int pending_load(const struct run *run, json_t **pending, struct error **
     size_t len = 0;
     if (file_read(path, 0, &text, &len, &why) < 0) {
         *pending = json_object();
-        return errno == ENOENT ? 0 : error_new(err, why->status, "%s", why->message);
+        return errno == ENOENT ? 0 : error_move(err, &why);
     }
     *pending = json_loadb(text, len, 0, NULL);
     if (!json_is_object(*pending)) {

@@ -86,7 +86,7 @@ static int heal_one(struct revival *revival, const struct heal *heal, const stru
     const char *done = NULL;
     int r = heal->apply(run, &done, &failure);
     if (r < 0 && failure->status == STATUS_INTERRUPTED) {
-        return error_new(err, failure->status, "%s", failure->message);
+        return error_move(err, &failure);
     }
     if (r == 0) {
         json_object_del(revival->backoff, name);

@@ -238,7 +238,7 @@ static int await_job(struct units *units, struct job *job, const char *what, con
         if (why->status == STATUS_DEADLINE) {
             return with_journal(err, STATUS_DEADLINE, units, what, name, "not done in time");
         }
-        return error_new(err, why->status, "%s", why->message);
+        return error_move(err, &why);
     }
     if (strcmp(job->result, "done") == 0) {
         return 0;
@@ -346,7 +346,7 @@ int unit_wait_active(struct units *units, const char *name, struct deadline dead
         }
         return why->status == STATUS_DEADLINE
                    ? with_journal(err, STATUS_DEADLINE, units, "waiting for", name, "not active in time")
-                   : error_new(err, why->status, "%s", why->message);
+                   : error_move(err, &why);
     }
 }
 

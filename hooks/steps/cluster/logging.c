@@ -33,12 +33,12 @@ int elasticsearch_await(const char *host, int port, struct deadline deadline, st
         }
         log_debug("%s", reason->message);
         if (reason->status == STATUS_INTERRUPTED) {
-            return error_new(err, reason->status, "%s", reason->message);
+            return error_move(err, &reason);
         }
         _cleanup_error_ struct error *stop = NULL;
         if (run_pause(PAUSE_MS, deadline, &stop) < 0) {
             return stop->status == STATUS_INTERRUPTED
-                       ? error_new(err, stop->status, "%s", stop->message)
+                       ? error_move(err, &stop)
                        : error_new(
                              err, STATUS_LOG_UNREACHABLE,
                              "the Elasticsearch that logs go to does not answer: %s: check the address, and that it "

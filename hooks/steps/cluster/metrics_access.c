@@ -18,7 +18,7 @@ static int metrics_access_done(struct run *run, struct error **err)
     if (kube_get(run->kube, RBAC "/clusterrolebindings/" NAME, deadline, &binding, &code, &why) == 0) {
         return 1;
     }
-    return code == 404 ? 0 : error_new(err, why->status, "%s", why->message);
+    return code == 404 ? 0 : error_move(err, &why);
 }
 
 static int metrics_access_apply(struct run *run, struct error **err)

@@ -151,7 +151,7 @@ static int list_leaving(struct run *run, char ***nodes, struct error **err)
         if (kube_get(run->kube, path, run_deadline(run, 10), &node, &code, &failure) == 0) {
             strv_push(nodes, host->node_name);
         } else if (code != 404) {
-            return error_new(err, failure->status, "%s", failure->message);
+            return error_move(err, &failure);
         }
     }
     return 0;

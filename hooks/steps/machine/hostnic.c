@@ -205,7 +205,7 @@ static int cloud_apply(struct run *run, struct error **err)
     if (refusal->status != STATUS_INTERRUPTED && save_state(run, refusal->status, refusal->message, NULL) < 0) {
         log_warning("the health check will not know of it: %s cannot be written", STATE);
     }
-    return error_new(err, refusal->status, "%s", refusal->message);
+    return error_move(err, &refusal);
 }
 
 const struct step step_hostnic_check = {"cloud API and pod vxnets", cloud_done, cloud_apply, NULL};

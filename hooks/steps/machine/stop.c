@@ -19,7 +19,7 @@ static int stop_unit(struct run *run, const char *unit, struct error **err)
         return 0;
     }
     if (refusal->status == STATUS_INTERRUPTED) {
-        return error_new(err, refusal->status, "%s", refusal->message);
+        return error_move(err, &refusal);
     }
     log_warning("%s does not stop by itself and is killed: %s", unit, refusal->message);
     return unit_kill(run->units, unit, 9, err);
@@ -67,7 +67,7 @@ static int containers_stop_apply(struct run *run, struct error **err)
         (void)proc_run(&proc, NULL, &failure);
     }
     if (failure != NULL && failure->status == STATUS_INTERRUPTED) {
-        return error_new(err, failure->status, "%s", failure->message);
+        return error_move(err, &failure);
     }
     if (failure != NULL) {
         log_warning("containers do not stop in order: %s", failure->message);

@@ -49,7 +49,7 @@ static int token_apply(struct run *run, struct error **err)
             continue;
         }
         if (waited->status != STATUS_DEADLINE) {
-            return error_new(err, waited->status, "%s", waited->message);
+            return error_move(err, &waited);
         }
         return error_new(
             err, STATUS_TOKEN_ABSENT,

@@ -88,7 +88,7 @@ static int run_event(struct scenario *s, char *arguments, struct error **err)
     if (r == 0 || (s->last.status != 0 && status_follows(s))) {
         return interrupt_check(err);
     }
-    return error_new(err, why->status, "%s", why->message);
+    return error_move(err, &why);
 }
 
 static int wait_until(struct scenario *s, char *arguments, struct error **err)

@@ -24,17 +24,8 @@ int parallel(struct job *jobs, size_t count, struct error **err)
     struct error *first = NULL;
     for (size_t i = 0; i < count; i++) {
         (void)pthread_join(threads[i], NULL);
-        if (first == NULL) {
-            first = STEAL(jobs[i].err);
-        }
-        error_free(jobs[i].err);
-        jobs[i].err = NULL;
+        (void)error_move(first == NULL ? &first : NULL, &jobs[i].err);
     }
     free(threads);
-    if (first == NULL) {
-        return 0;
-    }
-    (void)error_new(err, first->status, "%s", first->message);
-    error_free(first);
-    return -1;
+    return first == NULL ? 0 : error_move(err, &first);
 }
