@@ -27,6 +27,10 @@ bool bootstrap_token_valid(const char *token);
  * --discovery-token-ca-cert-hash takes. */
 int ca_public_key_hash(const char *path, char **hash, struct error **err);
 
+/* Verifies that PUBLIC_PATH (a certificate or a public key) and KEY_PATH (its private key), both PEM, belong together.
+ * STATUS_FILE when one cannot be read, STATUS_CRYPTO when it is damaged or of another pair. */
+int key_pair_verify(const char *public_path, const char *key_path, struct error **err);
+
 struct cert_info {
     char *subject; /* common name */
     char **names;  /* DNS names and IP addresses */

@@ -5,6 +5,7 @@
 
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
+#include "hooks/steps/control_plane/authorities.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
@@ -18,36 +19,11 @@ enum { RENEW_DAYS = 30 };
 
 #define PKI "/etc/kubernetes/pki/"
 
+/* On a disk that is new or damaged `restore` brings etcd and keys back together. */
+#define RESTORE_ADVICE                                                                                                 \
+    "see that /data is mounted, put the missing files back, or run `k8s-master restore` with a backup of this cluster"
+
 static const char *const kubeconfigs[] = {"admin.conf", "kubelet.conf", "controller-manager.conf", "scheduler.conf"};
-
-static int certificates_done(struct run *run, struct error **err)
-{
-    (void)err;
-    return stamp_same(run, "certificates", "made") && access("/etc/kubernetes/pki/ca.key", R_OK) == 0;
-}
-
-/* Without the stamp nothing has used what may lie there half written by a killed kubeadm: it is made anew. */
-static int certificates_apply(struct run *run, struct error **err)
-{
-    if (stamp_same(run, "certificates", "made")) {
-        return error_new(err, STATUS_FILE,
-                         "/etc/kubernetes/pki/ca.key is gone, and with it the cluster's authority: bring a backup "
-                         "back with `k8s-master restore`");
-    }
-    for (size_t i = 0; i < ELEMENTS(kubeconfigs); i++) {
-        _cleanup_free_ char *path = path_join("/etc/kubernetes", kubeconfigs[i]);
-        if (file_remove(path, NULL, err) < 0) {
-            return -1;
-        }
-    }
-    if (tree_remove("/data/kubernetes/pki", err) < 0 || kubeadm_phase(run, "certs", "all", err) < 0 ||
-        kubeadm_phase(run, "kubeconfig", "all", err) < 0) {
-        return -1;
-    }
-    return stamp_put(run, "certificates", "made", err);
-}
-
-const struct step step_certificates = {"certificates", certificates_done, certificates_apply, NULL};
 
 /* What the authorities sign, without suffix; the authorities themselves and the service account key stay for good. */
 static const char *const leaves[] = {
@@ -148,9 +124,23 @@ static int remove_kubeconfig(const char *name, struct error **err)
     return file_remove(path, NULL, err);
 }
 
-/* kubeadm makes what is missing and leaves the rest, so what does not fit is removed first. */
-static int remake(struct run *run, bool all, struct error **err)
+/* The keys are on the disk before a kubeconfig shows that they are in use. */
+static int make_missing(struct run *run, struct error **err)
 {
+    if (kubeadm_phase(run, "certs", "all", err) < 0 || tree_sync("/data", err) < 0 ||
+        kubeadm_phase(run, "kubeconfig", "all", err) < 0) {
+        return -1;
+    }
+    return tree_sync("/data", err);
+}
+
+/* kubeadm makes what is missing and leaves the rest, so what does not fit is removed first. It would also make a CA
+ * that is missing, which nobody trusts. */
+static int reissue(struct run *run, bool all, struct error **err)
+{
+    if (authorities_verify(run, err) < 0) {
+        return error_wrap(err, "nothing was changed: " RESTORE_ADVICE);
+    }
     for (size_t i = 0; i < ELEMENTS(leaves); i++) {
         if ((all || !leaf_fits(run, leaves[i])) && remove_leaf(leaves[i], err) < 0) {
             return -1;
@@ -161,15 +151,46 @@ static int remake(struct run *run, bool all, struct error **err)
             return -1;
         }
     }
-    if (kubeadm_phase(run, "certs", "all", err) < 0 || kubeadm_phase(run, "kubeconfig", "all", err) < 0) {
+    return make_missing(run, err);
+}
+
+static int certificates_done(struct run *run, struct error **err)
+{
+    (void)err;
+    return stamp_same(run, "certificates", "made") && authorities_verify(run, NULL) == 0;
+}
+
+/* The stamp says that a kubeadm ran to its end. Without it, a killed one may have left half a set behind, or the stamp
+ * is lost: complete keys are used as they are, and incomplete ones are replaced only where no cluster depends on them.
+ */
+static int certificates_apply(struct run *run, struct error **err)
+{
+    _cleanup_error_ struct error *damage = NULL;
+    _cleanup_free_ char *evidence = authorities_evidence(run);
+    if (authorities_verify(run, &damage) == 0) {
+        log_notice("the CAs are there and complete: they are kept");
+        return reissue(run, false, err) < 0 ? -1 : stamp_put(run, "certificates", "made", err);
+    }
+    if (evidence == NULL && stamp_same(run, "certificates", "made")) {
+        evidence = xstrdup("the stamp of an earlier init");
+    }
+    if (evidence != NULL) {
+        return error_new(err, damage->status,
+                         "%s; %s shows that a cluster needs these keys, so no new ones are made and nothing was "
+                         "changed: " RESTORE_ADVICE,
+                         damage->message, evidence);
+    }
+    if (authorities_set_aside(run, err) < 0 || make_missing(run, err) < 0) {
         return -1;
     }
-    return tree_sync("/data", err);
+    return stamp_put(run, "certificates", "made", err);
 }
+
+const struct step step_certificates = {"certificates", certificates_done, certificates_apply, NULL};
 
 static int certificates_fit_apply(struct run *run, struct error **err)
 {
-    return remake(run, false, err);
+    return reissue(run, false, err);
 }
 
 const struct step step_certificates_fit = {"certificates fit and last", certificates_fit_done, certificates_fit_apply,
@@ -177,7 +198,7 @@ const struct step step_certificates_fit = {"certificates fit and last", certific
 
 static int certificates_renewed_apply(struct run *run, struct error **err)
 {
-    return remake(run, true, err);
+    return reissue(run, true, err);
 }
 
 const struct step step_certificates_renewed = {"certificates renewed", NULL, certificates_renewed_apply, NULL};

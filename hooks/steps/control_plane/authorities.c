@@ -1,0 +1,93 @@
+#include "hooks/steps/control_plane/authorities.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hooks/engine/run.h"
+#include "hooks/steps/control_plane/kubeadm.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/tree.h"
+
+#define PKI "/data/kubernetes/pki"
+
+/* kubernetes.io/docs/setup/best-practices/certificates */
+static const struct authority {
+    const char *certificate, *key;
+    bool etcd;
+} authorities[] = {
+    {PKI "/ca.crt", PKI "/ca.key", false},
+    {PKI "/front-proxy-ca.crt", PKI "/front-proxy-ca.key", false},
+    {PKI "/sa.pub", PKI "/sa.key", false},
+    {PKI "/etcd/ca.crt", PKI "/etcd/ca.key", true},
+};
+
+int authorities_verify(const struct run *run, struct error **err)
+{
+    for (size_t i = 0; i < ELEMENTS(authorities); i++) {
+        _cleanup_free_ char *certificate = run_path(run, authorities[i].certificate);
+        _cleanup_free_ char *key = run_path(run, authorities[i].key);
+        bool needed = !authorities[i].etcd || !run->facts->etcd_linked;
+        if (needed && key_pair_verify(certificate, key, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static bool is_there(const struct run *run, const char *pattern)
+{
+    _cleanup_free_ char *path = run_path(run, pattern);
+    glob_t found = {0};
+    bool there = glob(path, GLOB_NOSORT, NULL, &found) == 0;
+    globfree(&found);
+    return there;
+}
+
+static bool published(const struct run *run)
+{
+    _cleanup_token_ struct join_token token = {0};
+    return run->facts->master == run->facts->self && facts_join_token(run->facts, &token, NULL) == 0;
+}
+
+char *authorities_evidence(const struct run *run)
+{
+    static const char *const paths[] = {
+        "/data/etcd/member",
+        "/data/etcd.before-restore/member",
+        "/data/var/lib/kubelet/pki/kubelet-client-*.pem",
+        "/data/kubernetes/admin.conf",
+        "/data/kubernetes/kubelet.conf",
+        "/data/kubernetes/client.conf",
+    };
+    for (size_t i = 0; i < ELEMENTS(paths); i++) {
+        if (is_there(run, paths[i])) {
+            return xstrdup(paths[i]);
+        }
+    }
+    return published(run) ? xstrdup("the CA hash that this master published in the metadata") : NULL;
+}
+
+int authorities_set_aside(const struct run *run, struct error **err)
+{
+    _cleanup_free_ char *pki = run_path(run, PKI);
+    time_t now = time(NULL);
+    struct tm tm;
+    char text[32] = "";
+    (void)strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+    _cleanup_free_ char *aside = xasprintf("%s.incomplete-%s", pki, text);
+    if (access(pki, F_OK) < 0 && errno == ENOENT) {
+        return 0;
+    }
+    if (chmod(pki, 0700) < 0 || rename(pki, aside) < 0) {
+        return error_errno(err, STATUS_FILE, errno, "cannot move the incomplete keys in %s to %s", pki, aside);
+    }
+    log_warning("%s was incomplete and not used yet: moved to %s", pki, aside);
+    _cleanup_free_ char *parent = run_path(run, "/data/kubernetes");
+    return tree_sync(parent, err);
+}
