@@ -1,5 +1,7 @@
 #include "hooks/checks/checks.h"
 #include "hooks/engine/role.h"
+#include "hooks/events/events.h"
+#include "hooks/events/figures.h"
 #include "hooks/steps/steps.h"
 
 /* One table for all three: an operator reruns init by hand, and the client keeps its system disk, so they do not differ. */
@@ -28,17 +30,27 @@ static const struct check *const checks[] = {
     &check_cluster_api, &check_certificates, &check_cluster_dns, &check_clock, NULL,
 };
 
+static const struct figures *const figures[] = {NULL};
+
 static const struct event events[] = {
-    {"init", set_up},
-    {"start", set_up},
-    {"upgrade", set_up},
-    {"stop", stop},
-    {"scale-out", scale},
-    {"scale-in", scale},
-    {NULL, NULL},
+    {"init", set_up, NULL},
+    {"start", set_up, NULL},
+    {"upgrade", set_up, NULL},
+    {"stop", stop, NULL},
+    {"scale-out", scale, NULL},
+    {"scale-in", scale, NULL},
+    EVENTS_OF_EVERY_ROLE,
+    {NULL, NULL, NULL},
 };
 
-static const struct role client = {"client", "/var/lib/k8s-hooks", events, checks};
+static const struct role client = {
+    .name = "client",
+    .state = "/var/lib/k8s-hooks",
+    .kubeconfig = "/root/.kube/config",
+    .events = events,
+    .checks = checks,
+    .figures = figures,
+};
 
 int main(int argc, char **argv)
 {

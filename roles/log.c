@@ -1,5 +1,7 @@
 #include "hooks/checks/checks.h"
 #include "hooks/engine/role.h"
+#include "hooks/events/events.h"
+#include "hooks/events/figures.h"
 #include "hooks/steps/steps.h"
 
 static const struct step *const init[] = {
@@ -95,19 +97,31 @@ static const struct check *const checks[] = {
     NULL,
 };
 
+static const struct figures *const figures[] = {&figures_node, &figures_log_documents, NULL};
+
 static const struct event events[] = {
-    {"init", init},
-    {"start", start},
-    {"stop", stop},
-    {"scale-out", scale},
-    {"scale-in", scale},
-    {"destroy", destroy},
-    {"upgrade --check", upgrade_check},
-    {"upgrade", upgrade},
-    {NULL, NULL},
+    {"init", init, NULL},
+    {"start", start, NULL},
+    {"stop", stop, NULL},
+    {"scale-out", scale, NULL},
+    {"scale-in", scale, NULL},
+    {"destroy", destroy, NULL},
+    {"upgrade --check", upgrade_check, NULL},
+    {"upgrade", upgrade, NULL},
+    {"prune-images", NULL, event_prune_images},
+    EVENTS_OF_EVERY_ROLE,
+    {NULL, NULL, NULL},
 };
 
-static const struct role log_role = {"log", "/data/kubernetes/hooks", events, checks};
+static const struct role log_role = {
+    .name = "log",
+    .state = "/data/kubernetes/hooks",
+    .kubelet = true,
+    .logs = true,
+    .events = events,
+    .checks = checks,
+    .figures = figures,
+};
 
 int main(int argc, char **argv)
 {

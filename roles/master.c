@@ -1,5 +1,7 @@
 #include "hooks/checks/checks.h"
 #include "hooks/engine/role.h"
+#include "hooks/events/events.h"
+#include "hooks/events/figures.h"
 #include "hooks/steps/steps.h"
 
 static const struct step *const init[] = {
@@ -175,23 +177,38 @@ static const struct check *const checks[] = {
     NULL,
 };
 
+static const struct figures *const figures[] = {&figures_node, &figures_api_server, NULL};
+
 static const struct event events[] = {
-    {"init", init},
-    {"start", start},
-    {"stop", stop},
-    {"scale-out --check", scale_out_check},
-    {"scale-out", scale_out},
-    {"scale-in --check", scale_in_check},
-    {"scale-in", scale_in},
-    {"destroy", destroy},
-    {"upgrade --check", upgrade_check},
-    {"upgrade", upgrade},
-    {"restore", restore},
-    {"renew-certs", renew_certs},
-    {NULL, NULL},
+    {"init", init, NULL},
+    {"start", start, NULL},
+    {"stop", stop, NULL},
+    {"scale-out --check", scale_out_check, NULL},
+    {"scale-out", scale_out, NULL},
+    {"scale-in --check", scale_in_check, NULL},
+    {"scale-in", scale_in, NULL},
+    {"destroy", destroy, NULL},
+    {"upgrade --check", upgrade_check, NULL},
+    {"upgrade", upgrade, NULL},
+    {"restore", restore, NULL},
+    {"renew-certs", renew_certs, NULL},
+    {"metadata", NULL, event_metadata},
+    {"backup", NULL, event_backup},
+    {"delete_snapshot", NULL, event_delete_snapshot},
+    {"prune-images", NULL, event_prune_images},
+    EVENTS_OF_EVERY_ROLE,
+    {NULL, NULL, NULL},
 };
 
-static const struct role master = {"master", "/data/kubernetes/hooks", events, checks};
+static const struct role master = {
+    .name = "master",
+    .state = "/data/kubernetes/hooks",
+    .kubelet = true,
+    .control_plane = true,
+    .events = events,
+    .checks = checks,
+    .figures = figures,
+};
 
 int main(int argc, char **argv)
 {

@@ -1,6 +1,8 @@
 /* Serves ssd_node too: its facts differ (a taint), its steps do not. */
 #include "hooks/checks/checks.h"
 #include "hooks/engine/role.h"
+#include "hooks/events/events.h"
+#include "hooks/events/figures.h"
 #include "hooks/steps/steps.h"
 
 static const struct step *const init[] = {
@@ -86,19 +88,30 @@ static const struct check *const checks[] = {
     &check_data_space, &check_data_inodes, &check_clock,           &check_hostnic,    NULL,
 };
 
+static const struct figures *const figures[] = {&figures_node, NULL};
+
 static const struct event events[] = {
-    {"init", init},
-    {"start", start},
-    {"stop", stop},
-    {"scale-out", scale},
-    {"scale-in", scale},
-    {"destroy", destroy},
-    {"upgrade --check", upgrade_check},
-    {"upgrade", upgrade},
-    {NULL, NULL},
+    {"init", init, NULL},
+    {"start", start, NULL},
+    {"stop", stop, NULL},
+    {"scale-out", scale, NULL},
+    {"scale-in", scale, NULL},
+    {"destroy", destroy, NULL},
+    {"upgrade --check", upgrade_check, NULL},
+    {"upgrade", upgrade, NULL},
+    {"prune-images", NULL, event_prune_images},
+    EVENTS_OF_EVERY_ROLE,
+    {NULL, NULL, NULL},
 };
 
-static const struct role node = {"node", "/data/kubernetes/hooks", events, checks};
+static const struct role node = {
+    .name = "node",
+    .state = "/data/kubernetes/hooks",
+    .kubelet = true,
+    .events = events,
+    .checks = checks,
+    .figures = figures,
+};
 
 int main(int argc, char **argv)
 {

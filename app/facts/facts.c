@@ -7,18 +7,6 @@
 #include "lib/core/syntax.h"
 #include "lib/core/util.h"
 
-static const char *const roles[] = {"master", "node", "ssd_node", "log", "client"};
-
-static int role_rank(const char *role)
-{
-    for (size_t i = 0; i < ELEMENTS(roles); i++) {
-        if (strcmp(roles[i], role) == 0) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
-
 static int invalid(struct error **err, const char *path, const char *key, const char *needed)
 {
     return error_new(err, STATUS_METADATA_INVALID, "metadata: %s/%s must be %s", path, key, needed);
@@ -64,12 +52,14 @@ static char *token_text(const json_t *token)
     return str_empty(json_string_value(token)) ? NULL : xstrdup(json_string_value(token));
 }
 
-static int read_host(struct host *host, const char *role, const char *instance, const json_t *entry, struct error **err)
+static int read_host(struct host *host, const struct host_role *is, const char *instance, const json_t *entry,
+                     struct error **err)
 {
-    _cleanup_free_ char *path = xasprintf("/hosts/%s/%s", role, instance);
-    host->role = xstrdup(role);
+    _cleanup_free_ char *path = xasprintf("/hosts/%s/%s", is->name, instance);
+    host->role = xstrdup(is->name);
+    host->is = is;
     if (!syntax_id(instance)) {
-        return error_new(err, STATUS_METADATA_INVALID, "metadata: /hosts/%s holds an unusable instance id", role);
+        return error_new(err, STATUS_METADATA_INVALID, "metadata: /hosts/%s holds an unusable instance id", is->name);
     }
     host->instance_id = xstrdup(instance);
     if (take_id(&host->node_id, entry, path, "node_id", true, err) < 0) {
@@ -98,7 +88,7 @@ static int read_host(struct host *host, const char *role, const char *instance, 
         }
     }
     host->token = token_text(json_object_get(entry, "token"));
-    host->node_name = xasprintf("%s-%d", role, host->sid);
+    host->node_name = xasprintf("%s-%d", is->name, host->sid);
     replace_char(host->node_name, '_', '-');
     return 0;
 }
@@ -112,8 +102,7 @@ static int host_order(const void *a, const void *b)
 {
     const struct host *x = a;
     const struct host *y = b;
-    int by_role = role_rank(x->role) - role_rank(y->role);
-    return by_role != 0 ? by_role : x->sid - y->sid;
+    return x->is != y->is ? (x->is < y->is ? -1 : 1) : x->sid - y->sid;
 }
 
 /* Roles of a later release of the app, unknown here, are passed over. */
@@ -121,8 +110,8 @@ static int read_hosts(struct facts *facts, const json_t *tree, struct error **er
 {
     const json_t *hosts = json_object_get(tree, "hosts");
     size_t room = 0;
-    for (size_t i = 0; i < ELEMENTS(roles); i++) {
-        room += json_object_size(json_object_get(hosts, roles[i]));
+    for (const struct host_role *is = host_roles; is->name != NULL; is++) {
+        room += json_object_size(json_object_get(hosts, is->name));
     }
     if (room == 0) {
         return error_new(err, STATUS_METADATA_INVALID,
@@ -130,12 +119,12 @@ static int read_hosts(struct facts *facts, const json_t *tree, struct error **er
                          "or client");
     }
     facts->hosts = xcalloc(room, sizeof *facts->hosts);
-    for (size_t i = 0; i < ELEMENTS(roles); i++) {
+    for (const struct host_role *is = host_roles; is->name != NULL; is++) {
         const char *instance;
         json_t *entry;
-        json_object_foreach (json_object_get(hosts, roles[i]), instance, entry) {
+        json_object_foreach (json_object_get(hosts, is->name), instance, entry) {
             struct host *host = &facts->hosts[facts->n_hosts++];
-            if (read_host(host, roles[i], instance, entry, err) < 0) {
+            if (read_host(host, is, instance, entry, err) < 0) {
                 return -1;
             }
             host->adding = listed(tree, "adding-hosts", host) != NULL;
@@ -180,13 +169,13 @@ static int point_at_hosts(struct facts *facts, const json_t *tree, struct error 
         if (facts->self == NULL && is_self(host, self)) {
             facts->self = host;
         }
-        if (facts->master == NULL && strcmp(host->role, "master") == 0) {
+        if (facts->master == NULL && host->is->control_plane) {
             facts->master = host;
         }
         if (facts->client == NULL && strcmp(host->role, "client") == 0) {
             facts->client = host;
         }
-        facts->n_logs += strcmp(host->role, "log") == 0 && !host->deleting;
+        facts->n_logs += host->is->log && !host->deleting;
     }
     if (facts->self == NULL) {
         return error_new(err, STATUS_METADATA_INVALID,
@@ -270,7 +259,7 @@ static int check_bridge(const struct facts *facts, struct error **err)
 {
     for (size_t i = 0; facts->network == NETWORK_BRIDGE && i < facts->n_hosts; i++) {
         _cleanup_free_ char *cidr = facts_node_cidr(&facts->hosts[i]);
-        if (cidr == NULL && strcmp(facts->hosts[i].role, "client") != 0) {
+        if (cidr == NULL && facts->hosts[i].is->node) {
             return error_new(
                 err, STATUS_METADATA_INVALID,
                 "network mode bridge has no pod network left for %s: sids go to 1 for master, 120 for node "

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "app/conf.h"
+#include "app/facts/host_role.h"
 #include "app/status.h"
 #include "lib/core/error.h"
 
@@ -22,7 +23,8 @@
 #define PROMETHEUS_PORT 30000
 
 struct host {
-    char *role;        /* master, node, ssd_node, log, client */
+    char *role; /* master, node, ssd_node, log, client */
+    const struct host_role *is;
     char *instance_id; /* new with every VM */
     char *node_id;     /* cln-..., for life */
     char *ip, *mac;

@@ -82,23 +82,12 @@ static json_t *cloud_context(const struct facts *facts)
     return cloud;
 }
 
-static bool has_role(const struct host *host, const char *role)
-{
-    return strcmp(host->role, role) == 0;
-}
-
-static bool is_worker(const struct host *host)
-{
-    return has_role(host, "node") || has_role(host, "ssd_node");
-}
-
 static json_t *host_taints(const struct host *host)
 {
     json_t *taints = json_array();
-    const char *value = has_role(host, "log") ? "log" : has_role(host, "ssd_node") ? "ssd" : NULL;
-    if (value != NULL) {
-        json_array_append_new(taints, json_pack("{s:s, s:s, s:s, s:b, s:b}", "key", "dedicated", "value", value,
-                                                "effect", "NoSchedule", "first", 1, "last", 1));
+    if (host->is->taint != NULL) {
+        json_array_append_new(taints, json_pack("{s:s, s:s, s:s, s:b, s:b}", "key", "dedicated", "value",
+                                                host->is->taint, "effect", "NoSchedule", "first", 1, "last", 1));
     }
     return taints;
 }
@@ -121,10 +110,10 @@ static json_t *self_context(const struct facts *facts)
     put_number(host, "memory_mib", facts->self_memory_mib);
     put_text(host, "labels", labels);
     json_object_set_new(host, "taints", host_taints(self));
-    put_flag(host, "is_master", has_role(self, "master"));
-    put_flag(host, "is_node", is_worker(self));
-    put_flag(host, "is_log", has_role(self, "log"));
-    put_flag(host, "is_client", has_role(self, "client"));
+    put_flag(host, "is_master", self->is->control_plane);
+    put_flag(host, "is_node", self->is->worker);
+    put_flag(host, "is_log", self->is->log);
+    put_flag(host, "is_client", !self->is->node);
     return host;
 }
 
@@ -158,9 +147,8 @@ static void put_hosts(json_t *context, const struct facts *facts)
     }
     for (size_t i = 0; i < facts->n_hosts; i++) {
         const struct host *host = &facts->hosts[i];
-        bool kubelet = !has_role(host, "client");
-        bool in[LISTS] = {true, kubelet, kubelet && host != facts->self, has_role(host, "log") && !host->deleting,
-                          is_worker(host)};
+        const struct host_role *is = host->is;
+        bool in[LISTS] = {true, is->node, is->node && host != facts->self, is->log && !host->deleting, is->worker};
         _cleanup_json_ json_t *member = host_member(facts, host);
         for (size_t list = 0; list < LISTS; list++) {
             if (in[list]) {

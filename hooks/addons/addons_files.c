@@ -49,7 +49,7 @@ int addon_file_remove(const struct run *run, const char *name, struct error **er
 
 int addons_files_render(const struct run *run, bool off_machine, struct rendered_addons *addons, struct error **err)
 {
-    if (strcmp(run->role->name, "master") != 0 || !run->conf->addons.enabled) {
+    if (!run->role->control_plane || !run->conf->addons.enabled) {
         return 0;
     }
     _cleanup_json_ json_t *context = facts_context(run->facts);

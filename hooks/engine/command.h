@@ -1,24 +1,29 @@
-/* The table of events: what each needs before it may run, and what runs it. */
+/* What each event needs before it may run, whatever the role. What runs it is in the role's own list. */
 #ifndef HOOKS_ENGINE_COMMAND_H
 #define HOOKS_ENGINE_COMMAND_H
 
 #include "hooks/engine/role.h"
 #include "hooks/engine/run.h"
 
+enum {
+    CHANGES = 1, /* takes the lock: one such event at a time on a host */
+    DRY_RUN = 2, /* supports --dry-run; refused for what changes something and does not */
+    MACHINE = 4, /* needs the running machine: refused under --root */
+};
+
 struct command {
     const char *name;
     const char *argument; /* for --help: NULL when it takes none, "[X]" when it may be left out */
     const char *summary;
     enum metadata_source source;
-    bool changes;                                    /* takes the lock: one such event at a time on a host */
-    int deadline_s;                                  /* the whole event, unless hook.conf sets timeouts.event */
-    int (*run)(struct run *run, struct error **err); /* NULL: the steps of the role's table */
+    int flags;
+    int deadline_s; /* the whole event, unless hook.conf sets timeouts.event */
 };
 
 /* Ended by one without a name. */
 extern const struct command commands[];
 
-/* The command called NAME if ROLE has it, else NULL. */
+/* The command called NAME if ROLE has such an event, else NULL. */
 const struct command *command_find(const struct role *role, const char *name);
 
 #endif

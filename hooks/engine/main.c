@@ -151,16 +151,16 @@ static int take_lock(struct run *run, enum metadata_source source, struct error 
 
 static int run_command(struct run *run, const struct command *command, struct error **err)
 {
-    const struct step *const *steps = role_steps(run->role, run->event, run->check_only);
-    if (run->check_only && steps == NULL) {
+    const struct event *event = role_event(run->role, run->event, run->check_only);
+    if (event == NULL) {
         return error_new(err, STATUS_USAGE, "`%s` has no --check on a %s", run->event, run->role->name);
     }
     /* The metadata first: when it is refused, nothing has been touched, not even the lock. */
     if (run_facts(run, command->source, err) < 0 ||
-        (command->changes && !run->dry_run && take_lock(run, command->source, err) < 0)) {
+        ((command->flags & CHANGES) != 0 && !run->dry_run && take_lock(run, command->source, err) < 0)) {
         return -1;
     }
-    return command->run != NULL && !run->check_only ? command->run(run, err) : steps_run(run, steps, err);
+    return event->run != NULL ? event->run(run, err) : steps_run(run, event->steps, err);
 }
 
 static int report(const struct run *run, const struct error *err)
@@ -194,8 +194,8 @@ int hook_main(const struct role *role, int argc, char **argv)
                       conf_load(&run.conf, options.config != NULL ? options.config : "/etc/k8s-hooks/hook.conf",
                                 options.config != NULL, &err) == 0;
     if (configured) {
-        int seconds =
-            run.conf->timeouts.event_s > 0 && command->changes ? run.conf->timeouts.event_s : command->deadline_s;
+        bool changes = (command->flags & CHANGES) != 0;
+        int seconds = run.conf->timeouts.event_s > 0 && changes ? run.conf->timeouts.event_s : command->deadline_s;
         run.deadline = deadline_in((int64_t)seconds * 1000);
         (void)run_command(&run, command, &err);
         run_close(&run);

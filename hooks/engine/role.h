@@ -1,4 +1,4 @@
-/* What a role is: tables of steps, one table an event. roles/ *.c are these tables and a main of one line. */
+/* What a role is: its events, checks and capabilities. roles/ *.c are these tables and a main of one line. */
 #ifndef HOOKS_ENGINE_ROLE_H
 #define HOOKS_ENGINE_ROLE_H
 
@@ -49,15 +49,21 @@ struct step {
 };
 
 struct event {
-    const char *name;                /* as on the command line; "NAME --check" for its pre-check */
-    const struct step *const *steps; /* ended by NULL */
+    const char *name;                                /* of hooks/engine/command.h; "NAME --check" for its pre-check */
+    const struct step *const *steps;                 /* ended by NULL; NULL for an event that is a function */
+    int (*run)(struct run *run, struct error **err); /* NULL: the steps, one after the other */
 };
 
 struct role {
-    const char *name;                  /* as in the metadata; ssd_node runs as node */
-    const char *state;                 /* default state directory */
-    const struct event *events;        /* those made of steps, ended by one without a name */
-    const struct check *const *checks; /* hooks/checks/checks.h; ended by NULL */
+    const char *name;                     /* k8s-NAME, and NAME.conf in paths.roles */
+    const char *state;                    /* default state directory */
+    bool kubelet;                         /* its host is a node of the cluster */
+    bool control_plane;                   /* etcd, the API server and the CA are here, and the add-ons' manifests */
+    bool logs;                            /* Elasticsearch's data is here */
+    const char *kubeconfig;               /* root's, of an administrator; NULL: the host's own certificate is used */
+    const struct event *events;           /* all, ended by one without a name */
+    const struct check *const *checks;    /* hooks/checks/checks.h; ended by NULL */
+    const struct figures *const *figures; /* what `monitor` prints: hooks/events/figures.h; ended by NULL */
 };
 
 /* main of the four binaries: options, configuration, event. Returns the exit status. */

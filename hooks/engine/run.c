@@ -8,12 +8,6 @@
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 
-/* ssd_node differs from node only in its instance class and its taint. */
-static const char *binary_role(const char *role)
-{
-    return strcmp(role, "ssd_node") == 0 ? "node" : role;
-}
-
 static int use_tree(struct run *run, json_t *tree, struct error **err)
 {
     struct facts *facts = NULL;
@@ -29,10 +23,10 @@ static int use_tree(struct run *run, json_t *tree, struct error **err)
     if (run->meta != NULL && !run->dry_run) {
         meta_keep(run->meta, tree);
     }
-    if (strcmp(binary_role(facts->self->role), run->role->name) != 0) {
+    if (strcmp(facts->self->is->binary, run->role->name) != 0) {
         return error_new(err, STATUS_USAGE,
                          "this host is a %s in the metadata (%s, %s): run k8s-%s, or k8s-hook which finds it",
-                         facts->self->role, facts->self->ip, facts->self->instance_id, binary_role(facts->self->role));
+                         facts->self->role, facts->self->ip, facts->self->instance_id, facts->self->is->binary);
     }
     return 0;
 }
@@ -127,8 +121,7 @@ static int open_kube(const struct run *run, const struct http_tls *tls, struct k
 
 int run_kube(struct run *run, struct error **err)
 {
-    bool master = strcmp(run->role->name, "master") == 0;
-    return run->kube != NULL ? 0 : open_kube(run, master ? &as_master : &as_node, &run->kube, err);
+    return run->kube != NULL ? 0 : open_kube(run, run->role->control_plane ? &as_master : &as_node, &run->kube, err);
 }
 
 int run_kube_as_node(const struct run *run, struct kube **kube, struct error **err)

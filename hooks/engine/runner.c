@@ -6,15 +6,21 @@
 #include "lib/core/interrupt.h"
 #include "lib/core/logger.h"
 
-const struct step *const *role_steps(const struct role *role, const char *event, bool check_only)
+const struct event *role_event(const struct role *role, const char *name, bool check_only)
 {
-    _cleanup_free_ char *name = xasprintf("%s%s", event, check_only ? " --check" : "");
-    for (const struct event *e = role->events; e->name != NULL; e++) {
-        if (strcmp(e->name, name) == 0) {
-            return e->steps;
+    _cleanup_free_ char *full = xasprintf("%s%s", name, check_only ? " --check" : "");
+    for (const struct event *event = role->events; event->name != NULL; event++) {
+        if (strcmp(event->name, full) == 0) {
+            return event;
         }
     }
     return NULL;
+}
+
+const struct step *const *role_steps(const struct role *role, const char *name)
+{
+    const struct event *event = role_event(role, name, false);
+    return event == NULL ? NULL : event->steps;
 }
 
 /* 1: was done already; 0: applied; -1: failed. */

@@ -4,9 +4,11 @@
 
 #include "hooks/engine/role.h"
 
-/* The steps of the run's event in its role ("NAME --check" when only its pre-check is asked for); NULL when it has
- * none. */
-const struct step *const *role_steps(const struct role *role, const char *event, bool check_only);
+/* The event NAME of ROLE ("NAME --check" when only its pre-check is asked for); NULL when it has none. */
+const struct event *role_event(const struct role *role, const char *name, bool check_only);
+
+/* The steps of the event NAME of ROLE; NULL when it has none. */
+const struct step *const *role_steps(const struct role *role, const char *name);
 
 /* Records the run in the state directory step by step (hooks/engine/history.h), so that `status` can tell where a
  * killed run was. With --dry-run nothing is applied: prints each step and what it would do. */

@@ -1,4 +1,4 @@
-/* The events that are not tables of steps. Each returns 0, or -1 with *err set. */
+/* The events that are not tables of steps: a role lists them beside its tables. Each returns 0, or -1 with *err set. */
 #ifndef HOOKS_EVENTS_EVENTS_H
 #define HOOKS_EVENTS_EVENTS_H
 
@@ -17,5 +17,19 @@ int event_delete_snapshot(struct run *run, struct error **err);
 int event_prune_images(struct run *run, struct error **err);
 int event_status(struct run *run, struct error **err);
 int event_facts(struct run *run, struct error **err);
+
+/* What every role can do, for its list of events. */
+/* clang-format off */
+#define EVENTS_OF_EVERY_ROLE \
+    {"restart", NULL, event_restart}, \
+    {"check", NULL, event_check}, \
+    {"revive", NULL, event_revive}, \
+    {"monitor", NULL, event_monitor}, \
+    {"tab", NULL, event_tab}, \
+    {"reload", NULL, event_reload}, \
+    {"render", NULL, event_render}, \
+    {"status", NULL, event_status}, \
+    {"facts", NULL, event_facts}
+/* clang-format on */
 
 #endif

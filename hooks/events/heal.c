@@ -1,7 +1,6 @@
 #include "hooks/events/heal.h"
 
 #include <signal.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,7 +155,7 @@ static int renew_certificates(struct run *run, const char **done, struct error *
 /* The client is given its access once more. */
 static int heal_cluster_api(struct run *run, const char **done, struct error **err)
 {
-    const struct step *const *steps = role_steps(run->role, "start", false);
+    const struct step *const *steps = role_steps(run->role, "start");
     *done = "the kubeconfig was made anew";
     return steps == NULL ? 0 : steps_run(run, steps, err) < 0 ? -1 : 1;
 }
@@ -165,10 +164,10 @@ static int heal_cluster_api(struct run *run, const char **done, struct error **e
  * not for us to have honoured. */
 static int heal_certificates(struct run *run, const char **done, struct error **err)
 {
-    if (strcmp(run->role->name, "master") == 0) {
+    if (run->role->control_plane) {
         return renew_certificates(run, done, err);
     }
-    return strcmp(run->role->name, "client") == 0 ? heal_cluster_api(run, done, err) : 0;
+    return run->role->kubeconfig != NULL ? heal_cluster_api(run, done, err) : 0;
 }
 
 /* One that is starting is not ready either, and would never be if it were killed for that. */

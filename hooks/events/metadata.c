@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
 #include "hooks/steps/control_plane/kubeadm.h"
@@ -30,9 +28,6 @@ int event_metadata(struct run *run, struct error **err)
     _cleanup_secret_ char *token = NULL;
     _cleanup_free_ char *hash = NULL;
     _cleanup_free_ char *sealed = NULL;
-    if (strcmp(run->role->name, "master") != 0) {
-        return error_new(err, STATUS_USAGE, "only the master registers metadata");
-    }
     if (token_read(run, &token, err) < 0 || ca_public_key_hash(CA_CERTIFICATE, &hash, err) < 0 ||
         sealed_kubeconfig(run, &sealed, err) < 0) {
         return -1;

@@ -1,4 +1,3 @@
-#include <string.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -6,6 +5,7 @@
 #include "hooks/clients/elasticsearch.h"
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
+#include "hooks/events/figures.h"
 #include "hooks/events/metrics.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
@@ -113,38 +113,25 @@ static int add_documents(struct run *run, json_t *items, struct deadline deadlin
     return 0;
 }
 
-static const struct source {
-    const char *role; /* NULL: all that have a kubelet */
-    int (*add)(struct run *run, json_t *items, struct deadline deadline, struct error **err);
-} sources[] = {
-    {NULL, add_node},
-    {"master", add_api},
-    {"log", add_documents},
-};
-
-static bool has_source(const struct run *run, const struct source *source)
-{
-    return source->role == NULL ? strcmp(run->role->name, "client") != 0 : strcmp(source->role, run->role->name) == 0;
-}
+const struct figures figures_node = {add_node};
+const struct figures figures_api_server = {add_api};
+const struct figures figures_log_documents = {add_documents};
 
 int event_monitor(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *items = json_object();
     struct deadline all = deadline_earlier(run->deadline, deadline_in(ALL_MS));
+    const struct figures *const *figures = run->role->figures;
     int64_t left = 0;
-    for (size_t i = 0; i < ELEMENTS(sources); i++) {
-        left += has_source(run, &sources[i]);
+    while (figures[left] != NULL) {
+        left++;
     }
     add_disk(run, items);
-    for (size_t i = 0; i < ELEMENTS(sources); i++) {
+    for (; *figures != NULL; figures++, left--) {
         _cleanup_error_ struct error *failure = NULL;
-        if (!has_source(run, &sources[i])) {
-            continue;
-        }
         /* One that hangs must leave time for the next. */
-        struct deadline deadline = deadline_in(deadline_left(all) / (left > 1 ? left : 1));
-        left--;
-        if (sources[i].add(run, items, deadline, &failure) < 0) {
+        struct deadline deadline = deadline_in(deadline_left(all) / left);
+        if ((*figures)->add(run, items, deadline, &failure) < 0) {
             log_debug("left out: %s", failure->message);
         }
     }

@@ -5,7 +5,7 @@
 #include "hooks/events/events.h"
 #include "hooks/events/tables.h"
 
-/* On the client the admin's own connection, elsewhere the host's. */
+/* Where the role has an administrator's kubeconfig its connection, elsewhere the host's. */
 struct api {
     struct kubeconfig config;
     struct kube *own;
@@ -14,14 +14,14 @@ struct api {
 
 static int open_api(struct run *run, struct api *api, struct error **err)
 {
-    if (strcmp(run->role->name, "client") != 0) {
+    if (run->role->kubeconfig == NULL) {
         if (run_kube(run, err) < 0) {
             return -1;
         }
         api->kube = run->kube;
         return 0;
     }
-    _cleanup_free_ char *path = run_path(run, "/root/.kube/config");
+    _cleanup_free_ char *path = run_path(run, run->role->kubeconfig);
     if (kubeconfig_read(path, &api->config, err) < 0 || kubeconfig_open(&api->config, &api->own, err) < 0) {
         return -1;
     }

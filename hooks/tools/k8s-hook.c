@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/conf.h"
+#include "app/facts/host_role.h"
 #include "app/metadata/meta.h"
 #include "app/metadata/meta_tree.h"
 #include "hooks/tools/tools.h"
@@ -98,10 +99,13 @@ static int find_role(char **argv, char **role, struct error **err)
         return -1;
     }
     const char *name = json_string_value(json_object_get(json_object_get(tree, "host"), "role"));
-    if (name == NULL) {
-        return error_new(err, STATUS_METADATA_INVALID, "the metadata's /self/host/role is absent");
+    const struct host_role *is = host_role_find(name);
+    if (is == NULL) {
+        return error_new(err, STATUS_METADATA_INVALID,
+                         "the metadata's /self/host/role is %s%s%s: master, node, ssd_node, log or client is expected",
+                         name != NULL ? "\"" : "", name != NULL ? name : "absent", name != NULL ? "\"" : "");
     }
-    *role = xstrdup(strcmp(name, "ssd_node") == 0 ? "node" : name);
+    *role = xstrdup(is->binary);
     return 0;
 }
 

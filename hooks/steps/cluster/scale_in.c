@@ -10,14 +10,9 @@
 /* AppCenter offers no log node or 2 to 5 of them: one alone cannot elect a master that survives it. */
 enum { LOGS_MINIMUM = 2, WORKERS_MINIMUM = 1 };
 
-static bool is_worker(const struct host *host)
-{
-    return strcmp(host->role, "node") == 0 || strcmp(host->role, "ssd_node") == 0;
-}
-
 static bool leaves(const struct host *host)
 {
-    return host->deleting && strcmp(host->role, "client") != 0;
+    return host->deleting && host->is->node;
 }
 
 static int check_counts(const struct facts *facts, struct error **err)
@@ -27,12 +22,12 @@ static int check_counts(const struct facts *facts, struct error **err)
     bool log_leaves = false;
     for (size_t i = 0; i < facts->n_hosts; i++) {
         const struct host *host = &facts->hosts[i];
-        if (leaves(host) && strcmp(host->role, "master") == 0) {
+        if (leaves(host) && host->is->control_plane) {
             return error_new(err, STATUS_SCALE_IN_MASTER, "the master %s is among the nodes to be deleted", host->ip);
         }
-        workers += is_worker(host) && !host->deleting;
-        worker_leaves = worker_leaves || (is_worker(host) && host->deleting);
-        log_leaves = log_leaves || (strcmp(host->role, "log") == 0 && host->deleting);
+        workers += host->is->worker && !host->deleting;
+        worker_leaves = worker_leaves || (host->is->worker && host->deleting);
+        log_leaves = log_leaves || (host->is->log && host->deleting);
     }
     if (worker_leaves && workers < WORKERS_MINIMUM) {
         return error_new(err, STATUS_SCALE_IN_MINIMUM, "%d worker nodes would be left, at least %d must stay", workers,

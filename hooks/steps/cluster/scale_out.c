@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "hooks/engine/run.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
@@ -45,7 +43,7 @@ static int check_networks(const struct facts *facts, long nodes, struct error **
     for (size_t i = 0; facts->network == NETWORK_BRIDGE && i < facts->n_hosts; i++) {
         const struct host *host = &facts->hosts[i];
         _cleanup_free_ char *cidr = facts_node_cidr(host);
-        if (host->adding && cidr == NULL && strcmp(host->role, "client") != 0) {
+        if (host->adding && cidr == NULL && host->is->node) {
             return error_new(err, STATUS_SCALE_OUT_ROOM, "no network of %s is left for %s", POD_CIDR, host->node_name);
         }
     }
@@ -60,7 +58,7 @@ static int room_apply(struct run *run, struct error **err)
     long nodes = 0;
     for (size_t i = 0; i < run->facts->n_hosts; i++) {
         const struct host *host = &run->facts->hosts[i];
-        nodes += strcmp(host->role, "client") != 0 && !host->deleting;
+        nodes += host->is->node && !host->deleting;
     }
     return check_addresses(run->facts, nodes, err) < 0 ? -1 : check_networks(run->facts, nodes, err);
 }

@@ -5,7 +5,7 @@
 
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
-#include "hooks/events/backup.h"
+#include "hooks/files/backups.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/control_plane/restore.h"
 #include "hooks/steps/steps.h"

@@ -11,15 +11,18 @@ struct directory {
     const char *path;
     mode_t mode;
     uid_t owner;
-    const char *role; /* NULL: every role with a /data */
+    enum { EVERY, CONTROL_PLANE, LOGS } of;
 };
 
 /* Elasticsearch's container runs as uid 1000 (its image's own choice). */
 static const struct directory directories[] = {
-    {"/data/kubernetes", 0755, 0, NULL},      {"/data/kubernetes/hooks", 0700, 0, NULL},
-    {"/data/var/lib/docker", 0711, 0, NULL},  {"/data/var/lib/kubelet", 0700, 0, NULL},
-    {"/data/var/lib/hostnic", 0755, 0, NULL}, {"/data/etcd", 0700, 0, "master"},
-    {"/data/es", 0750, 1000, "log"},
+    {"/data/kubernetes", 0755, 0, EVERY},
+    {"/data/kubernetes/hooks", 0700, 0, EVERY},
+    {"/data/var/lib/docker", 0711, 0, EVERY},
+    {"/data/var/lib/kubelet", 0700, 0, EVERY},
+    {"/data/var/lib/hostnic", 0755, 0, EVERY},
+    {"/data/etcd", 0700, 0, CONTROL_PLANE},
+    {"/data/es", 0750, 1000, LOGS},
 };
 
 struct data_link {
@@ -35,7 +38,8 @@ static const struct data_link links[] = {
 
 static bool wanted(const struct run *run, const struct directory *directory)
 {
-    return directory->role == NULL || strcmp(directory->role, run->role->name) == 0;
+    return directory->of == EVERY || (directory->of == CONTROL_PLANE && run->role->control_plane) ||
+           (directory->of == LOGS && run->role->logs);
 }
 
 static bool directory_there(const struct run *run, const struct directory *directory)

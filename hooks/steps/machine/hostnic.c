@@ -18,17 +18,12 @@
 /* A vxnet is a /24 of which the router and the DHCP server have their share. */
 enum { VXNET_ADDRESSES = 252, ASK_S = 60 };
 
-static bool is_master(const struct run *run)
-{
-    return strcmp(run->role->name, "master") == 0;
-}
-
 /* hostnic runs on every host with a kubelet, the master's and the log nodes' too. */
 static int addresses_needed(const struct facts *facts)
 {
     int nodes = 0;
     for (size_t i = 0; i < facts->n_hosts; i++) {
-        nodes += strcmp(facts->hosts[i].role, "client") != 0 && !facts->hosts[i].deleting;
+        nodes += facts->hosts[i].is->node && !facts->hosts[i].deleting;
     }
     return nodes * facts->parameters.max_pods;
 }
@@ -48,7 +43,7 @@ static char *inputs_of(const struct run *run)
     _cleanup_buffer_ struct buffer text = {0};
     buffer_printf(&text, "%s %s:%d %s %s %s", account.protocol, account.host, account.port, account.zone,
                   account.access_key_id, account.secret_access_key);
-    if (is_master(run)) {
+    if (run->role->control_plane) {
         buffer_printf(&text, " %s", facts->cluster.vxnet);
         for (char **v = vxnets; *v != NULL; v++) {
             buffer_printf(&text, " %s", *v);
@@ -78,7 +73,7 @@ static int save_state(const struct run *run, int status, const char *message, st
 static int cloud_done(struct run *run, struct error **err)
 {
     (void)err;
-    if (run->facts->network != NETWORK_HOSTNIC || strcmp(run->role->name, "client") == 0) {
+    if (run->facts->network != NETWORK_HOSTNIC || !run->role->kubelet) {
         return 1;
     }
     _cleanup_json_ json_t *state = load_state(run);
@@ -86,7 +81,7 @@ static int cloud_done(struct run *run, struct error **err)
     const char *asked = json_string_value(json_object_get(state, "inputs"));
     const json_t *status = json_object_get(state, "status");
     return json_is_integer(status) && json_integer_value(status) == STATUS_OK && asked != NULL &&
-           strcmp(asked, inputs) == 0 && (!is_master(run) || addresses_suffice(run->facts));
+           strcmp(asked, inputs) == 0 && (!run->role->control_plane || addresses_suffice(run->facts));
 }
 
 static const char *member(const json_t *object, const char *key)
@@ -190,7 +185,7 @@ static int ask(struct run *run, struct error **err)
     if (cloud_open(&cloud, &account, err) < 0 || check_key(run, cloud, err) < 0) {
         return -1;
     }
-    return is_master(run) ? check_vxnets(run, cloud, err) : 0;
+    return run->role->control_plane ? check_vxnets(run, cloud, err) : 0;
 }
 
 static int cloud_apply(struct run *run, struct error **err)

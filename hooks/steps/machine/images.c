@@ -10,9 +10,8 @@
 static bool image_wanted(const struct run *run, const char *name)
 {
     static const char *const control_plane[] = {"kube_apiserver", "kube_controller_manager", "kube_scheduler", "etcd"};
-    bool master = strcmp(run->role->name, "master") == 0;
     for (size_t i = 0; i < ELEMENTS(control_plane); i++) {
-        if (!master && strcmp(name, control_plane[i]) == 0) {
+        if (!run->role->control_plane && strcmp(name, control_plane[i]) == 0) {
             return false;
         }
     }

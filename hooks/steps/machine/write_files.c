@@ -1,5 +1,5 @@
-#include "hooks/events/reload.h"
 #include "hooks/files/files.h"
+#include "hooks/steps/machine/file_actions.h"
 #include "hooks/steps/steps.h"
 
 static int files_step_done(struct run *run, struct error **err)

@@ -33,7 +33,7 @@ static struct conf conf = {
     .network = {.mode = (char *)"auto"},
     .addons = {.enabled = true, .skip = skip},
 };
-static const struct role master = {.name = "master", .state = "/state"};
+static const struct role master = {.name = "master", .state = "/state", .kubelet = true, .control_plane = true};
 
 static void must(int result, struct error **err)
 {

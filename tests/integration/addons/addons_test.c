@@ -89,7 +89,7 @@ static const char second[] = "apiVersion: v1\n"
                              "    spec: {containers: [{name: a, image: a}]}\n"
                              "{{/second.selector}}\n";
 
-static const struct role master = {.name = "master", .state = "/state"};
+static const struct role master = {.name = "master", .state = "/state", .kubelet = true, .control_plane = true};
 static struct apiserver server;
 
 static void must(int result, struct error **err)

@@ -26,7 +26,7 @@
 static char directory[64];
 static struct cloudapi *api;
 static struct conf conf;
-static struct role role;
+static struct role role = {.kubelet = true};
 static struct run run;
 static json_t *cloud; /* what the API serves */
 static json_t *tree;
@@ -37,6 +37,7 @@ static void load(const char *of_role)
     _cleanup_json_ json_t *view = cluster_view(tree, of_role, 1);
     facts_free(STEAL(run.facts));
     role.name = of_role;
+    role.control_plane = strcmp(of_role, "master") == 0;
     if (facts_load(&run.facts, view, &conf, &err) < 0) {
         fail_msg("%s", err->message);
     }

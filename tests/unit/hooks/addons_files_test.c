@@ -23,7 +23,7 @@ static char root[64], roles[64], templates[64], opt[64];
 static char *skip[] = {NULL, NULL};
 static struct conf conf = {.paths = {.opt = opt, .roles = roles, .templates = templates},
                            .addons = {.enabled = true, .skip = skip}};
-static const struct role master = {.name = "master", .state = "/state"};
+static const struct role master = {.name = "master", .state = "/state", .kubelet = true, .control_plane = true};
 static const struct role node = {.name = "node", .state = "/state"};
 static struct run run;
 

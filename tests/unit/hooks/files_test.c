@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "hooks/events/events.h"
-#include "hooks/events/reload.h"
 #include "hooks/files/files.h"
+#include "hooks/steps/machine/file_actions.h"
 #include "lib/core/logger.h"
 #include "lib/system/tree.h"
 #include "tests/lab/shared/cluster.h"

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "hooks/engine/role_conf.h"
-#include "hooks/events/reload.h"
+#include "hooks/steps/machine/file_actions.h"
 #include "lib/system/file.h"
 #include "lib/system/tree.h"
 

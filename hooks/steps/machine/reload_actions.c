@@ -1,9 +1,9 @@
 #include <string.h>
 
 #include "hooks/engine/run.h"
-#include "hooks/events/reload.h"
 #include "hooks/steps/cluster/apply_addons.h"
 #include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/machine/file_actions.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
@@ -122,7 +122,7 @@ static int provider_ids(struct run *run, struct error **err)
 /* Add-ons are no files of this host: they are compared with what the cluster has. */
 static int addons_due(struct run *run, struct error **err)
 {
-    int done = strcmp(run->role->name, "master") == 0 ? addons_done(run, err) : 1;
+    int done = run->role->control_plane ? addons_done(run, err) : 1;
     return done < 0 ? -1 : !done;
 }
 

@@ -1,6 +1,6 @@
 /* What is done when a file of the role changed: the actions that `on-change` of roles/ *.conf can name. */
-#ifndef HOOKS_EVENTS_RELOAD_H
-#define HOOKS_EVENTS_RELOAD_H
+#ifndef HOOKS_STEPS_MACHINE_FILE_ACTIONS_H
+#define HOOKS_STEPS_MACHINE_FILE_ACTIONS_H
 
 #include "hooks/engine/role.h"
 

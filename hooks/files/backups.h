@@ -2,11 +2,14 @@
  *
  * /data/backup/NAME/ holds etcd.db, kubernetes.tar and manifest.json, which has the SHA-256 of the other two; a backup
  * without a manifest was never finished. */
-#ifndef HOOKS_EVENTS_BACKUP_H
-#define HOOKS_EVENTS_BACKUP_H
+#ifndef HOOKS_FILES_BACKUPS_H
+#define HOOKS_FILES_BACKUPS_H
+
+#include <jansson.h>
 
 #include "app/status.h"
-#include "hooks/engine/role.h"
+#include "lib/core/error.h"
+#include "lib/core/util.h"
 
 #define BACKUP_DIRECTORY "/data/backup"
 
@@ -19,6 +22,9 @@ struct backup_request {
  * "-" and does not start with "."; STATUS_USAGE otherwise. */
 int backup_request_parse(const char *argument, struct backup_request *request, struct error **err);
 void backup_request_clear(struct backup_request *request);
+
+/* BACKUP_DIRECTORY/NAME/FILE. The caller frees. */
+char *backup_path(const char *name, const char *file);
 
 /* Names of the finished backups, the oldest first. The caller frees with strv_free. */
 char **backup_list(void);
