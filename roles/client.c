@@ -6,18 +6,18 @@
 
 /* One table for all three: an operator reruns init by hand, and the client keeps its system disk, so they do not differ. */
 static const struct step *const set_up[] = {
-    &step_parameters,
-    &step_console,
-    &step_token,
-    &step_files,
-    &step_system_settings,
-    &step_units,
-    &step_client_kubeconfig,
+    &step_accept_parameters,
+    &step_enable_console_login,
+    &step_wait_for_token,
+    &step_write_files,
+    &step_apply_system_settings,
+    &step_start_units,
+    &step_write_kubeconfig,
     NULL,
 };
 
 static const struct step *const scale[] = {
-    &step_files,
+    &step_write_files,
     NULL,
 };
 

@@ -6,80 +6,80 @@
 #include "hooks/steps/steps.h"
 
 static const struct step *const init[] = {
-    &step_parameters,
-    &step_hostnic_check,
-    &step_directories,
-    &step_files,
-    &step_system_settings,
-    &step_units,
-    &step_docker,
-    &step_images,
-    &step_hostnic_host,
+    &step_accept_parameters,
+    &step_check_hostnic,
+    &step_make_directories,
+    &step_write_files,
+    &step_apply_system_settings,
+    &step_start_units,
+    &step_start_docker,
+    &step_load_images,
+    &step_install_hostnic,
     NULL,
 };
 
 /* The system disk may be new: all but what lies on /data is made again. */
 static const struct step *const start[] = {
-    &step_parameters,
-    &step_hostnic_check,
-    &step_directories,
-    &step_token,
-    &step_files,
-    &step_system_settings,
-    &step_units,
-    &step_docker,
-    &step_images,
-    &step_hostnic_host,
-    &step_join,
-    &step_kubelet,
-    &step_node_annotation,
-    &step_node_ready,
+    &step_accept_parameters,
+    &step_check_hostnic,
+    &step_make_directories,
+    &step_wait_for_token,
+    &step_write_files,
+    &step_apply_system_settings,
+    &step_start_units,
+    &step_start_docker,
+    &step_load_images,
+    &step_install_hostnic,
+    &step_join_cluster,
+    &step_start_kubelet,
+    &step_annotate_node,
+    &step_wait_for_node,
     NULL,
 };
 
 static const struct step *const stop[] = {
-    &step_kubelet_stop,
-    &step_containers_stop,
-    &step_docker_stop,
+    &step_stop_kubelet,
+    &step_stop_containers,
+    &step_stop_docker,
     NULL,
 };
 
 /* The master does the work; here only who is who changes. */
 static const struct step *const scale[] = {
-    &step_files,
+    &step_write_files,
     NULL,
 };
 
 static const struct step *const destroy[] = {
-    &step_pods_drained,
-    &step_kubelet_stop,
-    &step_containers_stop,
-    &step_docker_stop,
-    &step_membership_removed,
+    &step_check_drained,
+    &step_stop_kubelet,
+    &step_stop_containers,
+    &step_stop_docker,
+    &step_leave_cluster,
     NULL,
 };
 
 static const struct step *const upgrade_check[] = {
-    &step_data_room,
+    &step_check_data_room,
     NULL,
 };
 
 static const struct step *const upgrade[] = {
-    &step_data_room,
-    &step_parameters,
-    &step_directories,
-    &step_token,
-    &step_files,
-    &step_system_settings,
-    &step_units,
-    &step_docker,
-    &step_images,
-    &step_hostnic_host,
-    &step_join,
-    &step_node_upgraded,
-    &step_kubelet,
-    &step_node_annotation,
-    &step_node_ready,
+    &step_check_data_room,
+    &step_accept_parameters,
+    &step_make_directories,
+    &step_wait_for_token,
+    &step_write_files,
+    &step_apply_system_settings,
+    &step_start_units,
+    &step_start_docker,
+    &step_load_images,
+    &step_install_hostnic,
+    &step_join_cluster,
+    &step_upgrade_node,
+    &step_start_kubelet,
+    &step_annotate_node,
+    &step_wait_for_node,
     NULL,
 };
 

@@ -44,10 +44,10 @@ static int step_preview(struct run *run, const struct step *step, struct error *
     _cleanup_error_ struct error *unknown = NULL;
     int done = step->done == NULL ? 0 : step->done(run, &unknown);
     if (done > 0) {
-        printf("%-28s done\n", step->name);
+        printf("%-30s done\n", step->name);
         return 0;
     }
-    printf("%-28s would run\n", step->name);
+    printf("%-30s would run\n", step->name);
     /* What an earlier step makes is not there yet, so a test that cannot tell is no failure of a dry run. */
     if (done < 0) {
         printf("  as things are now: %s\n", unknown->message);

@@ -130,7 +130,7 @@ static int end_container(struct run *run, const char *name, const char *signal, 
  * to end waits a minute for those who watch it. The kubelet reads its own certificate at its start. */
 static int renew_certificates(struct run *run, const char **done, struct error **err)
 {
-    static const struct step *const renew[] = {&step_certificates_fit, NULL};
+    static const struct step *const renew[] = {&step_keep_certificates_valid, NULL};
     static const struct {
         const char *name, *signal;
     } parts[] = {

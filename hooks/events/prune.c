@@ -28,7 +28,7 @@ static int parse_age(const char *argument, long *hours, struct error **err)
 /* Docker cannot tell the image's own archives from what was pulled, so those are loaded again after it. */
 int event_prune_images(struct run *run, struct error **err)
 {
-    static const struct step *const again[] = {&step_docker, &step_images, NULL};
+    static const struct step *const again[] = {&step_start_docker, &step_load_images, NULL};
     long hours = 0;
     if (parse_age(run->argument, &hours, err) < 0) {
         return -1;

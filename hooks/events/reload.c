@@ -6,7 +6,7 @@
 /* A change that may not be is refused before any file has it. */
 static int accept_change(struct run *run, struct error **err)
 {
-    static const struct step *const steps[] = {&step_parameters, &step_hostnic_check};
+    static const struct step *const steps[] = {&step_accept_parameters, &step_check_hostnic};
     for (size_t i = 0; files_there(run) && i < ELEMENTS(steps); i++) {
         int done = steps[i]->done(run, err);
         bool owed = done == 0 && !run->dry_run && !run->diff;

@@ -43,7 +43,7 @@ static void print_run(const json_t *run, bool steps)
     json_array_foreach (json_object_get(run, "steps"), i, step) {
         const char *result = text_of(step, "result");
         if (steps || status == NULL) {
-            printf("    %-28s %-10s %8.1f s\n", text_of(step, "name"), *result != '\0' ? result : "unfinished",
+            printf("    %-30s %-10s %8.1f s\n", text_of(step, "name"), *result != '\0' ? result : "unfinished",
                    (double)number_of(step, "ms") / 1000);
         }
     }

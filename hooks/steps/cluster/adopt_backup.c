@@ -141,8 +141,8 @@ static int moved_in_done(struct run *run, struct error **err)
 static int moved_in_apply(struct run *run, struct error **err)
 {
     return correct_nodes(run, err) == 0 && await_authority(run, err) == 0 && replace_pods(run, err) == 0
-               ? step_token_honoured.apply(run, err)
+               ? step_enable_token.apply(run, err)
                : -1;
 }
 
-const struct step step_moved_in = {"moved in", moved_in_done, moved_in_apply, NULL};
+const struct step step_adopt_backup = {"adopt a foreign backup", moved_in_done, moved_in_apply, NULL};

@@ -47,4 +47,4 @@ int addons_preview(struct run *run, struct error **err)
     return addons_files_preview(run, &addons, &changed, err);
 }
 
-const struct step step_addons = {"add-ons", addons_done, addons_apply, addons_preview};
+const struct step step_apply_addons = {"apply add-ons", addons_done, addons_apply, addons_preview};

@@ -59,4 +59,4 @@ static int logging_apply(struct run *run, struct error **err)
     return elasticsearch_await(run->facts->es_host, run->facts->es_port, run_deadline(run, LIMIT_S), err);
 }
 
-const struct step step_logging = {"external Elasticsearch", logging_done, logging_apply, NULL};
+const struct step step_probe_elasticsearch = {"probe external Elasticsearch", logging_done, logging_apply, NULL};

@@ -40,4 +40,5 @@ static int metrics_access_apply(struct run *run, struct error **err)
     return kube_post(run->kube, RBAC "/clusterrolebindings", binding, deadline, &code, err);
 }
 
-const struct step step_metrics_access = {"metrics access", metrics_access_done, metrics_access_apply, NULL};
+const struct step step_grant_metrics_access = {"grant access to metrics", metrics_access_done, metrics_access_apply,
+                                               NULL};

@@ -131,4 +131,4 @@ static int provider_ids_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_provider_ids = {"provider ids", provider_ids_done, provider_ids_apply, NULL};
+const struct step step_set_provider_ids = {"set provider IDs", provider_ids_done, provider_ids_apply, NULL};

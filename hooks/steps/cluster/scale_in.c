@@ -125,7 +125,7 @@ static int scale_in_check_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_scale_in_check = {"may they leave", NULL, scale_in_check_apply, NULL};
+const struct step step_check_scale_in = {"pre-check scale-in", NULL, scale_in_check_apply, NULL};
 
 /* Those that leave and are still in the cluster: a rerun finds fewer. */
 static int list_leaving(struct run *run, char ***nodes, struct error **err)
@@ -222,4 +222,4 @@ static int nodes_leave_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_nodes_leave = {"nodes leave", NULL, nodes_leave_apply, NULL};
+const struct step step_delete_nodes = {"drain and delete nodes", NULL, nodes_leave_apply, NULL};

@@ -19,7 +19,7 @@ static int cluster_fit_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_cluster_fit = {"API server and etcd", NULL, cluster_fit_apply, NULL};
+const struct step step_check_cluster = {"check API server and etcd", NULL, cluster_fit_apply, NULL};
 
 /* A pod vxnet has 253 addresses, of which the router takes one ("252 usable addresses", parameters). */
 enum { VXNET_ADDRESSES = 252 };
@@ -63,4 +63,4 @@ static int room_apply(struct run *run, struct error **err)
     return check_addresses(run->facts, nodes, err) < 0 ? -1 : check_networks(run->facts, nodes, err);
 }
 
-const struct step step_room = {"room for the new nodes", NULL, room_apply, NULL};
+const struct step step_check_room = {"check room for new nodes", NULL, room_apply, NULL};

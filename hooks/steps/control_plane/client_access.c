@@ -59,4 +59,5 @@ static int client_access_apply(struct run *run, struct error **err)
     return file_put_private(CLIENT_KUBECONFIG, text, err);
 }
 
-const struct step step_client_access = {"client's kubeconfig", client_access_done, client_access_apply, NULL};
+const struct step step_issue_client_kubeconfig = {"issue the client's kubeconfig", client_access_done,
+                                                  client_access_apply, NULL};

@@ -61,7 +61,8 @@ static int control_plane_apply(struct run *run, struct error **err)
     return control_plane_stamp(run, true, err);
 }
 
-const struct step step_control_plane = {"control plane", control_plane_done, control_plane_apply, NULL};
+const struct step step_write_static_pods = {"write static pod manifests", control_plane_done, control_plane_apply,
+                                            NULL};
 
 static int ask_api_server(struct run *run, struct deadline deadline, struct error **err)
 {
@@ -76,7 +77,7 @@ static int api_server_apply(struct run *run, struct error **err)
     return run_until(run, ask_api_server, "API server", "ready", run->conf->timeouts.api_s, err);
 }
 
-const struct step step_api_server = {"API server", NULL, api_server_apply, NULL};
+const struct step step_wait_for_api_server = {"wait for API server", NULL, api_server_apply, NULL};
 
 static int cluster_settings_done(struct run *run, struct error **err)
 {
@@ -100,7 +101,8 @@ static int cluster_settings_apply(struct run *run, struct error **err)
                                                                      : stamp_put(run, "cluster-settings", hash, err);
 }
 
-const struct step step_cluster_settings = {"cluster settings", cluster_settings_done, cluster_settings_apply, NULL};
+const struct step step_apply_cluster_settings = {"apply cluster settings", cluster_settings_done,
+                                                 cluster_settings_apply, NULL};
 
 /* The kubelet starts a static pod's container again when it ends. */
 static int restart_container(struct run *run, const char *name, struct error **err)
@@ -131,4 +133,4 @@ static int control_plane_restarted_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_control_plane_restarted = {"control plane restarted", NULL, control_plane_restarted_apply, NULL};
+const struct step step_restart_control_plane = {"restart control plane", NULL, control_plane_restarted_apply, NULL};

@@ -77,4 +77,4 @@ static int watchers_turned_away_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_watchers_turned_away = {"watchers turned away", NULL, watchers_turned_away_apply, NULL};
+const struct step step_drop_watches = {"close API watches", NULL, watchers_turned_away_apply, NULL};

@@ -186,19 +186,19 @@ static int certificates_apply(struct run *run, struct error **err)
     return stamp_put(run, "certificates", "made", err);
 }
 
-const struct step step_certificates = {"certificates", certificates_done, certificates_apply, NULL};
+const struct step step_issue_certificates = {"issue certificates", certificates_done, certificates_apply, NULL};
 
 static int certificates_fit_apply(struct run *run, struct error **err)
 {
     return reissue(run, false, err);
 }
 
-const struct step step_certificates_fit = {"certificates fit and last", certificates_fit_done, certificates_fit_apply,
-                                           NULL};
+const struct step step_keep_certificates_valid = {"keep certificates valid", certificates_fit_done,
+                                                  certificates_fit_apply, NULL};
 
 static int certificates_renewed_apply(struct run *run, struct error **err)
 {
     return reissue(run, true, err);
 }
 
-const struct step step_certificates_renewed = {"certificates renewed", NULL, certificates_renewed_apply, NULL};
+const struct step step_renew_certificates = {"renew certificates", NULL, certificates_renewed_apply, NULL};

@@ -47,7 +47,7 @@ static int backup_sound_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_backup_sound = {"backup is sound", NULL, backup_sound_apply, NULL};
+const struct step step_verify_backup = {"verify backup", NULL, backup_sound_apply, NULL};
 
 /* A snapshot is given to a new member; names and addresses are those kubeadm writes into etcd's manifest. */
 static int restore_snapshot(struct run *run, const char *name, struct error **err)
@@ -97,7 +97,7 @@ static int etcd_restored_apply(struct run *run, struct error **err)
     return tree_sync(RESTORED, err) < 0 ? -1 : swap_data(err);
 }
 
-const struct step step_etcd_restored = {"etcd data", NULL, etcd_restored_apply, NULL};
+const struct step step_restore_etcd = {"restore etcd data", NULL, etcd_restored_apply, NULL};
 
 int restored_from_elsewhere(const struct run *run, bool *elsewhere, struct error **err)
 {
@@ -140,4 +140,4 @@ static int keys_restored_apply(struct run *run, struct error **err)
     return tree_sync("/data/kubernetes", err);
 }
 
-const struct step step_keys_restored = {"authorities and keys", NULL, keys_restored_apply, NULL};
+const struct step step_restore_keys = {"restore CAs and keys", NULL, keys_restored_apply, NULL};

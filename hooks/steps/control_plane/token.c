@@ -40,7 +40,7 @@ static int token_value_apply(struct run *run, struct error **err)
     return file_put_private(path, token, err);
 }
 
-const struct step step_token_value = {"join token value", token_value_done, token_value_apply, NULL};
+const struct step step_generate_token = {"generate join token", token_value_done, token_value_apply, NULL};
 
 /* kubeadm takes tokens only from a configuration file or its command line; the file keeps it out of the latter. */
 static int write_token_config(const struct run *run, const char *path, struct error **err)
@@ -79,7 +79,7 @@ static int token_honoured_apply(struct run *run, struct error **err)
     return made;
 }
 
-const struct step step_token_honoured = {"join token honoured", NULL, token_honoured_apply, NULL};
+const struct step step_enable_token = {"enable join token", NULL, token_honoured_apply, NULL};
 
 static int token_at_create_done(struct run *run, struct error **err)
 {
@@ -92,4 +92,5 @@ static int token_at_create_apply(struct run *run, struct error **err)
     return token_honoured_apply(run, err) < 0 ? -1 : stamp_put(run, "token-at-create", "honoured", err);
 }
 
-const struct step step_token_at_create = {"join token honoured", token_at_create_done, token_at_create_apply, NULL};
+const struct step step_enable_token_at_create = {"enable join token at creation", token_at_create_done,
+                                                 token_at_create_apply, NULL};

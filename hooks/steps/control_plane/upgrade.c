@@ -28,7 +28,7 @@ static int data_room_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_data_room = {"room on /data", NULL, data_room_apply, NULL};
+const struct step step_check_data_room = {"check free space on /data", NULL, data_room_apply, NULL};
 
 /* Before the stop there is an API server to ask, after it there is none. */
 static int healthy_if_running_apply(struct run *run, struct error **err)
@@ -44,7 +44,7 @@ static int healthy_if_running_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_healthy_if_running = {"cluster healthy", NULL, healthy_if_running_apply, NULL};
+const struct step step_check_health = {"check cluster health", NULL, healthy_if_running_apply, NULL};
 
 static int running_version(struct run *run, char **version, struct error **err)
 {
@@ -76,12 +76,12 @@ static int control_plane_upgraded_apply(struct run *run, struct error **err)
     return upgraded < 0 ? -1 : control_plane_stamp(run, true, err);
 }
 
-const struct step step_control_plane_upgraded = {"control plane upgraded", control_plane_upgraded_done,
-                                                 control_plane_upgraded_apply, NULL};
+const struct step step_upgrade_control_plane = {"upgrade control plane", control_plane_upgraded_done,
+                                                control_plane_upgraded_apply, NULL};
 
 static int node_upgraded_apply(struct run *run, struct error **err)
 {
     return proc_exec(run->deadline, err, "kubeadm", "upgrade", "node", "--skip-phases=preflight", NULL);
 }
 
-const struct step step_node_upgraded = {"node upgraded", NULL, node_upgraded_apply, NULL};
+const struct step step_upgrade_node = {"upgrade node", NULL, node_upgraded_apply, NULL};

@@ -72,4 +72,4 @@ static int version_skew_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_version_skew = {"version skew", NULL, version_skew_apply, NULL};
+const struct step step_check_version_skew = {"check version skew", NULL, version_skew_apply, NULL};

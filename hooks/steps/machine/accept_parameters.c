@@ -35,4 +35,4 @@ static int parameters_apply(struct run *run, struct error **err)
     return file_put_private(path, text, err);
 }
 
-const struct step step_parameters = {"parameters", parameters_done, parameters_apply, NULL};
+const struct step step_accept_parameters = {"accept parameters", parameters_done, parameters_apply, NULL};

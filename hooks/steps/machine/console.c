@@ -30,4 +30,4 @@ static int console_apply(struct run *run, struct error **err)
     return proc_run(&proc, NULL, err);
 }
 
-const struct step step_console = {"console login", console_done, console_apply, NULL};
+const struct step step_enable_console_login = {"enable console login", console_done, console_apply, NULL};

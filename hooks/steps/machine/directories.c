@@ -99,4 +99,4 @@ static int directories_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_directories = {"directories", directories_done, directories_apply, NULL};
+const struct step step_make_directories = {"make directories", directories_done, directories_apply, NULL};

@@ -203,7 +203,7 @@ static int cloud_apply(struct run *run, struct error **err)
     return error_move(err, &refusal);
 }
 
-const struct step step_hostnic_check = {"cloud API and pod vxnets", cloud_done, cloud_apply, NULL};
+const struct step step_check_hostnic = {"check cloud API and pod vxnets", cloud_done, cloud_apply, NULL};
 
 #define PLUGINS "/opt/cni/bin"
 #define PLUGIN PLUGINS "/hostnic"
@@ -278,4 +278,4 @@ static int host_apply(struct run *run, struct error **err)
     return take_plugin(run, image, err);
 }
 
-const struct step step_hostnic_host = {"hostnic on this host", host_done, host_apply, NULL};
+const struct step step_install_hostnic = {"install hostnic", host_done, host_apply, NULL};

@@ -89,4 +89,4 @@ static int images_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_images = {"container images", images_done, images_apply, NULL};
+const struct step step_load_images = {"load container images", images_done, images_apply, NULL};

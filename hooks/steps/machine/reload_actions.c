@@ -66,12 +66,13 @@ static int apply_step(struct run *run, const struct step *step, struct error **e
 /* The API server takes a new certificate by itself: it looks at the file every minute. */
 static int certificate(struct run *run, struct error **err)
 {
-    return apply_step(run, &step_certificates_fit, err);
+    return apply_step(run, &step_keep_certificates_valid, err);
 }
 
 static int control_plane(struct run *run, struct error **err)
 {
-    static const struct step *const steps[] = {&step_control_plane, &step_api_server, &step_cluster_settings};
+    static const struct step *const steps[] = {&step_write_static_pods, &step_wait_for_api_server,
+                                               &step_apply_cluster_settings};
     for (size_t i = 0; i < ELEMENTS(steps); i++) {
         if (apply_step(run, steps[i], err) < 0) {
             return error_wrap(err, "%s", steps[i]->name);
@@ -100,7 +101,7 @@ static int proxy_take_configuration(struct run *run, struct error **err)
 /* The file is a part of the DaemonSet, which the client alone would find incomplete. */
 static int kube_proxy(struct run *run, struct error **err)
 {
-    if (apply_step(run, &step_cluster_settings, err) < 0) {
+    if (apply_step(run, &step_apply_cluster_settings, err) < 0) {
         return -1;
     }
     if (proc_exec(run->deadline, err, "kubectl", "--kubeconfig", ADMIN_KUBECONFIG, "apply", "--server-side",
@@ -116,7 +117,7 @@ static int kube_proxy(struct run *run, struct error **err)
 static int provider_ids(struct run *run, struct error **err)
 {
     int active = run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
-    return active <= 0 ? active : apply_step(run, &step_provider_ids, err);
+    return active <= 0 ? active : apply_step(run, &step_set_provider_ids, err);
 }
 
 /* Add-ons are no files of this host: they are compared with what the cluster has. */

@@ -12,4 +12,4 @@ static int docker_apply(struct run *run, struct error **err)
     return run_units(run, err) < 0 ? -1 : unit_start(run->units, "docker.service", deadline, err);
 }
 
-const struct step step_docker = {"docker", docker_done, docker_apply, NULL};
+const struct step step_start_docker = {"start Docker", docker_done, docker_apply, NULL};

@@ -13,7 +13,7 @@ static int kubelet_apply(struct run *run, struct error **err)
     return run_units(run, err) < 0 ? -1 : unit_start(run->units, "kubelet.service", deadline, err);
 }
 
-const struct step step_kubelet = {"kubelet", kubelet_done, kubelet_apply, NULL};
+const struct step step_start_kubelet = {"start kubelet", kubelet_done, kubelet_apply, NULL};
 
 /* systemd reads unit files and sysctl.d only when told; both are cheap enough to tell it every time. */
 static int system_settings_apply(struct run *run, struct error **err)
@@ -25,7 +25,7 @@ static int system_settings_apply(struct run *run, struct error **err)
     return unit_restart(run->units, "systemd-sysctl.service", deadline, err);
 }
 
-const struct step step_system_settings = {"system settings", NULL, system_settings_apply, NULL};
+const struct step step_apply_system_settings = {"apply system settings", NULL, system_settings_apply, NULL};
 
 static int kubelet_restarted_apply(struct run *run, struct error **err)
 {
@@ -33,4 +33,4 @@ static int kubelet_restarted_apply(struct run *run, struct error **err)
     return run_units(run, err) < 0 ? -1 : unit_restart(run->units, "kubelet.service", deadline, err);
 }
 
-const struct step step_kubelet_restarted = {"kubelet restarted", NULL, kubelet_restarted_apply, NULL};
+const struct step step_restart_kubelet = {"restart kubelet", NULL, kubelet_restarted_apply, NULL};

@@ -30,7 +30,7 @@ static int kubelet_stop_apply(struct run *run, struct error **err)
     return stop_unit(run, "kubelet.service", err);
 }
 
-const struct step step_kubelet_stop = {"kubelet", NULL, kubelet_stop_apply, NULL};
+const struct step step_stop_kubelet = {"stop kubelet", NULL, kubelet_stop_apply, NULL};
 
 static int list_containers(struct run *run, char ***ids, struct error **err)
 {
@@ -75,7 +75,7 @@ static int containers_stop_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_containers_stop = {"containers", NULL, containers_stop_apply, NULL};
+const struct step step_stop_containers = {"stop containers", NULL, containers_stop_apply, NULL};
 
 static int docker_stop_apply(struct run *run, struct error **err)
 {
@@ -83,4 +83,4 @@ static int docker_stop_apply(struct run *run, struct error **err)
     return stop_unit(run, "docker.socket", err) < 0 ? -1 : stop_unit(run, "docker.service", err);
 }
 
-const struct step step_docker_stop = {"docker", NULL, docker_stop_apply, NULL};
+const struct step step_stop_docker = {"stop Docker", NULL, docker_stop_apply, NULL};

@@ -40,4 +40,4 @@ static int units_apply(struct run *run, struct error **err)
     return for_units(run, start, err) < 0 ? -1 : 0;
 }
 
-const struct step step_units = {"units", units_done, units_apply, NULL};
+const struct step step_start_units = {"start units", units_done, units_apply, NULL};

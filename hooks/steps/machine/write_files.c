@@ -17,7 +17,7 @@ static int files_step_apply(struct run *run, struct error **err)
     return reload_files(run, reload_actions, err);
 }
 
-const struct step step_files = {"files", files_step_done, files_step_apply, files_preview};
+const struct step step_write_files = {"write files", files_step_done, files_step_apply, files_preview};
 
 static int settled_done(struct run *run, struct error **err)
 {
@@ -30,4 +30,4 @@ static int settled_apply(struct run *run, struct error **err)
     return reload_settle(run, reload_actions, err);
 }
 
-const struct step step_files_settled = {"files settled", settled_done, settled_apply, NULL};
+const struct step step_run_file_actions = {"run pending file actions", settled_done, settled_apply, NULL};

@@ -52,4 +52,5 @@ static int client_kubeconfig_apply(struct run *run, struct error **err)
     return with_kubeconfig(run, put, err);
 }
 
-const struct step step_client_kubeconfig = {"kubeconfig", client_kubeconfig_done, client_kubeconfig_apply, NULL};
+const struct step step_write_kubeconfig = {"write root's kubeconfig", client_kubeconfig_done, client_kubeconfig_apply,
+                                           NULL};

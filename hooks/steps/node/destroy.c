@@ -40,7 +40,7 @@ static int pods_drained_apply(struct run *run, struct error **err)
     return left.len == 0 ? 0 : error_new(err, STATUS_DESTROY_PODS, "not drained:%s", left.data);
 }
 
-const struct step step_pods_drained = {"pods drained", NULL, pods_drained_apply, NULL};
+const struct step step_check_drained = {"check that pods are drained", NULL, pods_drained_apply, NULL};
 
 static int elasticsearch_get(const struct run *run, const char *path, json_t **answer, struct error **err)
 {
@@ -107,7 +107,7 @@ static int log_data_safe_apply(struct run *run, struct error **err)
     return run->facts->n_logs == 0 ? check_empty(run, err) : check_copies(run, err);
 }
 
-const struct step step_log_data_safe = {"log data has another copy", NULL, log_data_safe_apply, NULL};
+const struct step step_check_log_data = {"check copies of log data", NULL, log_data_safe_apply, NULL};
 
 /* Elsewhere the node object is removed by the master's scale-in, since a node may not delete itself. A linked etcd is
  * shared with others, so this cluster's keys go with the cluster. */
@@ -129,7 +129,7 @@ static int linked_etcd_clean_apply(struct run *run, struct error **err)
     return proc_run(&proc, NULL, err);
 }
 
-const struct step step_linked_etcd_clean = {"linked etcd", NULL, linked_etcd_clean_apply, NULL};
+const struct step step_clean_linked_etcd = {"clean linked etcd", NULL, linked_etcd_clean_apply, NULL};
 
 /* What made this machine a member: with it gone, a machine that gets this /data again joins anew. */
 static int membership_removed_apply(struct run *run, struct error **err)
@@ -152,4 +152,4 @@ static int membership_removed_apply(struct run *run, struct error **err)
     return tree_remove(stamps, err);
 }
 
-const struct step step_membership_removed = {"membership", NULL, membership_removed_apply, NULL};
+const struct step step_leave_cluster = {"leave the cluster", NULL, membership_removed_apply, NULL};

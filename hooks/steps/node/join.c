@@ -59,7 +59,7 @@ static int token_apply(struct run *run, struct error **err)
     return 0;
 }
 
-const struct step step_token = {"join token", token_done, token_apply, NULL};
+const struct step step_wait_for_token = {"wait for join token", token_done, token_apply, NULL};
 
 /* What kubeadm says when cluster-info is not signed with the token, or the API server does not know it: the cluster
  * signs it only with tokens it honours. https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens */
@@ -93,4 +93,4 @@ static int join_apply(struct run *run, struct error **err)
     return -1;
 }
 
-const struct step step_join = {"join", join_done, join_apply, NULL};
+const struct step step_join_cluster = {"join the cluster", join_done, join_apply, NULL};

@@ -36,7 +36,7 @@ static int node_annotation_apply(struct run *run, struct error **err)
     return run_kube(run, err) < 0 ? -1 : kube_merge_patch(run->kube, path, patch, run_deadline(run, 30), err);
 }
 
-const struct step step_node_annotation = {"node annotation", node_annotation_done, node_annotation_apply, NULL};
+const struct step step_annotate_node = {"annotate node", node_annotation_done, node_annotation_apply, NULL};
 
 static int ask_kubelet(struct run *run, struct deadline deadline, struct error **err)
 {
@@ -90,4 +90,4 @@ static int node_ready_apply(struct run *run, struct error **err)
     return run_until(run, watch_node, what, "Ready", run->conf->timeouts.api_s, err);
 }
 
-const struct step step_node_ready = {"node Ready", NULL, node_ready_apply, NULL};
+const struct step step_wait_for_node = {"wait for node Ready", NULL, node_ready_apply, NULL};

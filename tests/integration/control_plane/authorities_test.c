@@ -58,8 +58,8 @@ static void put(const char *path, const char *text)
 static int issue(struct error **err)
 {
     struct run run = new_run();
-    int done = step_certificates.done(&run, err);
-    return done != 0 ? done : step_certificates.apply(&run, err);
+    int done = step_issue_certificates.done(&run, err);
+    return done != 0 ? done : step_issue_certificates.apply(&run, err);
 }
 
 static char *digest(void)
@@ -203,7 +203,7 @@ static void renewal_makes_no_missing_authority(void **state)
     (void)state;
     assert_int_equal(issue(NULL), 0);
     assert_int_equal(unlink("/data/kubernetes/pki/sa.key"), 0);
-    static const struct step *const steps[] = {&step_certificates_fit, &step_certificates_renewed};
+    static const struct step *const steps[] = {&step_keep_certificates_valid, &step_renew_certificates};
     for (size_t i = 0; i < ELEMENTS(steps); i++) {
         struct run run = new_run();
         struct error *err = NULL;

@@ -65,9 +65,9 @@ static void locked_root_gets_the_guides_password(void **state)
     static const char *const locked[] = {"*", "!", "!*"};
     for (size_t i = 0; i < ELEMENTS(locked); i++) {
         set_password(locked[i]);
-        assert_int_equal(step_console.done(&run, NULL), 0);
-        assert_int_equal(step_console.apply(&run, NULL), 0);
-        assert_int_equal(step_console.done(&run, NULL), 1);
+        assert_int_equal(step_enable_console_login.done(&run, NULL), 0);
+        assert_int_equal(step_enable_console_login.apply(&run, NULL), 0);
+        assert_int_equal(step_enable_console_login.done(&run, NULL), 1);
         assert_true(opens("k8s"));
         assert_false(opens("k9s"));
     }
@@ -77,7 +77,7 @@ static void a_password_of_the_user_stays(void **state)
 {
     (void)state;
     set_password("$6$salt$IxDD3jeSOb5eB1CX5LBsqZFVkJdido3OUILO5Ifz5iwMuTS4XMS130MTSuDDl3aCI6WouIL9AjRbLCelDCy.g.");
-    assert_int_equal(step_console.done(&run, NULL), 1);
+    assert_int_equal(step_enable_console_login.done(&run, NULL), 1);
 }
 
 int main(void)

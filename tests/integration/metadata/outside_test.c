@@ -104,24 +104,24 @@ static void assert_kept(int status)
 static void assert_refused(int status, const char *needle)
 {
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(step_hostnic_check.done(&run, NULL), 0);
-    assert_int_equal(step_hostnic_check.apply(&run, &err), -1);
+    assert_int_equal(step_check_hostnic.done(&run, NULL), 0);
+    assert_int_equal(step_check_hostnic.apply(&run, &err), -1);
     if (err->status != status || strstr(err->message, needle) == NULL) {
         fail_msg("status %d, \"%s\" instead of %d, \"%s\"", (int)err->status, err->message, (int)status, needle);
     }
     assert_kept(status);
-    assert_int_equal(step_hostnic_check.done(&run, NULL), 0);
+    assert_int_equal(step_check_hostnic.done(&run, NULL), 0);
 }
 
 static void assert_accepted(void)
 {
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(step_hostnic_check.done(&run, NULL), 0);
-    if (step_hostnic_check.apply(&run, &err) < 0) {
+    assert_int_equal(step_check_hostnic.done(&run, NULL), 0);
+    if (step_check_hostnic.apply(&run, &err) < 0) {
         fail_msg("%s", err->message);
     }
     assert_kept(STATUS_OK);
-    assert_int_equal(step_hostnic_check.done(&run, NULL), 1);
+    assert_int_equal(step_check_hostnic.done(&run, NULL), 1);
 }
 
 static void set_fault(enum cloudapi_fault_kind kind, int code)
@@ -134,9 +134,9 @@ static void without_hostnic_nobody_is_asked(void **state)
 {
     (void)state;
     put("/env/enable_hostnic", "false");
-    assert_int_equal(step_hostnic_check.done(&run, NULL), 1);
-    assert_int_equal(step_hostnic_check.apply(&run, NULL), 0);
-    assert_int_equal(step_hostnic_host.done(&run, NULL), 1);
+    assert_int_equal(step_check_hostnic.done(&run, NULL), 1);
+    assert_int_equal(step_check_hostnic.apply(&run, NULL), 0);
+    assert_int_equal(step_install_hostnic.done(&run, NULL), 1);
     assert_int_equal(cloudapi_requests(api), 0);
     assert_null(cloud_state());
 }
@@ -147,7 +147,7 @@ static void what_was_accepted_is_not_asked_again(void **state)
     assert_accepted();
     assert_int_equal(cloudapi_requests(api), 2);
     put("/hosts/node/i-nod00001/ip", "192.168.1.77");
-    assert_int_equal(step_hostnic_check.done(&run, NULL), 1);
+    assert_int_equal(step_check_hostnic.done(&run, NULL), 1);
     put("/env/pod_vxnets", "vxnet-pods01 vxnet-pods02 vxnet-other1");
     assert_refused(STATUS_VXNET_VPC, "vxnet-other1 (rtr-2)");
 }
@@ -232,13 +232,13 @@ static void hostnic_s_records_lie_on_data(void **state)
     _cleanup_free_ char *kept = xasprintf("%s/data/var/lib/hostnic", root);
     const struct file_spec spec = {plugin, "#!", 2, 0755, geteuid(), getegid()};
     assert_int_equal(file_put(&spec, NULL, NULL), 0);
-    assert_int_equal(step_hostnic_host.done(&run, NULL), 0);
-    assert_int_equal(step_hostnic_host.apply(&run, NULL), 0);
+    assert_int_equal(step_install_hostnic.done(&run, NULL), 0);
+    assert_int_equal(step_install_hostnic.apply(&run, NULL), 0);
     assert_true(readlink(link, target, sizeof target - 1) > 0);
     assert_string_equal(target, "/data/var/lib/hostnic");
     assert_int_equal(stat(kept, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
-    assert_int_equal(step_hostnic_host.apply(&run, NULL), 0);
+    assert_int_equal(step_install_hostnic.apply(&run, NULL), 0);
 }
 
 static void a_bake_without_hostnic_is_told(void **state)
@@ -248,7 +248,7 @@ static void a_bake_without_hostnic_is_told(void **state)
     (void)snprintf(root, sizeof root, "%s/root", directory);
     run.root = root;
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(step_hostnic_host.apply(&run, &err), -1);
+    assert_int_equal(step_install_hostnic.apply(&run, &err), -1);
     assert_int_equal(err->status, STATUS_FILE);
     assert_non_null(strstr(err->message, "versions.json"));
 }
@@ -256,7 +256,7 @@ static void a_bake_without_hostnic_is_told(void **state)
 static void log_nodes_need_no_answer(void **state)
 {
     (void)state;
-    assert_int_equal(step_logging.done(&run, NULL), 1);
+    assert_int_equal(step_probe_elasticsearch.done(&run, NULL), 1);
 }
 
 static void an_external_elasticsearch_must_answer(void **state)
@@ -265,8 +265,8 @@ static void an_external_elasticsearch_must_answer(void **state)
     _cleanup_free_ char *server = xasprintf("127.0.0.1:%u", cloudapi_port(api));
     assert_true(tree_delete(tree, "/hosts/log", NULL));
     put("/env/es_server", server);
-    assert_int_equal(step_logging.done(&run, NULL), 0);
-    assert_int_equal(step_logging.apply(&run, NULL), 0);
+    assert_int_equal(step_probe_elasticsearch.done(&run, NULL), 0);
+    assert_int_equal(step_probe_elasticsearch.apply(&run, NULL), 0);
     assert_int_equal(cloudapi_requests(api), 1);
 }
 
