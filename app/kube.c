@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lib/core/json.h"
+
 enum { EXCERPT = 400 };
 
 struct kube {
@@ -39,21 +41,15 @@ void kube_freep(struct kube **kube)
 /* What the API says is wrong: the message of its Status object, else the start of the text. */
 static char *reason_of(const struct http_answer *answer)
 {
-    const char *body = answer->body.data == NULL ? "" : answer->body.data;
-    _cleanup_json_ json_t *status = json_loadb(body, answer->body.len, 0, NULL);
-    const char *message = json_string_value(json_object_get(status, "message"));
-    if (message != NULL) {
-        return xstrdup(message);
-    }
     /* /readyz and /healthz list what holds too; only what fails matters. */
     struct buffer failing = {0};
-    for (const char *line = body; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
+    for (const char *line = answer->body.data; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
         line += strspn(line, "\n");
         if (str_starts(line, "[-]")) {
             buffer_printf(&failing, "%s%.*s", failing.len == 0 ? "" : ", ", (int)strcspn(line, "\n"), line);
         }
     }
-    return failing.data != NULL ? failing.data : xasprintf("%.*s", (int)EXCERPT, body);
+    return failing.data != NULL ? failing.data : http_reason(answer);
 }
 
 struct exchange {
@@ -147,10 +143,10 @@ static bool take_event(void *context, const char *line)
 {
     struct watch *watch = context;
     _cleanup_json_ json_t *event = json_loads(line, 0, NULL);
-    const char *type = json_string_value(json_object_get(event, "type"));
+    const char *type = json_text(event, "type");
     const json_t *object = json_object_get(event, "object");
     if (type == NULL || strcmp(type, "ERROR") == 0) {
-        const char *message = json_string_value(json_object_get(object, "message"));
+        const char *message = json_text(object, "message");
         (void)error_new(&watch->failure, STATUS_API, "%s", message != NULL ? message : line);
         return false;
     }
@@ -206,15 +202,15 @@ const char *kube_condition(const json_t *object, const char *type, const char **
     size_t i = 0;
     const json_t *condition = NULL;
     json_array_foreach (conditions, i, condition) {
-        const char *name = json_string_value(json_object_get(condition, "type"));
+        const char *name = json_text(condition, "type");
         if (name == NULL || strcmp(name, type) != 0) {
             continue;
         }
         if (reason != NULL) {
-            const char *message = json_string_value(json_object_get(condition, "message"));
-            *reason = message != NULL ? message : json_string_value(json_object_get(condition, "reason"));
+            const char *message = json_text(condition, "message");
+            *reason = message != NULL ? message : json_text(condition, "reason");
         }
-        return json_string_value(json_object_get(condition, "status"));
+        return json_text(condition, "status");
     }
     return NULL;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bake/root/place.h"
+#include "lib/core/json.h"
 
 int state_load(const struct root *root, json_t **state, struct error **err)
 {
@@ -25,7 +26,7 @@ int state_load(const struct root *root, json_t **state, struct error **err)
 
 const char *state_key(const json_t *state, const char *item)
 {
-    return json_string_value(json_object_get(json_object_get(state, item), "key"));
+    return json_text_at(state, item, "key", NULL);
 }
 
 bool state_has(const json_t *state, const struct root *root, const char *item, const char *key)

@@ -1,10 +1,10 @@
 #include "app/cloud/cloud.h"
 
-#include <poll.h>
 #include <string.h>
 
 #include "app/facts/parameters.h"
 #include "lib/core/interrupt.h"
+#include "lib/core/json.h"
 #include "lib/crypto/crypto.h"
 #include "lib/net/http.h"
 
@@ -165,19 +165,12 @@ static int try_call(struct cloud *cloud, const char *action, const char *query, 
     }
     *code = json_integer_value(ret_code);
     if (*code != RET_DONE) {
-        const char *message = json_string_value(json_object_get(body, "message"));
+        const char *message = json_text(body, "message");
         _cleanup_free_ char *shown = printable(account, message == NULL ? "" : message);
         return refused(cloud, action, *code, shown, err);
     }
     *answer = STEAL(body);
     return 0;
-}
-
-static int pause_for(int ms, struct error **err)
-{
-    struct pollfd signal = {.fd = interrupt_fd(), .events = POLLIN};
-    (void)poll(&signal, 1, ms);
-    return interrupt_check(err);
 }
 
 /* *code tells a caller whether the API itself refused. */
@@ -199,7 +192,7 @@ static int call(struct cloud *cloud, const char *action, const struct cloud_para
             return error_new(err, late ? STATUS_CLOUD_UNREACHABLE : reason->status, "the cloud API: %s",
                              reason->message);
         }
-        if (pause_for(PAUSE_MS << i, err) < 0) {
+        if (interrupt_sleep(PAUSE_MS << i, deadline, err) < 0) {
             return -1;
         }
     }

@@ -4,6 +4,7 @@
 
 #include "app/facts/facts_links.h"
 #include "app/facts/parameters.h"
+#include "lib/core/json.h"
 #include "lib/core/syntax.h"
 #include "lib/core/util.h"
 
@@ -12,16 +13,11 @@ static int invalid(struct error **err, const char *path, const char *key, const 
     return error_new(err, STATUS_METADATA_INVALID, "metadata: %s/%s must be %s", path, key, needed);
 }
 
-static const char *text(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
-
 /* Takes an identifier over; it goes into labels, names and paths, so it is held to their characters. */
 static int take_id(char **field, const json_t *object, const char *path, const char *key, bool required,
                    struct error **err)
 {
-    const char *value = text(object, key);
+    const char *value = json_text(object, key);
     if (str_empty(value) && !required) {
         *field = xstrdup("");
         return 0;
@@ -65,21 +61,21 @@ static int read_host(struct host *host, const struct host_role *is, const char *
     if (take_id(&host->node_id, entry, path, "node_id", true, err) < 0) {
         return -1;
     }
-    const char *ip = text(entry, "ip");
+    const char *ip = json_text(entry, "ip");
     if (ip == NULL || !syntax_ipv4(ip, NULL)) {
         return invalid(err, path, "ip", "an IPv4 address");
     }
     host->ip = xstrdup(ip);
-    const char *sid = text(entry, "sid");
+    const char *sid = json_text(entry, "sid");
     if (sid == NULL || !syntax_number(sid, 1, 1000000, &host->sid)) {
         return invalid(err, path, "sid", "a number from 1");
     }
-    const char *mac = text(entry, "mac");
+    const char *mac = json_text(entry, "mac");
     if (mac != NULL && !one_line(mac)) {
         return invalid(err, path, "mac", "one line");
     }
     host->mac = xstrdup(mac == NULL ? "" : mac);
-    const char *pub_key = text(entry, "pub_key");
+    const char *pub_key = json_text(entry, "pub_key");
     size_t len = pub_key == NULL ? 0 : strcspn(pub_key, "\r\n");
     if (len > 0) {
         host->pub_key = xstrndup(pub_key, len);
@@ -143,13 +139,13 @@ static int read_hosts(struct facts *facts, const json_t *tree, struct error **er
 
 static bool is_self(const struct host *host, const json_t *self)
 {
-    const char *instance = text(self, "instance_id");
+    const char *instance = json_text(self, "instance_id");
     if (instance != NULL && strcmp(instance, host->instance_id) == 0) {
         return true;
     }
-    const char *sid = text(self, "sid");
-    const char *role = text(self, "role");
-    const char *ip = text(self, "ip");
+    const char *sid = json_text(self, "sid");
+    const char *role = json_text(self, "role");
+    const char *ip = json_text(self, "ip");
     return sid != NULL && role != NULL && ip != NULL && strcmp(role, host->role) == 0 && strcmp(ip, host->ip) == 0 &&
            strtol(sid, NULL, 10) == host->sid;
 }
@@ -157,7 +153,7 @@ static bool is_self(const struct host *host, const json_t *self)
 static int number_or_zero(const json_t *object, const char *key)
 {
     int n = 0;
-    const char *value = text(object, key);
+    const char *value = json_text(object, key);
     return value != NULL && syntax_number(value, 0, INT32_MAX, &n) ? n : 0;
 }
 
@@ -182,7 +178,7 @@ static int point_at_hosts(struct facts *facts, const json_t *tree, struct error 
                          "metadata: /host (its instance_id, or its role, sid and ip) is none of /hosts");
     }
     /* /host tells what /hosts leaves out */
-    const char *mac = text(self, "mac");
+    const char *mac = json_text(self, "mac");
     if (mac != NULL && one_line(mac)) {
         free(facts->self->mac);
         facts->self->mac = xstrdup(mac);
@@ -203,9 +199,9 @@ static int read_cluster(struct facts *facts, const json_t *tree, const struct co
         return -1;
     }
     const json_t *api = json_object_get(cluster, "api_server");
-    const char *host = text(api, "host");
-    const char *port = text(api, "port");
-    const char *protocol = text(api, "protocol");
+    const char *host = json_text(api, "host");
+    const char *port = json_text(api, "port");
+    const char *protocol = json_text(api, "protocol");
     const char *default_host = conf == NULL || conf->cloud.host == NULL ? "api.qingcloud.com" : conf->cloud.host;
     const char *default_protocol = conf == NULL || conf->cloud.protocol == NULL ? "https" : conf->cloud.protocol;
     facts->cluster.api_port = conf == NULL || conf->cloud.port == 0 ? 443 : conf->cloud.port;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/facts/facts_links.h"
+#include "lib/core/json.h"
 #include "lib/core/syntax.h"
 #include "lib/core/util.h"
 
@@ -206,12 +207,12 @@ static json_t *kube_context(const struct facts *facts)
     if (json_is_string(version)) {
         json_object_set(kube, "version", version);
     }
-    const char *api = json_string_value(json_object_get(facts->versions, "kubeadm_api"));
-    const char *runtime = json_string_value(json_object_get(facts->versions, "container_runtime"));
+    const char *api = json_text(facts->versions, "kubeadm_api");
+    const char *runtime = json_text(facts->versions, "container_runtime");
     put_text(kube, "kubeadm_api", api);
     put_flag(kube, "kubeadm_v1beta4", api != NULL && strcmp(api, "v1beta4") == 0);
     put_flag(kube, "cri_dockerd", runtime != NULL && strcmp(runtime, "cri-dockerd") == 0);
-    put_text(kube, "cri_socket", json_string_value(json_object_get(facts->versions, "cri_socket")));
+    put_text(kube, "cri_socket", json_text(facts->versions, "cri_socket"));
     put_number(kube, "log_level", level);
     put_text(kube, "log_name", names[level < 2 ? level : 2]);
     put_number(kube, "max_pods", facts->parameters.max_pods);

@@ -4,15 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/core/json.h"
 #include "lib/core/syntax.h"
 #include "lib/core/util.h"
 
 #define ES_PORT 9200
-
-static const char *text(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
 
 void replace_char(char *s, char from, char to)
 {
@@ -55,7 +51,7 @@ static int linked_hosts(const json_t *tree, const char *link, const char *prefix
     *count = 0;
     json_object_foreach ((json_t *)hosts, role, members) {
         json_object_foreach (members, instance, entry) {
-            struct linked one = {role, text(entry, "ip"), 0};
+            struct linked one = {role, json_text(entry, "ip"), 0};
             if (!str_starts(role, prefix)) {
                 continue;
             }
@@ -64,7 +60,7 @@ static int linked_hosts(const json_t *tree, const char *link, const char *prefix
                                  "metadata: /links/%s/hosts: the ip of a host of role \"%s\" must be an IPv4 address",
                                  link, role);
             }
-            const char *sid = text(entry, "sid");
+            const char *sid = json_text(entry, "sid");
             if (sid != NULL && !syntax_number(sid, 0, 1000000, &one.sid)) {
                 one.sid = 0;
             }
@@ -83,7 +79,7 @@ static int linked_es_port(const json_t *tree, int *port, struct error **err)
     const json_t *endpoints = json_object_get(json_object_get(link, "cluster"), "endpoints");
     *port = ES_PORT;
     for (size_t i = 0; i < ELEMENTS(services); i++) {
-        const char *value = text(json_object_get(endpoints, services[i]), "port");
+        const char *value = json_text(json_object_get(endpoints, services[i]), "port");
         if (value == NULL) {
             continue;
         }
@@ -117,7 +113,7 @@ static int choose_log_target(struct facts *facts, const json_t *tree, struct pro
             return -1;
         }
     }
-    const char *es_server = text(json_object_get(tree, "env"), "es_server");
+    const char *es_server = json_text(json_object_get(tree, "env"), "es_server");
     /* a host that leaves with the last log nodes is stopped as it ran: that needs no other target */
     bool leaving = facts->self->deleting && count == 0 && facts->parameters.es_host == NULL;
     if (facts->n_logs > 0 || leaving) {
@@ -159,7 +155,7 @@ static int choose_etcd(struct facts *facts, const json_t *tree, struct error **e
  */
 static char **scaling_roles(const json_t *tree)
 {
-    _cleanup_free_ char *roles = xstrdup(text(tree, "vertical-scaling-roles"));
+    _cleanup_free_ char *roles = xstrdup(json_text(tree, "vertical-scaling-roles"));
     if (roles == NULL) {
         return strv_split("");
     }
@@ -217,7 +213,7 @@ int facts_read_versions(struct facts *facts, const struct conf *conf, struct err
 
 static bool was_vxnet(const json_t *previous, char ***before)
 {
-    const char *value = text(json_object_get(previous, "env"), "pod_vxnets");
+    const char *value = json_text(json_object_get(previous, "env"), "pod_vxnets");
     *before = strv_split(value == NULL ? "" : value);
     return **before != NULL;
 }

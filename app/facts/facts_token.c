@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lib/core/json.h"
 #include "lib/core/syntax.h"
 #include "lib/core/util.h"
 #include "lib/crypto/crypto.h"
@@ -13,12 +14,6 @@ static int unusable(struct error **err, const char *field, const char *needed)
         "metadata: the master's token: %s must be %s: run `k8s-master metadata` on the master to see what it "
         "publishes",
         field, needed);
-}
-
-static const char *member(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-    return value == NULL ? "" : value;
 }
 
 static bool ca_hash_valid(const char *hash)
@@ -37,22 +32,22 @@ int facts_join_token(const struct facts *facts, struct join_token *token, struct
     if (!json_is_object(object)) {
         return unusable(err, "it", "a JSON object");
     }
-    const char *api = member(object, "api");
-    const char *kubeconfig = member(object, "kubeconfig");
+    const char *api = json_text_or(object, "api", "");
+    const char *kubeconfig = json_text_or(object, "kubeconfig", "");
     _cleanup_free_ char *host = NULL;
     int port = 0;
     if (!syntax_host_port(api, &host, &port)) {
         return unusable(err, "api", "host:port");
     }
-    if (!bootstrap_token_valid(member(object, "bootstrap_token"))) {
+    if (!bootstrap_token_valid(json_text_or(object, "bootstrap_token", ""))) {
         return unusable(err, "bootstrap_token", "a bootstrap token");
     }
-    if (!ca_hash_valid(member(object, "ca_hash"))) {
+    if (!ca_hash_valid(json_text_or(object, "ca_hash", ""))) {
         return unusable(err, "ca_hash", "sha256: and 64 hexadecimal digits");
     }
     token->api = xstrdup(api);
-    token->bootstrap = xstrdup(member(object, "bootstrap_token"));
-    token->ca_hash = xstrdup(member(object, "ca_hash"));
+    token->bootstrap = xstrdup(json_text_or(object, "bootstrap_token", ""));
+    token->ca_hash = xstrdup(json_text_or(object, "ca_hash", ""));
     token->kubeconfig = *kubeconfig == '\0' ? NULL : xstrdup(kubeconfig);
     return 0;
 }

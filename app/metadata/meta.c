@@ -1,6 +1,5 @@
 #include "app/metadata/meta.h"
 
-#include <poll.h>
 #include <string.h>
 
 #include "app/confd.h"
@@ -93,22 +92,10 @@ void meta_freep(struct meta **meta)
     *meta = NULL;
 }
 
-/* What the server said, as one short printable line. */
-static char *excerpt(const struct buffer *body)
-{
-    char *text = xstrndup(body->data, body->len < 80 ? body->len : 80);
-    for (char *c = text; *c != '\0'; c++) {
-        if (*c < ' ' || *c > '~') {
-            *c = ' ';
-        }
-    }
-    return text;
-}
-
 static int read_answer(const struct http_answer *answer, json_t **tree, struct error **err)
 {
     if (answer->code != 200) {
-        _cleanup_free_ char *said = excerpt(&answer->body);
+        _cleanup_free_ char *said = http_reason(answer);
         int status = answer->code == 404 ? STATUS_METADATA_UNKNOWN_HOST : STATUS_METADATA_UNREACHABLE;
         return error_new(err, status, "HTTP %ld \"%s\"", answer->code, said);
     }
@@ -188,10 +175,7 @@ static int pause_after(unsigned round, struct deadline deadline, struct error **
 {
     int64_t longest = round < 5 ? (int64_t)FIRST_PAUSE_MS << round : LONGEST_PAUSE_MS;
     int64_t pause = longest / 2 + arc4random_uniform((uint32_t)(longest / 2));
-    int64_t left = deadline_left(deadline);
-    struct pollfd signal = {.fd = interrupt_fd(), .events = POLLIN};
-    (void)poll(&signal, 1, (int)(pause < left ? pause : left));
-    return interrupt_check(err);
+    return interrupt_sleep(pause, deadline, err);
 }
 
 static void remember(struct meta *meta, json_t *tree)
@@ -339,17 +323,7 @@ int meta_report(const char *url, const char *cluster, const char *role, const ch
     _cleanup_free_ char *i = http_escape(instance);
     _cleanup_free_ char *where = xasprintf("%s/v1/data/clusters/%s/hosts/%s/%s/health", url, c, r, i);
     _cleanup_free_ char *text = json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY);
-    _cleanup_(http_freep) struct http *http = NULL;
-    _cleanup_answer_ struct http_answer answer = {0};
-    struct http_request request = {
+    const struct http_request request = {
         .method = "PUT", .url = where, .headers = headers, .body = text, .body_len = strlen(text)};
-    if (http_open(&http, NULL, err) < 0 ||
-        http_do(http, &request, deadline, STATUS_METADATA_UNREACHABLE, &answer, err) < 0) {
-        return -1;
-    }
-    if (answer.code < 200 || answer.code > 299) {
-        _cleanup_free_ char *said = excerpt(&answer.body);
-        return error_new(err, STATUS_METADATA_UNREACHABLE, "PUT %s: HTTP %ld \"%s\"", where, answer.code, said);
-    }
-    return 0;
+    return http_fetch(&request, deadline, STATUS_METADATA_UNREACHABLE, NULL, NULL, err);
 }

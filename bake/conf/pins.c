@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/core/json.h"
 #include "lib/core/util.h"
 #include "lib/system/file.h"
 
@@ -40,7 +41,7 @@ int lock_save(const char *path, const json_t *lock, struct error **err)
 
 static const char *pin(const json_t *lock, const char *part, const char *from)
 {
-    return json_string_value(json_object_get(json_object_get(lock, part), from));
+    return json_text_at(lock, part, from, NULL);
 }
 
 const char *lock_sha256(const json_t *lock, const char *url)

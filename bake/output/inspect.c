@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "bake/output/bom.h"
+#include "lib/core/json.h"
 #include "lib/system/file.h"
 
 static char *manifest_of(const char *path)
@@ -32,15 +33,9 @@ int manifest_read(const char *path, json_t **manifest, struct error **err)
     return 0;
 }
 
-static const char *text(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-    return value == NULL ? "" : value;
-}
-
 static const char *hash_of(const json_t *component)
 {
-    return text(json_array_get(json_object_get(component, "hashes"), 0), "content");
+    return json_text_or(json_array_get(json_object_get(component, "hashes"), 0), "content", "");
 }
 
 static const char *property(const json_t *component, const char *name)
@@ -48,8 +43,8 @@ static const char *property(const json_t *component, const char *name)
     size_t i = 0;
     json_t *entry = NULL;
     json_array_foreach (json_object_get(component, "properties"), i, entry) {
-        if (strcmp(text(entry, "name"), name) == 0) {
-            return text(entry, "value");
+        if (strcmp(json_text_or(entry, "name", ""), name) == 0) {
+            return json_text_or(entry, "value", "");
         }
     }
     return "";
@@ -58,13 +53,13 @@ static const char *property(const json_t *component, const char *name)
 /* "package docker.io" */
 static char *title(const json_t *component)
 {
-    const char *type = text(component, "type");
-    const char *ref = text(component, "bom-ref");
+    const char *type = json_text_or(component, "type", "");
+    const char *ref = json_text_or(component, "bom-ref", "");
     const char *kind = strcmp(type, "library") == 0     ? "package"
                        : strcmp(type, "container") == 0 ? "image"
                        : str_starts(ref, "manifest:")   ? "manifest"
                                                         : "artifact";
-    return xasprintf("%s %s", kind, text(component, "name"));
+    return xasprintf("%s %s", kind, json_text_or(component, "name", ""));
 }
 
 static const json_t *find(const json_t *manifest, const char *wanted)
@@ -90,13 +85,14 @@ void manifest_show(const json_t *manifest, FILE *out)
     const json_t *image = image_of(manifest);
     size_t i = 0;
     json_t *component = NULL;
-    (void)fprintf(out, "%s %s: Kubernetes %s, %s, Debian %s\n", text(image, "name"), text(image, "version"),
-                  property(image, "kubernetes"), property(image, "container-runtime"), property(image, "debian"));
+    (void)fprintf(out, "%s %s: Kubernetes %s, %s, Debian %s\n", json_text_or(image, "name", ""),
+                  json_text_or(image, "version", ""), property(image, "kubernetes"),
+                  property(image, "container-runtime"), property(image, "debian"));
     json_array_foreach (json_object_get(manifest, "components"), i, component) {
         _cleanup_free_ char *name = title(component);
         const char *reference = property(component, "reference");
         const char *path = property(component, "path");
-        (void)fprintf(out, "%-44s %s", name, text(component, "version"));
+        (void)fprintf(out, "%-44s %s", name, json_text_or(component, "version", ""));
         if (hash_of(component)[0] != '\0') {
             (void)fprintf(out, "  %s  sha256:%s", reference[0] != '\0' ? reference : path, hash_of(component));
         }
@@ -106,15 +102,15 @@ void manifest_show(const json_t *manifest, FILE *out)
 
 static bool same(const json_t *a, const json_t *b)
 {
-    return strcmp(text(a, "version"), text(b, "version")) == 0 && strcmp(hash_of(a), hash_of(b)) == 0 &&
-           strcmp(property(a, "path"), property(b, "path")) == 0 &&
+    return strcmp(json_text_or(a, "version", ""), json_text_or(b, "version", "")) == 0 &&
+           strcmp(hash_of(a), hash_of(b)) == 0 && strcmp(property(a, "path"), property(b, "path")) == 0 &&
            strcmp(property(a, "reference"), property(b, "reference")) == 0;
 }
 
 static void print_change(const char *name, const json_t *a, const json_t *b, FILE *out)
 {
     const char *path = strcmp(property(a, "path"), property(b, "path")) == 0 ? "" : property(b, "path");
-    (void)fprintf(out, "~ %s %s -> %s", name, text(a, "version"), text(b, "version"));
+    (void)fprintf(out, "~ %s %s -> %s", name, json_text_or(a, "version", ""), json_text_or(b, "version", ""));
     if (strcmp(hash_of(a), hash_of(b)) != 0) {
         (void)fprintf(out, " (sha256 %.12s -> %.12s)", hash_of(a), hash_of(b));
     }
@@ -125,8 +121,8 @@ static size_t image_diff(const json_t *a, const json_t *b, FILE *out)
 {
     static const char *const names[] = {"kubernetes", "kubeadm-api", "container-runtime", "debian"};
     size_t n = 0;
-    if (strcmp(text(a, "version"), text(b, "version")) != 0) {
-        (void)fprintf(out, "~ suite %s -> %s\n", text(a, "version"), text(b, "version"));
+    if (strcmp(json_text_or(a, "version", ""), json_text_or(b, "version", "")) != 0) {
+        (void)fprintf(out, "~ suite %s -> %s\n", json_text_or(a, "version", ""), json_text_or(b, "version", ""));
         n++;
     }
     for (size_t i = 0; i < ELEMENTS(names); i++) {
@@ -147,7 +143,7 @@ size_t manifest_diff(const json_t *a, const json_t *b, FILE *out)
         _cleanup_free_ char *name = title(component);
         const json_t *other = find(b, name);
         if (other == NULL) {
-            (void)fprintf(out, "- %s %s\n", name, text(component, "version"));
+            (void)fprintf(out, "- %s %s\n", name, json_text_or(component, "version", ""));
             n++;
         } else if (!same(component, other)) {
             print_change(name, component, other, out);
@@ -157,7 +153,7 @@ size_t manifest_diff(const json_t *a, const json_t *b, FILE *out)
     json_array_foreach (json_object_get(b, "components"), i, component) {
         _cleanup_free_ char *name = title(component);
         if (find(a, name) == NULL) {
-            (void)fprintf(out, "+ %s %s\n", name, text(component, "version"));
+            (void)fprintf(out, "+ %s %s\n", name, json_text_or(component, "version", ""));
             n++;
         }
     }

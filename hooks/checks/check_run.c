@@ -1,7 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
@@ -134,18 +132,13 @@ static struct job *start(const struct check *check, const struct check_context *
 static int wait_all(int from, size_t count, struct deadline deadline, struct error **err)
 {
     while (count > 0) {
-        struct pollfd fds[] = {{.fd = from, .events = POLLIN}, {.fd = interrupt_fd(), .events = POLLIN}};
-        int64_t left = deadline_left(deadline);
-        (void)poll(fds, ELEMENTS(fds), left > INT_MAX ? INT_MAX : (int)left);
-        if (interrupt_check(err) < 0) {
-            return -1;
+        int readable = interrupt_wait_readable(from, deadline, err);
+        if (readable <= 0) {
+            return readable;
         }
         char bytes[64];
-        ssize_t n = fds[0].revents != 0 ? read(from, bytes, count < sizeof bytes ? count : sizeof bytes) : 0;
+        ssize_t n = read(from, bytes, count < sizeof bytes ? count : sizeof bytes);
         count -= n > 0 ? (size_t)n : 0;
-        if (n <= 0 && deadline_left(deadline) == 0) {
-            return 0;
-        }
     }
     return 0;
 }

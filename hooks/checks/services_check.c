@@ -47,15 +47,10 @@ static void look_kubelet_healthz(const struct check_context *context, struct fin
 {
     static const char remedy[] = "read `journalctl -u kubelet`";
     struct error *err = NULL;
-    struct http *http __attribute__((cleanup(http_freep))) = NULL;
-    _cleanup_answer_ struct http_answer answer = {0};
     /* healthzBindAddress and healthzPort of the kubelet's configuration */
     const struct http_request request = {.url = "http://127.0.0.1:10248/healthz", .limit = 65536};
-    if (http_open(&http, NULL, &err) < 0 ||
-        http_do(http, &request, context->deadline, STATUS_UNHEALTHY, &answer, &err) < 0) {
+    if (http_fetch(&request, context->deadline, STATUS_UNHEALTHY, NULL, NULL, &err) < 0) {
         finding_error(finding, remedy, err);
-    } else if (answer.code != 200) {
-        finding_fails(finding, remedy, "the kubelet answers %ld: %s", answer.code, answer.body.data);
     } else {
         finding_ok(finding, "the kubelet says it is healthy");
     }

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/core/json.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
 
@@ -27,7 +28,7 @@ static char *yaml_value(const char *text, const char *key)
 static char *json_value(const json_t *json, const char *list, const char *member, const char *key)
 {
     const json_t *first = json_array_get(json_object_get(json, list), 0);
-    return xstrdup(json_string_value(json_object_get(json_object_get(first, member), key)));
+    return xstrdup(json_text_at(first, member, key, NULL));
 }
 
 static int decode(char *base64, const char *what, char **pem, struct error **err)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "hooks/engine/run.h"
+#include "lib/core/json.h"
 
 static const json_t *metadata(const json_t *pod)
 {
@@ -11,12 +12,12 @@ static const json_t *metadata(const json_t *pod)
 
 const char *pod_namespace(const json_t *pod)
 {
-    return json_string_value(json_object_get(metadata(pod), "namespace"));
+    return json_text(metadata(pod), "namespace");
 }
 
 const char *pod_name(const json_t *pod)
 {
-    return json_string_value(json_object_get(metadata(pod), "name"));
+    return json_text(metadata(pod), "name");
 }
 
 bool pod_moves(const json_t *pod)
@@ -28,7 +29,7 @@ bool pod_moves(const json_t *pod)
     size_t i;
     json_t *owner;
     json_array_foreach (json_object_get(metadata(pod), "ownerReferences"), i, owner) {
-        const char *kind = json_string_value(json_object_get(owner, "kind"));
+        const char *kind = json_text(owner, "kind");
         if (kind != NULL && strcmp(kind, "DaemonSet") == 0) {
             return false;
         }

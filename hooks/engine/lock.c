@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -44,20 +43,8 @@ static int wait_for(int lock, struct deadline deadline, struct error **err)
         return error_errno(err, STATUS_FAILED, failure, "cannot wait for the lock");
     }
     (void)pthread_detach(thread);
-    struct pollfd events[] = {{.fd = waiter.woken, .events = POLLIN}, {.fd = interrupt_fd(), .events = POLLIN}};
-    for (;;) {
-        int64_t left = deadline_left(deadline);
-        int ready = poll(events, 2, left > 60000 ? 60000 : (int)left);
-        if (interrupt_check(err) < 0) {
-            return -1;
-        }
-        if (ready > 0 && (events[0].revents & POLLIN) != 0) {
-            return 0;
-        }
-        if (left == 0) {
-            return error_new(err, STATUS_LOCKED, "still held when the deadline passed");
-        }
-    }
+    int woken = interrupt_wait_readable(waiter.woken, deadline, err);
+    return woken != 0 ? (woken > 0 ? 0 : -1) : error_new(err, STATUS_LOCKED, "still held when the deadline passed");
 }
 
 static void read_holder(int fd, char *holder, size_t size)

@@ -1,6 +1,5 @@
 #include "hooks/engine/run.h"
 
-#include <poll.h>
 #include <string.h>
 
 #include "hooks/engine/rendered.h"
@@ -148,13 +147,10 @@ struct deadline run_deadline(const struct run *run, int seconds)
 
 int run_pause(int ms, struct deadline deadline, struct error **err)
 {
-    int64_t left = deadline_left(deadline);
-    struct pollfd stop = {.fd = interrupt_fd(), .events = POLLIN};
-    (void)poll(&stop, 1, left < ms ? (int)left : ms);
-    if (interrupt_check(err) < 0) {
+    if (interrupt_sleep(ms, deadline, err) < 0) {
         return -1;
     }
-    return left > ms ? 0 : error_new(err, STATUS_DEADLINE, "the deadline passed");
+    return deadline_left(deadline) > 0 ? 0 : error_new(err, STATUS_DEADLINE, "the deadline passed");
 }
 
 int run_until(struct run *run, int (*ask)(struct run *run, struct deadline deadline, struct error **err),

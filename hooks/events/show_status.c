@@ -4,13 +4,8 @@
 
 #include "hooks/engine/history.h"
 #include "hooks/events/events.h"
+#include "lib/core/json.h"
 #include "lib/core/util.h"
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
 
 static long long number_of(const json_t *object, const char *key)
 {
@@ -30,20 +25,20 @@ static void print_run(const json_t *run, bool steps)
     char started[32];
     const json_t *status = json_object_get(run, "status");
     format_time(number_of(run, "started"), started, sizeof started);
-    printf("%s  %-12s%s", started, text_of(run, "event"),
+    printf("%s  %-12s%s", started, json_text_or(run, "event", ""),
            json_is_true(json_object_get(run, "check")) ? " --check" : "");
     if (status == NULL) {
         puts("  unfinished: it goes on, or was killed");
     } else {
         printf("  %8.1f s  status %lld  %s\n", (double)number_of(run, "ms") / 1000, number_of(run, "status"),
-               text_of(run, "error"));
+               json_text_or(run, "error", ""));
     }
     size_t i;
     json_t *step;
     json_array_foreach (json_object_get(run, "steps"), i, step) {
-        const char *result = text_of(step, "result");
+        const char *result = json_text_or(step, "result", "");
         if (steps || status == NULL) {
-            printf("    %-30s %-10s %8.1f s\n", text_of(step, "name"), *result != '\0' ? result : "unfinished",
+            printf("    %-30s %-10s %8.1f s\n", json_text_or(step, "name", ""), *result != '\0' ? result : "unfinished",
                    (double)number_of(step, "ms") / 1000);
         }
     }
@@ -66,19 +61,19 @@ static void print_blame(const json_t *run)
         sorted[i] = json_array_get(steps, i);
     }
     qsort(sorted, count, sizeof(json_t *), by_time);
-    printf("%s: %.1f s, %.1f MiB\n", text_of(run, "event"), (double)number_of(run, "ms") / 1000,
+    printf("%s: %.1f s, %.1f MiB\n", json_text_or(run, "event", ""), (double)number_of(run, "ms") / 1000,
            (double)number_of(run, "peak_kib") / 1024);
     for (size_t i = 0; i < count; i++) {
-        printf("    %8.1f s  %s\n", (double)number_of(sorted[i], "ms") / 1000, text_of(sorted[i], "name"));
+        printf("    %8.1f s  %s\n", (double)number_of(sorted[i], "ms") / 1000, json_text_or(sorted[i], "name", ""));
     }
     free(sorted);
 }
 
 static bool is_last_of_its_event(const json_t *runs, size_t index)
 {
-    const char *event = text_of(json_array_get(runs, index), "event");
+    const char *event = json_text_or(json_array_get(runs, index), "event", "");
     for (size_t i = index + 1; i < json_array_size(runs); i++) {
-        if (strcmp(text_of(json_array_get(runs, i), "event"), event) == 0) {
+        if (strcmp(json_text_or(json_array_get(runs, i), "event", ""), event) == 0) {
             return false;
         }
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/kube.h"
+#include "lib/core/json.h"
 #include "lib/crypto/crypto.h"
 
 static json_t *new_table(const char *const *labels)
@@ -48,22 +49,14 @@ void table_cut(json_t *table)
     add_row(table, cells, columns);
 }
 
-static const char *text(const json_t *object, const char *first, const char *second, const char *third)
-{
-    const json_t *at = json_object_get(object, first);
-    at = second == NULL ? at : json_object_get(at, second);
-    at = third == NULL ? at : json_object_get(at, third);
-    return json_string_value(at);
-}
-
 static const char *internal_address(const json_t *node)
 {
     size_t i = 0;
     const json_t *address = NULL;
     json_array_foreach (json_object_get(json_object_get(node, "status"), "addresses"), i, address) {
-        const char *type = text(address, "type", NULL, NULL);
+        const char *type = json_text_at(address, "type", NULL);
         if (type != NULL && strcmp(type, "InternalIP") == 0) {
-            return text(address, "address", NULL, NULL);
+            return json_text_at(address, "address", NULL);
         }
     }
     return NULL;
@@ -78,12 +71,12 @@ static bool add_node(json_t *table, const json_t *node, bool ready_ones)
     }
     bool closed = json_is_true(json_object_get(json_object_get(node, "spec"), "unschedulable"));
     const char *const cells[] = {
-        text(node, "metadata", "name", NULL),
-        text(node, "metadata", "labels", "role"),
+        json_text_at(node, "metadata", "name", NULL),
+        json_text_at(node, "metadata", "labels", "role", NULL),
         !is_ready ? "not ready"
         : closed  ? "ready, takes no pods"
                   : "ready",
-        text(node, "status", "nodeInfo", "kubeletVersion"),
+        json_text_at(node, "status", "nodeInfo", "kubeletVersion", NULL),
         internal_address(node),
     };
     add_row(table, cells, ELEMENTS(cells));
@@ -108,7 +101,7 @@ json_t *nodes_table(const json_t *list)
 /* The tag of the first container's image. */
 static const char *version_of(const json_t *containers)
 {
-    const char *image = text(json_array_get(containers, 0), "image", NULL, NULL);
+    const char *image = json_text_at(json_array_get(containers, 0), "image", NULL);
     const char *slash = image == NULL ? NULL : strrchr(image, '/');
     const char *tag = image == NULL ? NULL : strchr(slash == NULL ? image : slash, ':');
     return tag == NULL ? NULL : tag + 1;
@@ -122,9 +115,9 @@ static void add_pods(json_t *table, const json_t *pods)
         const char *reason = NULL;
         const char *ready = kube_condition(pod, "Ready", &reason);
         bool is_ready = ready != NULL && strcmp(ready, "True") == 0;
-        const char *phase = text(pod, "status", "phase", NULL);
+        const char *phase = json_text_at(pod, "status", "phase", NULL);
         const char *const cells[] = {
-            text(pod, "metadata", "labels", "component"),
+            json_text_at(pod, "metadata", "labels", "component", NULL),
             "control plane",
             is_ready ? "1/1" : "0/1",
             is_ready         ? "ready"
@@ -148,7 +141,7 @@ static void add_sets(json_t *table, const json_t *sets, const char *kind, const 
         const json_t *template = json_object_get(json_object_get(set, "spec"), "template");
         _cleanup_free_ char *share = xasprintf("%lld/%lld", (long long)there, (long long)wanted);
         const char *const cells[] = {
-            text(set, "metadata", "name", NULL),
+            json_text_at(set, "metadata", "name", NULL),
             kind,
             share,
             there >= wanted ? "ready" : "not ready",

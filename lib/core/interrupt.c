@@ -1,6 +1,8 @@
 #include "lib/core/interrupt.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -25,7 +27,7 @@ int interrupt_open(struct error **err)
         return 0;
     }
     sigemptyset(&taken);
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+    for (size_t i = 0; i < ELEMENTS(signals); i++) {
         if (!ignored(signals[i])) {
             sigaddset(&taken, signals[i]);
         }
@@ -52,7 +54,7 @@ static int pending_signal(void)
     if (descriptor < 0 || sigpending(&pending) < 0) {
         return 0;
     }
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+    for (size_t i = 0; i < ELEMENTS(signals); i++) {
         if (sigismember(&taken, signals[i]) == 1 && sigismember(&pending, signals[i]) == 1) {
             return signals[i];
         }
@@ -72,6 +74,32 @@ int interrupt_check(struct error **err)
         return 0;
     }
     return error_new(err, STATUS_INTERRUPTED, "ended by SIG%s", sigabbrev_np(number));
+}
+
+int interrupt_sleep(int64_t ms, struct deadline deadline, struct error **err)
+{
+    return interrupt_wait_readable(-1, deadline_earlier(deadline, deadline_in(ms)), err) < 0 ? -1 : 0;
+}
+
+int interrupt_wait_readable(int fd, struct deadline deadline, struct error **err)
+{
+    for (;;) {
+        struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = descriptor, .events = POLLIN}};
+        int64_t left = deadline_left(deadline);
+        int ready = poll(fds, ELEMENTS(fds), left > INT_MAX ? INT_MAX : (int)left);
+        if (ready < 0 && errno != EINTR) {
+            return error_errno(err, STATUS_FAILED, errno, "waiting");
+        }
+        if (interrupt_check(err) < 0) {
+            return -1;
+        }
+        if (ready > 0 && fds[0].revents != 0) {
+            return 1;
+        }
+        if (left == 0) {
+            return 0;
+        }
+    }
 }
 
 void interrupt_child(void)

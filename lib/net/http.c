@@ -4,15 +4,18 @@
 #include <string.h>
 
 #include "lib/core/interrupt.h"
+#include "lib/core/json.h"
 #include "lib/net/curl.h"
 
 #define DEFAULT_LIMIT ((size_t)16 << 20)
+#define EXCERPT ((size_t)200)
 
 struct http {
     CURLM *multi; /* unlike an easy handle alone, it can wait on the signal's descriptor too */
     CURL *easy;
     char *ca, *cert, *key;
     char reason[CURL_ERROR_SIZE];
+    const char *refused; /* the option that curl did not take, or NULL */
 };
 
 struct receiver {
@@ -107,42 +110,39 @@ static size_t receive(char *data, size_t size, size_t count, void *context)
     return receiver->enough ? 0 : len;
 }
 
-static void set_method(CURL *easy, const struct http_request *request)
+/* Sets one option; what comes after a failure does nothing. */
+#define SET(http, option, value)                                                                                       \
+    do {                                                                                                               \
+        if ((http)->refused == NULL && curl.easy_setopt((http)->easy, option, value) != CURLE_OK) {                    \
+            (http)->refused = #option;                                                                                 \
+        }                                                                                                              \
+    } while (0)
+
+static void set_method(struct http *http, const struct http_request *request)
 {
     if (request->body != NULL) {
-        curl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
-        curl.easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
+        SET(http, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+        SET(http, CURLOPT_POSTFIELDS, request->body);
     } else if (request->method != NULL && strcmp(request->method, "POST") == 0) {
-        curl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
-        curl.easy_setopt(easy, CURLOPT_POSTFIELDS, "");
+        SET(http, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
+        SET(http, CURLOPT_POSTFIELDS, "");
     }
     if (request->method != NULL) {
-        curl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+        SET(http, CURLOPT_CUSTOMREQUEST, request->method);
     }
 }
 
 static void set_tls(struct http *http)
 {
-    CURL *easy = http->easy;
-    curl.easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(http, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (http->ca != NULL) {
-        curl.easy_setopt(easy, CURLOPT_CAPATH, NULL);
-        curl.easy_setopt(easy, CURLOPT_CAINFO, http->ca);
+        SET(http, CURLOPT_CAPATH, NULL);
+        SET(http, CURLOPT_CAINFO, http->ca);
     }
     if (http->cert != NULL) {
-        curl.easy_setopt(easy, CURLOPT_SSLCERT, http->cert);
-        curl.easy_setopt(easy, CURLOPT_SSLKEY, http->key != NULL ? http->key : http->cert);
+        SET(http, CURLOPT_SSLCERT, http->cert);
+        SET(http, CURLOPT_SSLKEY, http->key != NULL ? http->key : http->cert);
     }
-}
-
-static struct curl_slist *header_list(const char *const *headers)
-{
-    /* An empty Expect keeps curl from waiting for "100 Continue" before a large body. */
-    struct curl_slist *list = curl.slist_append(NULL, "Expect:");
-    for (; headers != NULL && *headers != NULL; headers++) {
-        list = curl.slist_append(list, *headers);
-    }
-    return list;
 }
 
 static void free_header_list(struct curl_slist **list)
@@ -150,24 +150,38 @@ static void free_header_list(struct curl_slist **list)
     curl.slist_free_all(*list);
 }
 
-static void set_options(struct http *http, const struct http_request *request, const struct curl_slist *headers,
-                        struct receiver *receiver)
+static int header_list(const char *const *headers, struct curl_slist **list)
 {
-    CURL *easy = http->easy;
-    curl.easy_reset(easy);
+    /* An empty Expect keeps curl from waiting for "100 Continue" before a large body. */
+    for (const char *header = "Expect:"; header != NULL; header = headers != NULL ? *headers++ : NULL) {
+        struct curl_slist *longer = curl.slist_append(*list, header);
+        if (longer == NULL) {
+            return -1;
+        }
+        *list = longer;
+    }
+    return 0;
+}
+
+static int set_options(struct http *http, const char *name, const struct http_request *request,
+                       const struct curl_slist *headers, struct receiver *receiver, struct error **err)
+{
+    curl.easy_reset(http->easy);
     http->reason[0] = '\0';
-    curl.easy_setopt(easy, CURLOPT_URL, request->url);
-    curl.easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->socket);
-    curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl.easy_setopt(easy, CURLOPT_PROXY, ""); /* what the environment says is not for the cluster's own network */
-    curl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, http->reason);
-    curl.easy_setopt(easy, CURLOPT_USERAGENT, "k8s-hooks/" SUITE_VERSION);
-    curl.easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive);
-    curl.easy_setopt(easy, CURLOPT_WRITEDATA, receiver);
+    http->refused = NULL;
+    SET(http, CURLOPT_ERRORBUFFER, http->reason);
+    SET(http, CURLOPT_URL, request->url);
+    SET(http, CURLOPT_UNIX_SOCKET_PATH, request->socket);
+    SET(http, CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(http, CURLOPT_PROXY, ""); /* what the environment says is not for the cluster's own network */
+    SET(http, CURLOPT_NOSIGNAL, 1L);
+    SET(http, CURLOPT_USERAGENT, "k8s-hooks/" SUITE_VERSION);
+    SET(http, CURLOPT_HTTPHEADER, headers);
+    SET(http, CURLOPT_WRITEFUNCTION, receive);
+    SET(http, CURLOPT_WRITEDATA, receiver);
     set_tls(http);
-    set_method(easy, request);
+    set_method(http, request);
+    return http->refused == NULL ? 0 : error_new(err, STATUS_FAILED, "%s: libcurl refuses %s", name, http->refused);
 }
 
 /* "GET http://10.0.0.2/self": a query may hold a signature. */
@@ -217,6 +231,17 @@ static int perform(struct http *http, const char *name, struct deadline deadline
     }
 }
 
+static int transfer(struct http *http, const char *name, struct deadline deadline, CURLcode *result, struct error **err)
+{
+    CURLMcode code = curl.multi_add_handle(http->multi, http->easy);
+    if (code != CURLM_OK) {
+        return error_new(err, STATUS_FAILED, "%s: %s", name, curl.multi_strerror(code));
+    }
+    int r = perform(http, name, deadline, result, err);
+    (void)curl.multi_remove_handle(http->multi, http->easy);
+    return r;
+}
+
 static void take_answer(CURL *easy, struct http_answer *answer)
 {
     const char *type = NULL;
@@ -232,36 +257,103 @@ static void take_answer(CURL *easy, struct http_answer *answer)
 int http_do(struct http *http, const struct http_request *request, struct deadline deadline, int failure,
             struct http_answer *answer, struct error **err)
 {
-    *answer = (struct http_answer){0};
-    buffer_append(&answer->body, "", 0);
+    _cleanup_answer_ struct http_answer got = {0};
+    buffer_append(&got.body, "", 0);
     _cleanup_free_ char *name = request_name(request);
-    _cleanup_(free_header_list) struct curl_slist *headers = header_list(request->headers);
+    _cleanup_(free_header_list) struct curl_slist *headers = NULL;
     struct receiver receiver = {
-        .body = &answer->body,
+        .body = &got.body,
         .limit = request->limit > 0 ? request->limit : DEFAULT_LIMIT,
         .easy = http->easy,
         .request = request,
     };
-    set_options(http, request, headers, &receiver);
-
-    CURLcode result = CURLE_OK;
-    curl.multi_add_handle(http->multi, http->easy);
-    int r = perform(http, name, deadline, &result, err);
-    curl.multi_remove_handle(http->multi, http->easy);
-    if (r == 0 && receiver.too_long) {
-        r = error_new(err, failure, "%s: the answer is longer than %zu bytes", name, receiver.limit);
-    } else if (r == 0 && result != CURLE_OK && !receiver.enough) {
-        const char *reason = http->reason[0] != '\0' ? http->reason : curl.easy_strerror(result);
-        r = error_new(err, failure, "%s: %s", name, reason);
+    if (header_list(request->headers, &headers) < 0) {
+        return error_new(err, STATUS_FAILED, "%s: libcurl takes no headers", name);
     }
-    if (r < 0) {
-        http_answer_free(answer);
+    CURLcode result = CURLE_OK;
+    if (set_options(http, name, request, headers, &receiver, err) < 0 ||
+        transfer(http, name, deadline, &result, err) < 0) {
         return -1;
     }
-    if (by_line(&receiver) && !receiver.enough && answer->body.len > 0) {
-        (void)request->line(request->line_context, answer->body.data);
+    if (receiver.too_long) {
+        return error_new(err, failure, "%s: the answer is longer than %zu bytes", name, receiver.limit);
     }
-    take_answer(http->easy, answer);
+    if (result != CURLE_OK && !receiver.enough) {
+        const char *reason = http->reason[0] != '\0' ? http->reason : curl.easy_strerror(result);
+        return error_new(err, failure, "%s: %s", name, reason);
+    }
+    if (by_line(&receiver) && !receiver.enough && got.body.len > 0) {
+        (void)request->line(request->line_context, got.body.data);
+    }
+    take_answer(http->easy, &got);
+    *answer = got;
+    got = (struct http_answer){0};
+    return 0;
+}
+
+static char *excerpt(const struct buffer *body)
+{
+    char *text = xstrndup(body->data == NULL ? "" : body->data, body->len < EXCERPT ? body->len : EXCERPT);
+    for (char *c = text; *c != '\0'; c++) {
+        *c = *c < ' ' || *c > '~' ? ' ' : *c;
+    }
+    return text;
+}
+
+char *http_reason(const struct http_answer *answer)
+{
+    static const char *const keys[] = {"message", "error"};
+    _cleanup_json_ json_t *body =
+        json_loadb(answer->body.data == NULL ? "" : answer->body.data, answer->body.len, 0, NULL);
+    for (size_t i = 0; i < ELEMENTS(keys); i++) {
+        const char *text = json_text(body, keys[i]);
+        if (!str_empty(text)) {
+            return xstrdup(text);
+        }
+    }
+    return excerpt(&answer->body);
+}
+
+int http_fetch(const struct http_request *request, struct deadline deadline, int failure, long *code,
+               struct http_answer *answer, struct error **err)
+{
+    _cleanup_(http_freep) struct http *http = NULL;
+    _cleanup_answer_ struct http_answer got = {0};
+    if (code != NULL) {
+        *code = 0;
+    }
+    if (http_open(&http, NULL, err) < 0 || http_do(http, request, deadline, failure, &got, err) < 0) {
+        return -1;
+    }
+    if (code != NULL) {
+        *code = got.code;
+    }
+    if (got.code < 200 || got.code > 299) {
+        _cleanup_free_ char *name = request_name(request);
+        _cleanup_free_ char *reason = http_reason(&got);
+        return error_new(err, failure, "%s: HTTP %ld \"%s\"", name, got.code, reason);
+    }
+    if (answer != NULL) {
+        *answer = got;
+        got = (struct http_answer){0};
+    }
+    return 0;
+}
+
+int http_json(const struct http_request *request, struct deadline deadline, int failure, long *code, json_t **value,
+              struct error **err)
+{
+    _cleanup_answer_ struct http_answer answer = {0};
+    if (http_fetch(request, deadline, failure, code, &answer, err) < 0) {
+        return -1;
+    }
+    json_error_t why;
+    json_t *parsed = json_loadb(answer.body.data, answer.body.len, JSON_DECODE_ANY, &why);
+    if (parsed == NULL) {
+        _cleanup_free_ char *name = request_name(request);
+        return error_new(err, failure, "%s: the answer is not JSON: %s", name, why.text);
+    }
+    *value = parsed;
     return 0;
 }
 

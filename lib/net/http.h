@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include <jansson.h>
+
 #include "lib/core/error.h"
 #include "lib/core/util.h"
 
@@ -47,6 +49,20 @@ int http_do(struct http *http, const struct http_request *request, struct deadli
             struct http_answer *answer, struct error **err);
 void http_answer_free(struct http_answer *answer);
 #define _cleanup_answer_ _cleanup_(http_answer_free)
+
+/* One exchange over a connection of its own, for servers that are seldom queried. An HTTP status other than 2xx is
+ * FAILURE, with http_reason in the message. *CODE (may be NULL) is the HTTP status, also of a failure; 0 without an
+ * answer. ANSWER may be NULL. */
+int http_fetch(const struct http_request *request, struct deadline deadline, int failure, long *code,
+               struct http_answer *answer, struct error **err);
+
+/* The same where the answer is JSON of any type; FAILURE when it is not. *value is a new reference. */
+int http_json(const struct http_request *request, struct deadline deadline, int failure, long *code, json_t **value,
+              struct error **err);
+
+/* What an answer says for people: "message" or "error" of a JSON object, else the beginning of its text on one line of
+ * printable characters. The caller frees. */
+char *http_reason(const struct http_answer *answer);
 
 /* RFC 3986: all but unreserved characters as %XX in capitals. The caller frees. */
 char *http_escape(const char *text);

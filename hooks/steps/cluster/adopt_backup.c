@@ -4,6 +4,7 @@
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/control_plane/restore.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
@@ -12,11 +13,6 @@
 
 #define NODES "/api/v1/nodes"
 #define TOKENS "/api/v1/secrets?fieldSelector=type%3Dkubernetes.io%2Fservice-account-token"
-
-static const char *member(const json_t *object, const char *group, const char *name)
-{
-    return json_string_value(json_object_get(json_object_get(object, group), name));
-}
 
 static int list(struct run *run, const char *path, json_t **items, struct error **err)
 {
@@ -52,7 +48,7 @@ static int correct_nodes(struct run *run, struct error **err)
         return -1;
     }
     json_array_foreach (nodes, i, node) {
-        if (correct_node(run, member(node, "metadata", "name"), err) < 0) {
+        if (correct_node(run, json_text_at(node, "metadata", "name", NULL), err) < 0) {
             return -1;
         }
     }
@@ -64,7 +60,7 @@ static bool all_name(const json_t *tokens, const char *ca)
     size_t i;
     json_t *token;
     json_array_foreach (tokens, i, token) {
-        const char *has = member(token, "data", "ca.crt");
+        const char *has = json_text_at(token, "data", "ca.crt", NULL);
         if (has == NULL || strcmp(has, ca) != 0) {
             return false;
         }
@@ -122,8 +118,9 @@ static int replace_pods(struct run *run, struct error **err)
     }
     json_array_foreach (pods, i, pod) {
         long code = 0;
-        _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/%s/pods/%s", member(pod, "metadata", "namespace"),
-                                              member(pod, "metadata", "name"));
+        _cleanup_free_ char *path =
+            xasprintf("/api/v1/namespaces/%s/pods/%s", json_text_at(pod, "metadata", "namespace", NULL),
+                      json_text_at(pod, "metadata", "name", NULL));
         if (made_again(pod) && kube_delete(run->kube, path, run_deadline(run, 30), &code, err) < 0) {
             return -1;
         }

@@ -3,6 +3,7 @@
 
 #include "hooks/engine/run.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 
@@ -19,13 +20,13 @@ static char *provider_id(const struct host *host)
 
 static const char *name_of(const json_t *node)
 {
-    return json_string_value(json_object_get(json_object_get(node, "metadata"), "name"));
+    return json_text_at(node, "metadata", "name", NULL);
 }
 
 /* The host whose instance NODE should name and does not; NULL when all is well or it is no host of this cluster. */
 static const struct host *stale_host(const struct facts *facts, const json_t *node)
 {
-    const char *current = json_string_value(json_object_get(json_object_get(node, "spec"), "providerID"));
+    const char *current = json_text_at(node, "spec", "providerID", NULL);
     const struct host *host = facts_node(facts, name_of(node));
     if (host == NULL || str_empty(current)) {
         return NULL;
@@ -105,8 +106,7 @@ static int finish_pending(struct run *run, struct error **err)
     if (kube_post(run->kube, "/api/v1/nodes", node, run_deadline(run, 30), &code, err) < 0 && code != 409) {
         return -1;
     }
-    log_info("node %s now names %s", name_of(node),
-             json_string_value(json_object_get(json_object_get(node, "spec"), "providerID")));
+    log_info("node %s now names %s", name_of(node), json_text_at(node, "spec", "providerID", NULL));
     return file_remove(path, NULL, err);
 }
 

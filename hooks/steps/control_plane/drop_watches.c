@@ -1,6 +1,5 @@
 #include <arpa/inet.h>
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -62,9 +61,7 @@ static int watchers_turned_away_apply(struct run *run, struct error **err)
     size_t count = 0;
     log_progress("making those who watch the cluster list it anew");
     while (deadline_left(deadline) > 0) {
-        struct pollfd asked[] = {{.fd = fd, .events = POLLIN}, {.fd = interrupt_fd(), .events = POLLIN}};
-        (void)poll(asked, ELEMENTS(asked), (int)deadline_left(deadline));
-        if (interrupt_check(err) < 0) {
+        if (interrupt_wait_readable(fd, deadline, err) < 0) {
             return -1;
         }
         int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);

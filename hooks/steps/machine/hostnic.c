@@ -7,6 +7,7 @@
 #include "app/cloud/cloud.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
@@ -84,18 +85,12 @@ static int cloud_done(struct run *run, struct error **err)
            strcmp(asked, inputs) == 0 && (!run->role->control_plane || addresses_suffice(run->facts));
 }
 
-static const char *member(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-    return value == NULL ? "" : value;
-}
-
 static const json_t *find_vxnet(const json_t *list, const char *id)
 {
     size_t i = 0;
     json_t *entry;
     json_array_foreach (list, i, entry) {
-        if (strcmp(member(entry, "vxnet_id"), id) == 0) {
+        if (strcmp(json_text_or(entry, "vxnet_id", ""), id) == 0) {
             return entry;
         }
     }
@@ -117,13 +112,13 @@ static int check_present(const json_t *list, char *const *vxnets, struct error *
 
 static int check_vpc(const json_t *list, const char *cluster_vxnet, char *const *vxnets, struct error **err)
 {
-    const char *vpc = member(find_vxnet(list, cluster_vxnet), "vpc_router_id");
+    const char *vpc = json_text_or(find_vxnet(list, cluster_vxnet), "vpc_router_id", "");
     if (*vpc == '\0') {
         return error_new(err, STATUS_VXNET_VPC, "the cluster's vxnet %s is in no VPC: join it to one", cluster_vxnet);
     }
     _cleanup_buffer_ struct buffer outside = {0};
     for (; *vxnets != NULL; vxnets++) {
-        const char *own = member(find_vxnet(list, *vxnets), "vpc_router_id");
+        const char *own = json_text_or(find_vxnet(list, *vxnets), "vpc_router_id", "");
         if (strcmp(own, vpc) != 0) {
             buffer_printf(&outside, " %s (%s)", *vxnets, *own == '\0' ? "in no VPC" : own);
         }

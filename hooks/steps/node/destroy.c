@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <string.h>
 
+#include "hooks/clients/elasticsearch.h"
 #include "hooks/clients/pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
@@ -42,20 +43,12 @@ static int pods_drained_apply(struct run *run, struct error **err)
 
 const struct step step_check_drained = {"check that pods are drained", NULL, pods_drained_apply, NULL};
 
-static int elasticsearch_get(const struct run *run, const char *path, json_t **answer, struct error **err)
+static int query(const struct run *run, const char *path, json_t **answer, struct error **err)
 {
-    struct http *http __attribute__((cleanup(http_freep))) = NULL;
-    _cleanup_answer_ struct http_answer got = {0};
-    _cleanup_free_ char *url = xasprintf("http://%s:%d%s", run->facts->es_host, run->facts->es_port, path);
-    const struct http_request request = {.url = url};
-    if (http_open(&http, NULL, err) < 0 ||
-        http_do(http, &request, run_deadline(run, 10), STATUS_DESTROY_DATA, &got, err) < 0) {
-        return -1;
-    }
-    *answer = got.code == 200 ? json_loadb(got.body.data, got.body.len, 0, NULL) : NULL;
-    return *answer != NULL
+    _cleanup_error_ struct error *why = NULL;
+    return elasticsearch_get(run->facts, path, run_deadline(run, 10), answer, &why) == 0
                ? 0
-               : error_new(err, STATUS_DESTROY_DATA, "Elasticsearch answered %ld to GET %s", got.code, path);
+               : error_new(err, STATUS_DESTROY_DATA, "cannot tell whether other copies are there: %s", why->message);
 }
 
 /* Green means that every shard has all its copies; then what is here is a last copy only where an index keeps no
@@ -64,8 +57,8 @@ static int check_copies(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *health = NULL;
     _cleanup_json_ json_t *indices = NULL;
-    if (elasticsearch_get(run, "/_cluster/health", &health, err) < 0 ||
-        elasticsearch_get(run, "/_cat/indices?format=json&h=index,rep,docs.count", &indices, err) < 0) {
+    if (query(run, "/_cluster/health", &health, err) < 0 ||
+        query(run, "/_cat/indices?format=json&h=index,rep,docs.count", &indices, err) < 0) {
         return -1;
     }
     const char *status = json_string_value(json_object_get(health, "status"));

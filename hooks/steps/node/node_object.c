@@ -42,15 +42,7 @@ static int ask_kubelet(struct run *run, struct deadline deadline, struct error *
 {
     (void)run;
     static const struct http_request request = {.url = "http://127.0.0.1:10248/healthz", .limit = 65536};
-    struct http *http _cleanup_(http_freep) = NULL;
-    _cleanup_answer_ struct http_answer answer = {0};
-    if (http_open(&http, NULL, err) < 0 ||
-        http_do(http, &request, deadline_earlier(deadline, deadline_in(5000)), STATUS_UNIT, &answer, err) < 0) {
-        return -1;
-    }
-    return answer.code == 200
-               ? 0
-               : error_new(err, STATUS_UNIT, "the kubelet's /healthz answers %ld: %s", answer.code, answer.body.data);
+    return http_fetch(&request, deadline_earlier(deadline, deadline_in(5000)), STATUS_UNIT, NULL, NULL, err);
 }
 
 int kubelet_wait(struct run *run, struct error **err)

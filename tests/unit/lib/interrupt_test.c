@@ -120,11 +120,66 @@ static void a_child_can_be_ended_again(void **state)
     assert_int_equal(in_child(child_with_default_signals), -SIGTERM);
 }
 
+static int sleep_is_interrupted(void)
+{
+    _cleanup_error_ struct error *err = NULL;
+    if (interrupt_open(NULL) < 0) {
+        return 1;
+    }
+    int64_t started = clock_ms();
+    if (interrupt_sleep(50, deadline_never(), &err) != 0 || clock_ms() - started < 50) {
+        return 2;
+    }
+    started = clock_ms();
+    if (interrupt_sleep(60000, deadline_in(20), &err) != 0 || clock_ms() - started > 10000) {
+        return 3;
+    }
+    (void)kill(getpid(), SIGTERM);
+    return interrupt_sleep(60000, deadline_never(), &err) == -1 && err->status == STATUS_INTERRUPTED &&
+                   clock_ms() - started < 10000
+               ? 0
+               : 4;
+}
+
+static void a_sleep_ends_at_the_deadline_and_with_a_signal(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(sleep_is_interrupted), 0);
+}
+
+static int readable_is_told(void)
+{
+    _cleanup_error_ struct error *err = NULL;
+    int fds[2];
+    if (pipe(fds) < 0 || interrupt_open(NULL) < 0 || interrupt_wait_readable(fds[0], deadline_in(20), &err) != 0) {
+        return 1;
+    }
+    if (write(fds[1], "", 1) != 1 || interrupt_wait_readable(fds[0], deadline_never(), &err) != 1) {
+        return 2;
+    }
+    /* what is there is told after the deadline too */
+    if (interrupt_wait_readable(fds[0], deadline_in(0), &err) != 1) {
+        return 3;
+    }
+    (void)kill(getpid(), SIGTERM);
+    return interrupt_wait_readable(fds[0], deadline_never(), &err) == -1 && err->status == STATUS_INTERRUPTED ? 0 : 4;
+}
+
+static void waiting_for_a_descriptor_tells_why_it_ended(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(readable_is_told), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(before_opening_nothing_is_taken), cmocka_unit_test(a_signal_that_came_is_kept_and_named),
-        cmocka_unit_test(opening_again_is_harmless),       cmocka_unit_test(what_the_caller_ignores_stays_ignored),
+        cmocka_unit_test(before_opening_nothing_is_taken),
+        cmocka_unit_test(a_signal_that_came_is_kept_and_named),
+        cmocka_unit_test(a_sleep_ends_at_the_deadline_and_with_a_signal),
+        cmocka_unit_test(waiting_for_a_descriptor_tells_why_it_ended),
+        cmocka_unit_test(opening_again_is_harmless),
+        cmocka_unit_test(what_the_caller_ignores_stays_ignored),
         cmocka_unit_test(a_child_can_be_ended_again),
     };
     return cmocka_run_group_tests_name("interrupt", tests, NULL, NULL);

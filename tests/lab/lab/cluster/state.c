@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/core/json.h"
 #include "lib/system/file.h"
 
 static char *source_top(char **bin)
@@ -23,7 +24,7 @@ static char *source_top(char **bin)
 
 static char *member(const json_t *object, const char *key)
 {
-    return xstrdup(json_string_value(json_object_get(object, key)));
+    return xstrdup(json_text(object, key));
 }
 
 static struct process process_load(const json_t *object, const char *key)
