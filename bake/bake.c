@@ -223,7 +223,7 @@ static int begin(struct bake *bake, struct options *options, char **lock, struct
 static int lock_target(const struct options *options, const char *target, int *fd, struct error **err)
 {
     _cleanup_free_ char *name = sha256_hex(target, strlen(target));
-    _cleanup_free_ char *path = cache_path(options, "lock", name, err);
+    _cleanup_free_ char *path = cache_path(options->cache, "lock", name, err);
     if (path == NULL) {
         return -1;
     }

@@ -53,8 +53,8 @@ struct item {
     const void *data;
 };
 
-/* The cache directory's PATH, made if need be; the caller frees. */
-char *cache_path(const struct options *options, const char *kind, const char *name, struct error **err);
+/* CACHE/KIND/NAME, whose directory is made if need be; the caller frees. STATUS_FILE. */
+char *cache_path(const char *cache, const char *kind, const char *name, struct error **err);
 
 /* The items in order, ended by one without a title; freed by plan_free. Local files are read for their hashes. */
 int plan_make(const struct bake *bake, struct item **items, struct error **err);

@@ -71,7 +71,7 @@ static int run_inside(const struct bake *bake, const struct artifact *a, struct 
 static int place_unpacked(const struct bake *bake, const struct artifact *a, const struct source *source,
                           struct place *place, struct error **err)
 {
-    _cleanup_free_ char *parent = cache_path(bake->options, "unpack", a->name, err);
+    _cleanup_free_ char *parent = cache_path(bake->options->cache, "unpack", a->name, err);
     if (parent == NULL) {
         return -1;
     }

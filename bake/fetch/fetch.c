@@ -18,7 +18,7 @@
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
 
-#define TRIES 5 /* without a single byte more */
+#define TRIES 5 /* none of which brought the file further than it had been */
 #define CONNECT_S 15L
 #define STALLED_S 30L /* with less than a byte a second for that long, a transfer is tried again */
 #define POLL_MS 1000
@@ -35,6 +35,7 @@ struct transfer {
     bool resumed;
     int64_t not_before; /* clock_ms */
     curl_off_t from, got, size;
+    curl_off_t most; /* bytes that a try has ever brought the part to */
     char why[CURL_ERROR_SIZE];
     char *failure;
     int status;
@@ -73,25 +74,34 @@ static size_t on_data(char *data, size_t size, size_t n, void *context)
     return len;
 }
 
-static void set_options(struct transfer *t)
+/* The first option that libcurl does not take, or NULL. */
+static const char *set_options(struct transfer *t)
 {
-    CURL *easy = t->easy;
-    curl_easy_setopt(easy, CURLOPT_URL, t->address);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, str_starts(t->address, "https") ? "https" : "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 10L);
-    curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, STALLED_S);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "k8s-bake/" SUITE_VERSION);
-    curl_easy_setopt(easy, CURLOPT_RESUME_FROM_LARGE, t->from);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->why);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+    const char *refused = NULL;
+#define SET(option, value)                                                                                             \
+    do {                                                                                                               \
+        if (refused == NULL && curl_easy_setopt(t->easy, option, value) != CURLE_OK) {                                 \
+            refused = #option;                                                                                         \
+        }                                                                                                              \
+    } while (0)
+    SET(CURLOPT_URL, t->address);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_REDIR_PROTOCOLS_STR, str_starts(t->address, "https") ? "https" : "http,https");
+    SET(CURLOPT_FOLLOWLOCATION, 1L);
+    SET(CURLOPT_MAXREDIRS, 10L);
+    SET(CURLOPT_FAILONERROR, 1L);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_CONNECTTIMEOUT, CONNECT_S);
+    SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
+    SET(CURLOPT_LOW_SPEED_TIME, STALLED_S);
+    SET(CURLOPT_USERAGENT, "k8s-bake/" SUITE_VERSION);
+    SET(CURLOPT_RESUME_FROM_LARGE, t->from);
+    SET(CURLOPT_ERRORBUFFER, t->why);
+    SET(CURLOPT_WRITEFUNCTION, on_data);
+    SET(CURLOPT_WRITEDATA, t);
+    SET(CURLOPT_PRIVATE, t);
+#undef SET
+    return refused;
 }
 
 static void hang_up(struct batch *batch, struct transfer *t)
@@ -124,8 +134,8 @@ static void give_up(struct batch *batch, struct transfer *t, int status, char *m
 /* Whether the cache has it; then the download has its path. */
 static bool in_cache(const struct fetch_options *options, struct download *download)
 {
-    struct options cache = {.cache = options->cache};
-    _cleanup_free_ char *path = download->sha256 == NULL ? NULL : cache_path(&cache, "sha256", download->sha256, NULL);
+    _cleanup_free_ char *path =
+        download->sha256 == NULL ? NULL : cache_path(options->cache, "sha256", download->sha256, NULL);
     if (path == NULL || access(path, R_OK) < 0) {
         return false;
     }
@@ -174,9 +184,24 @@ static void start(struct batch *batch, struct transfer *t)
     t->tries++;
     t->phase = RUNNING;
     t->easy = curl_easy_init();
-    set_options(t);
-    curl_multi_add_handle(batch->multi, t->easy);
-    log_debug("%s: asking %s from byte %" CURL_FORMAT_CURL_OFF_T, t->download->name, t->address, t->from);
+    const char *refused = t->easy == NULL ? "to make a handle" : set_options(t);
+    if (refused != NULL || curl_multi_add_handle(batch->multi, t->easy) != CURLM_OK) {
+        give_up(batch, t, STATUS_FAILED,
+                xasprintf("libcurl refuses %s", refused != NULL ? refused : "to start the transfer"));
+        return;
+    }
+    log_debug("%s: requesting %s from byte %" CURL_FORMAT_CURL_OFF_T, t->download->name, t->address, t->from);
+}
+
+/* Counts the tries since one brought the file further than any before: a server that cuts every answer and cannot
+ * resume never does. */
+static void note_progress(struct transfer *t)
+{
+    curl_off_t reached = t->from + t->got;
+    if (reached > t->most) {
+        t->most = reached;
+        t->tries = 1;
+    }
 }
 
 /* From the beginning: what was kept of an earlier try is of no use. */
@@ -199,7 +224,7 @@ static void take(struct batch *batch, struct transfer *t)
         return;
     }
     if (expected != NULL && strcmp(found, expected) != 0) {
-        if (t->resumed) {
+        if (t->resumed && t->tries < TRIES) {
             log_info("%s: what was resumed does not fit together, once more from the beginning", t->download->name);
             start_over(batch, t);
             return;
@@ -210,7 +235,7 @@ static void take(struct batch *batch, struct transfer *t)
                           t->address, expected, found, t->got));
         return;
     }
-    _cleanup_free_ char *path = cache_path(&(struct options){.cache = batch->options->cache}, "sha256", found, &why);
+    _cleanup_free_ char *path = cache_path(batch->options->cache, "sha256", found, &why);
     if (path == NULL || rename(t->part, path) < 0) {
         give_up(batch, t, STATUS_FILE, path == NULL ? xstrdup(why->message) : xasprintf("cannot make %s", path));
         return;
@@ -258,19 +283,19 @@ static void finished(struct batch *batch, struct transfer *t, CURLcode code)
 {
     long http = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &http);
+    note_progress(t);
     if (code == CURLE_OK) {
         take(batch, t);
         return;
     }
     /* the server cannot resume, or has nothing past what is here */
-    if (t->resumed && (code == CURLE_RANGE_ERROR || http == 416)) {
+    if (t->resumed && t->tries < TRIES && (code == CURLE_RANGE_ERROR || http == 416)) {
         start_over(batch, t);
         return;
     }
     _cleanup_free_ char *reason = t->write_errno != 0
                                       ? xasprintf("cannot write %s: %s", t->part, strerrordesc_np(t->write_errno))
                                       : xstrdup(t->why[0] != '\0' ? t->why : curl_easy_strerror(code));
-    t->tries = t->got > 0 ? 1 : t->tries;
     if (!is_passing(code, http) || t->tries >= TRIES) {
         give_up(batch, t, STATUS_FILE,
                 xasprintf("%s: %s (try %d; %" CURL_FORMAT_CURL_OFF_T " bytes are kept)", t->address, reason, t->tries,
@@ -367,7 +392,6 @@ static int failures(const struct batch *batch, struct error **err)
 /* 1 when the cache has it, 0 when it must be asked for. */
 static int look_up(struct transfer *t, const struct fetch_options *options, struct error **err)
 {
-    struct options cache = {.cache = options->cache};
     _cleanup_free_ char *url_hash = sha256_hex(t->download->url, strlen(t->download->url));
     _cleanup_free_ char *part = xasprintf("%s.part", t->download->sha256 != NULL ? t->download->sha256 : url_hash);
     if (in_cache(options, t->download)) {
@@ -375,12 +399,12 @@ static int look_up(struct transfer *t, const struct fetch_options *options, stru
     }
     if (options->offline) {
         return error_new(err, STATUS_FILE,
-                         "%s: %s is not in the cache (%s/sha256/%s), and --offline forbids to fetch %s",
+                         "%s: %s is not in the cache (%s/sha256/%s), and with --offline %s cannot be fetched",
                          t->download->where, t->download->name, options->cache,
                          t->download->sha256 == NULL ? "HASH" : t->download->sha256, t->download->url);
     }
     t->address = fetch_address(options->mirror, t->download->url);
-    t->part = cache_path(&cache, "part", part, err);
+    t->part = cache_path(options->cache, "part", part, err);
     return t->part == NULL ? -1 : 0;
 }
 

@@ -133,7 +133,7 @@ int registry_get(const struct options *options, const char *mirror, const struct
     }
     _cleanup_free_ char *reference = sha256_hex(image->reference, strlen(image->reference));
     _cleanup_free_ char *name = xasprintf("%s-%.8s.tar", digest + strlen("sha256:"), reference);
-    _cleanup_free_ char *archive = cache_path(options, "images", name, err);
+    _cleanup_free_ char *archive = cache_path(options->cache, "images", name, err);
     if (archive == NULL) {
         return -1;
     }

@@ -125,7 +125,7 @@ static int cache_archive(const struct bake *bake, char *const *packages, const c
                          struct error **err)
 {
     _cleanup_free_ char *name = xasprintf("%s.tar", key);
-    *archive = cache_path(bake->options, "base", name, err);
+    *archive = cache_path(bake->options->cache, "base", name, err);
     if (*archive == NULL) {
         return -1;
     }

@@ -40,6 +40,7 @@ static struct {
     int breaks;           /* that many end in the middle */
     int together;         /* nothing is sent before that many were asked for */
     bool no_ranges, other_content;
+    bool cut_whole; /* what is not resumed ends in the middle */
     char path[128]; /* of the last request */
 } server;
 
@@ -101,7 +102,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         free(body);
         return plain(connection, 416);
     }
-    body->end = server.breaks > 0 ? body->from + (SIZE - body->from) / 2 : SIZE;
+    body->end =
+        server.breaks > 0 || (server.cut_whole && body->from == 0) ? body->from + (SIZE - body->from) / 2 : SIZE;
     body->wrong = server.other_content;
     server.breaks -= server.breaks > 0;
     struct MHD_Response *response = MHD_create_response_from_callback(SIZE - body->from, 4096, on_read, body, free);
@@ -144,7 +146,7 @@ static int enter(void **state)
 {
     (void)state;
     server.requests = server.ranges = server.refuse = server.breaks = server.together = 0;
-    server.no_ranges = server.other_content = false;
+    server.no_ranges = server.other_content = server.cut_whole = false;
     (void)strcpy(directory, "/tmp/bake-XXXXXX");
     return mkdtemp(directory) == NULL || chdir(directory) < 0 ? -1 : 0;
 }
@@ -295,6 +297,33 @@ static void test_always_truncated(void **state)
     assert_non_null(strstr(err->message, "bytes are kept"));
 }
 
+/* Each answer ends half way, and none can go on where one ended. */
+static void test_always_truncated_and_cannot_resume(void **state)
+{
+    (void)state;
+    _cleanup_(source_free) struct source got = {0};
+    _cleanup_error_ struct error *err = NULL;
+    server.no_ranges = true;
+    server.breaks = 1000;
+    assert_int_equal(fetch_one("file", content_hash, NULL, &got, &err), -1);
+    assert_int_equal(err->status, STATUS_FILE);
+    assert_true(server.requests <= 20);
+    assert_null(got.path);
+}
+
+/* It resumes, but what it sends is another file each time. */
+static void test_resumed_never_fits(void **state)
+{
+    (void)state;
+    _cleanup_(source_free) struct source got = {0};
+    _cleanup_error_ struct error *err = NULL;
+    server.other_content = true;
+    server.cut_whole = true;
+    assert_int_equal(fetch_one("file", content_hash, NULL, &got, &err), -1);
+    assert_int_equal(err->status, STATUS_CRYPTO);
+    assert_true(server.requests <= 40);
+}
+
 static void test_one_absent_others_are_kept(void **state)
 {
     (void)state;
@@ -432,6 +461,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_overload_is_waited_out, enter, leave),
         cmocka_unit_test_setup_teardown(test_wrong_hash, enter, leave),
         cmocka_unit_test_setup_teardown(test_always_truncated, enter, leave),
+        cmocka_unit_test_setup_teardown(test_always_truncated_and_cannot_resume, enter, leave),
+        cmocka_unit_test_setup_teardown(test_resumed_never_fits, enter, leave),
         cmocka_unit_test_setup_teardown(test_one_absent_others_are_kept, enter, leave),
         cmocka_unit_test_setup_teardown(test_several_at_once, enter, leave),
         cmocka_unit_test_setup_teardown(test_offline_without_cache, enter, leave),
