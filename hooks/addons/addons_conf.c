@@ -1,24 +1,12 @@
 #include "hooks/addons/addons_conf.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include <confuse.h>
 
 #include "lib/core/util.h"
 #include "lib/text/conf_file.h"
-
-/* libconfuse's error function has no context argument. */
-static _Thread_local char *complaint;
-
-static void complain(cfg_t *cfg, const char *format, va_list args)
-{
-    char *text = NULL;
-    if (complaint == NULL && vasprintf(&text, format, args) >= 0) {
-        complaint = xasprintf("line %d: %s", cfg->line, text);
-        free(text);
-    }
-}
+#include "lib/text/mustache.h"
 
 static void free_cfg(cfg_t **cfg)
 {
@@ -58,8 +46,8 @@ static int check_names(const struct addons *addons, const char *path, struct err
     for (size_t i = 0; i < addons->n; i++) {
         for (char **after = addons->list[i].after; *after != NULL; after++) {
             if (find(addons, 0, *after) == NULL) {
-                return error_new(err, STATUS_CONFIG, "%s: add-on \"%s\" comes after \"%s\", which is no add-on", path,
-                                 addons->list[i].name, *after);
+                return error_new(err, STATUS_CONFIG, "%s: add-on \"%s\" comes after \"%s\", which is not an add-on",
+                                 path, addons->list[i].name, *after);
             }
         }
     }
@@ -106,15 +94,8 @@ int addons_load(struct addons **addons, const char *path, struct error **err)
     };
     cfg_opt_t file[] = {CFG_SEC("addon", addon, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES), CFG_END()};
     _cleanup_(free_cfg) cfg_t *cfg = cfg_init(file, CFGF_NONE);
-    cfg_set_error_function(cfg, complain);
-    errno = 0;
-    int r = cfg_parse(cfg, path);
-    _cleanup_free_ char *reason = STEAL(complaint);
-    if (r == CFG_FILE_ERROR) {
-        return error_errno(err, STATUS_CONFIG, errno, "cannot read %s", path);
-    }
-    if (r != CFG_SUCCESS) {
-        return error_new(err, STATUS_CONFIG, "%s: %s", path, reason != NULL ? reason : "this is no configuration file");
+    if (conf_file_parse(cfg, path, err) < 0) {
+        return -1;
     }
     _cleanup_(addons_freep) struct addons *loaded = take(cfg);
     if (check_names(loaded, path, err) < 0 || sort(loaded, path, err) < 0) {
@@ -147,22 +128,11 @@ void addons_freep(struct addons **addons)
     *addons = NULL;
 }
 
-static bool holds(const json_t *context, const char *name)
-{
-    _cleanup_free_ char *path = xstrdup(name);
-    char *rest = path;
-    for (char *part = strsep(&rest, "."); part != NULL; part = strsep(&rest, ".")) {
-        context = json_object_get(context, part);
-    }
-    return context != NULL && !json_is_false(context) && !json_is_null(context) &&
-           !(json_is_array(context) && json_array_size(context) == 0);
-}
-
 bool addon_on(const struct addon *addon, const json_t *context)
 {
     for (char **when = addon->when; *when != NULL; when++) {
         bool unless = **when == '!';
-        if (holds(context, *when + unless) == unless) {
+        if (mustache_truthy(context, *when + unless) == unless) {
             return false;
         }
     }

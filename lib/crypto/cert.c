@@ -7,24 +7,12 @@
 #include <openssl/x509v3.h>
 
 #include "lib/crypto/crypto.h"
+#include "lib/crypto/openssl.h"
 #include "lib/system/file.h"
-
-static void x509p(X509 **cert)
-{
-    X509_free(*cert);
-}
-static void biop(BIO **bio)
-{
-    BIO_free_all(*bio);
-}
-static void namesp(GENERAL_NAMES **names)
-{
-    GENERAL_NAMES_free(*names);
-}
 
 static int load(const char *pem, size_t len, X509 **cert, struct error **err)
 {
-    _cleanup_(biop) BIO *bio = BIO_new_mem_buf(pem, (int)len);
+    _cleanup_bio_ BIO *bio = BIO_new_mem_buf(pem, (int)len);
     *cert = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
     return *cert != NULL ? 0 : error_new(err, STATUS_CRYPTO, "no certificate in PEM form in it");
 }
@@ -49,7 +37,7 @@ static void add_name(char ***names, const GENERAL_NAME *name)
 static char **alternative_names(const X509 *cert)
 {
     char **names = xcalloc(1, sizeof *names);
-    _cleanup_(namesp) GENERAL_NAMES *list = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    _cleanup_general_names_ GENERAL_NAMES *list = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
     for (int i = 0; list != NULL && i < sk_GENERAL_NAME_num(list); i++) {
         add_name(&names, sk_GENERAL_NAME_value(list, i));
     }
@@ -69,7 +57,7 @@ static bool to_time(const ASN1_TIME *from, time_t *to)
 int cert_parse(const char *pem, size_t len, struct cert_info *info, struct error **err)
 {
     *info = (struct cert_info){0};
-    _cleanup_(x509p) X509 *cert = NULL;
+    _cleanup_x509_ X509 *cert = NULL;
     if (load(pem, len, &cert, err) < 0) {
         return -1;
     }
@@ -114,7 +102,7 @@ int ca_public_key_hash(const char *path, char **hash, struct error **err)
 {
     _cleanup_free_ char *pem = NULL;
     size_t len = 0;
-    _cleanup_(x509p) X509 *cert = NULL;
+    _cleanup_x509_ X509 *cert = NULL;
     if (file_read(path, 1 << 20, &pem, &len, err) < 0 || load(pem, len, &cert, err) < 0) {
         return error_wrap(err, "reading the authority's certificate %s", path);
     }

@@ -9,6 +9,8 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 
+#include "lib/crypto/openssl.h"
+
 enum { TOKEN_ID = 6, TOKEN_SECRET = 16 };
 
 static char *hex(const unsigned char *data, size_t len)
@@ -104,18 +106,13 @@ char *sha256_hex(const void *data, size_t len)
     return hex(digest, digest_len);
 }
 
-static void contextp(EVP_MD_CTX **context)
-{
-    EVP_MD_CTX_free(*context);
-}
-
 int sha256_file(const char *path, char **digest_hex, struct error **err)
 {
     _cleanup_fclose_ FILE *file = fopen(path, "re");
     if (file == NULL) {
         return error_errno(err, STATUS_FILE, errno, "opening %s to make its SHA-256", path);
     }
-    _cleanup_(contextp) EVP_MD_CTX *context = EVP_MD_CTX_new();
+    _cleanup_md_ EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool good = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
     unsigned char chunk[65536];
     size_t n = 0;
@@ -141,7 +138,7 @@ static int random_letters(char *to, size_t count, struct error **err)
     for (size_t i = 0; i < count;) {
         unsigned char byte = 0;
         if (RAND_bytes(&byte, 1) != 1) {
-            return error_new(err, STATUS_CRYPTO, "making a bootstrap token: no random numbers to be had");
+            return error_new(err, STATUS_CRYPTO, "making a bootstrap token: the random generator failed");
         }
         if (byte < even) {
             to[i++] = letters[byte % 36];

@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "lib/core/util.h"
+#include "lib/crypto/openssl.h"
 
 struct authority {
     X509 *cert;
@@ -23,21 +24,6 @@ static void authority_clear(struct authority *authority)
 {
     X509_free(authority->cert);
     EVP_PKEY_free(authority->key);
-}
-
-static void free_certp(X509 **cert)
-{
-    X509_free(*cert);
-}
-
-static void free_pkeyp(EVP_PKEY **key)
-{
-    EVP_PKEY_free(*key);
-}
-
-static void free_biop(BIO **bio)
-{
-    BIO_free_all(*bio);
 }
 
 static int fail(struct error **err, const char *what)
@@ -117,10 +103,10 @@ int issue_client(const char *ca_cert, const char *ca_key, const char *name, cons
     if (open_authority(ca_cert, ca_key, &authority, err) < 0) {
         return -1;
     }
-    _cleanup_(free_pkeyp) EVP_PKEY *new_key = EVP_EC_gen("P-256");
-    _cleanup_(free_certp) X509 *new_cert = X509_new();
-    _cleanup_(free_biop) BIO *cert_text = BIO_new(BIO_s_mem());
-    _cleanup_(free_biop) BIO *key_text = BIO_new(BIO_s_secmem());
+    _cleanup_pkey_ EVP_PKEY *new_key = EVP_EC_gen("P-256");
+    _cleanup_x509_ X509 *new_cert = X509_new();
+    _cleanup_bio_ BIO *cert_text = BIO_new(BIO_s_mem());
+    _cleanup_bio_ BIO *key_text = BIO_new(BIO_s_secmem());
     if (new_key == NULL || new_cert == NULL || cert_text == NULL || key_text == NULL ||
         !fill(new_cert, new_key, &authority, name, group) || PEM_write_bio_X509(cert_text, new_cert) != 1 ||
         PEM_write_bio_PKCS8PrivateKey(key_text, new_key, NULL, NULL, 0, NULL, NULL) != 1) {

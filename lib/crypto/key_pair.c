@@ -6,16 +6,7 @@
 #include <openssl/x509.h>
 
 #include "lib/crypto/crypto.h"
-
-static void pkeyp(EVP_PKEY **key)
-{
-    EVP_PKEY_free(*key);
-}
-
-static void x509p(X509 **cert)
-{
-    X509_free(*cert);
-}
+#include "lib/crypto/openssl.h"
 
 static FILE *open_pem(const char *path, struct error **err)
 {
@@ -33,7 +24,7 @@ static EVP_PKEY *read_public(const char *path, struct error **err)
     if (file == NULL) {
         return NULL;
     }
-    _cleanup_(x509p) X509 *cert = PEM_read_X509(file, NULL, NULL, NULL);
+    _cleanup_x509_ X509 *cert = PEM_read_X509(file, NULL, NULL, NULL);
     EVP_PKEY *key = cert != NULL ? X509_get_pubkey(cert) : NULL;
     if (cert == NULL) {
         rewind(file);
@@ -47,12 +38,12 @@ static EVP_PKEY *read_public(const char *path, struct error **err)
 
 int key_pair_verify(const char *public_path, const char *key_path, struct error **err)
 {
-    _cleanup_(pkeyp) EVP_PKEY *public = read_public(public_path, err);
+    _cleanup_pkey_ EVP_PKEY *public = read_public(public_path, err);
     _cleanup_fclose_ FILE *file = public == NULL ? NULL : open_pem(key_path, err);
     if (file == NULL) {
         return -1;
     }
-    _cleanup_(pkeyp) EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+    _cleanup_pkey_ EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
     if (key == NULL) {
         return error_new(err, STATUS_CRYPTO, "%s holds no private key in PEM form", key_path);
     }

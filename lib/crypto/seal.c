@@ -8,6 +8,7 @@
 
 #include "lib/core/util.h"
 #include "lib/crypto/crypto.h"
+#include "lib/crypto/openssl.h"
 #include "lib/crypto/ssh_key.h"
 #include "lib/system/file.h"
 
@@ -19,19 +20,6 @@ static const char magic[8] = "k8sseal\x01";
 
 enum { KEY = 32, NONCE = 12, TAG = 16, HEADER = sizeof magic + SSH_FINGERPRINT + 2, MAX_TEXT = 1 << 20 };
 
-static void pkeyp(EVP_PKEY **key)
-{
-    EVP_PKEY_free(*key);
-}
-static void pkey_contextp(EVP_PKEY_CTX **context)
-{
-    EVP_PKEY_CTX_free(*context);
-}
-static void cipherp(EVP_CIPHER_CTX **context)
-{
-    EVP_CIPHER_CTX_free(*context);
-}
-
 static bool use_oaep(EVP_PKEY_CTX *context)
 {
     return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_OAEP_PADDING) == 1 &&
@@ -41,7 +29,7 @@ static bool use_oaep(EVP_PKEY_CTX *context)
 
 static bool wrap(EVP_PKEY *rsa, const unsigned char key[KEY], struct buffer *to)
 {
-    _cleanup_(pkey_contextp) EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(rsa, NULL);
+    _cleanup_pkey_ctx_ EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(rsa, NULL);
     size_t len = (size_t)EVP_PKEY_get_size(rsa);
     _cleanup_free_ unsigned char *wrapped = xcalloc(len, 1);
     if (context == NULL || EVP_PKEY_encrypt_init(context) != 1 || !use_oaep(context) ||
@@ -54,7 +42,7 @@ static bool wrap(EVP_PKEY *rsa, const unsigned char key[KEY], struct buffer *to)
 
 static bool unwrap(EVP_PKEY *rsa, const unsigned char *wrapped, size_t wrapped_len, unsigned char key[KEY])
 {
-    _cleanup_(pkey_contextp) EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(rsa, NULL);
+    _cleanup_pkey_ctx_ EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(rsa, NULL);
     size_t len = (size_t)EVP_PKEY_get_size(rsa);
     unsigned char *plain = xcalloc(len, 1);
     bool good = context != NULL && EVP_PKEY_decrypt_init(context) == 1 && use_oaep(context) &&
@@ -70,7 +58,7 @@ static bool unwrap(EVP_PKEY *rsa, const unsigned char *wrapped, size_t wrapped_l
 /* Appends nonce, ciphertext and tag to TO, what TO holds so far being authenticated with it. */
 static bool encrypt(const unsigned char key[KEY], const char *text, size_t text_len, struct buffer *to)
 {
-    _cleanup_(cipherp) EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    _cleanup_cipher_ EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     _cleanup_free_ unsigned char *sealed = xcalloc(text_len + TAG, 1);
     unsigned char nonce[NONCE];
     int len = 0;
@@ -95,7 +83,7 @@ static char *decrypt(const unsigned char key[KEY], unsigned char *sealed, size_t
     const unsigned char *nonce = sealed + header_len;
     const unsigned char *body = nonce + NONCE;
     size_t body_len = len - header_len - NONCE - TAG;
-    _cleanup_(cipherp) EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    _cleanup_cipher_ EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     char *text = xcalloc(body_len + 1, 1);
     int n = 0;
     int rest = 0;
@@ -114,7 +102,7 @@ static char *decrypt(const unsigned char key[KEY], unsigned char *sealed, size_t
 
 int seal(const char *pub_key, const char *text, size_t len, char **sealed, struct error **err)
 {
-    _cleanup_(pkeyp) EVP_PKEY *rsa = NULL;
+    _cleanup_pkey_ EVP_PKEY *rsa = NULL;
     unsigned char fingerprint[SSH_FINGERPRINT];
     if (len > MAX_TEXT) {
         return error_new(err, STATUS_CRYPTO, "sealing: a text of %zu bytes; %d are accepted", len, MAX_TEXT);
@@ -161,7 +149,7 @@ int unseal(const char *key_path, const char *sealed, char **text, size_t *len, s
 {
     _cleanup_secret_ char *file = NULL;
     size_t file_len = 0;
-    _cleanup_(pkeyp) EVP_PKEY *rsa = NULL;
+    _cleanup_pkey_ EVP_PKEY *rsa = NULL;
     unsigned char fingerprint[SSH_FINGERPRINT];
     if (file_read(key_path, 1 << 20, &file, &file_len, err) < 0 ||
         ssh_private_key(file, file_len, &rsa, fingerprint, err) < 0) {
@@ -178,7 +166,7 @@ int unseal(const char *key_path, const char *sealed, char **text, size_t *len, s
 
 int ssh_fingerprint(const char *pub_key, char **fingerprint, struct error **err)
 {
-    _cleanup_(pkeyp) EVP_PKEY *rsa = NULL;
+    _cleanup_pkey_ EVP_PKEY *rsa = NULL;
     unsigned char digest[SSH_FINGERPRINT];
     if (ssh_public_key(pub_key, &rsa, digest, err) < 0) {
         return -1;

@@ -10,36 +10,12 @@
 
 #include "lib/core/util.h"
 #include "lib/crypto/crypto.h"
+#include "lib/crypto/openssl.h"
 
 enum { MINIMUM_BITS = 2048, MAXIMUM_BITS = 16384 };
 
 static const char begin_openssh[] = "-----BEGIN OPENSSH PRIVATE KEY-----";
 static const char end_openssh[] = "-----END OPENSSH PRIVATE KEY-----";
-
-static void biop(BIO **bio)
-{
-    BIO_free_all(*bio);
-}
-static void bnp(BIGNUM **number)
-{
-    BN_clear_free(*number);
-}
-static void bn_contextp(BN_CTX **context)
-{
-    BN_CTX_free(*context);
-}
-static void builderp(OSSL_PARAM_BLD **builder)
-{
-    OSSL_PARAM_BLD_free(*builder);
-}
-static void paramsp(OSSL_PARAM **params)
-{
-    OSSL_PARAM_free(*params);
-}
-static void pkey_contextp(EVP_PKEY_CTX **context)
-{
-    EVP_PKEY_CTX_free(*context);
-}
 
 /* SSH's wire form (RFC 4251, section 5): what is left to read. A read past the end leaves it empty and bad. */
 struct wire {
@@ -98,7 +74,7 @@ static void rsa_free(struct rsa *rsa)
 {
     BIGNUM **all[] = {&rsa->n, &rsa->e, &rsa->d, &rsa->p, &rsa->q, &rsa->dmp1, &rsa->dmq1, &rsa->iqmp};
     for (size_t i = 0; i < ELEMENTS(all); i++) {
-        bnp(all[i]);
+        openssl_bnp(all[i]);
     }
 }
 
@@ -109,7 +85,7 @@ static bool push(OSSL_PARAM_BLD *builder, const char *name, const BIGNUM *number
 
 static int make_key(const struct rsa *rsa, EVP_PKEY **key, struct error **err)
 {
-    _cleanup_(builderp) OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    _cleanup_builder_ OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
     bool good = builder != NULL && push(builder, OSSL_PKEY_PARAM_RSA_N, rsa->n) &&
                 push(builder, OSSL_PKEY_PARAM_RSA_E, rsa->e) && push(builder, OSSL_PKEY_PARAM_RSA_D, rsa->d) &&
                 push(builder, OSSL_PKEY_PARAM_RSA_FACTOR1, rsa->p) &&
@@ -117,8 +93,8 @@ static int make_key(const struct rsa *rsa, EVP_PKEY **key, struct error **err)
                 push(builder, OSSL_PKEY_PARAM_RSA_EXPONENT1, rsa->dmp1) &&
                 push(builder, OSSL_PKEY_PARAM_RSA_EXPONENT2, rsa->dmq1) &&
                 push(builder, OSSL_PKEY_PARAM_RSA_COEFFICIENT1, rsa->iqmp);
-    _cleanup_(paramsp) OSSL_PARAM *params = good ? OSSL_PARAM_BLD_to_param(builder) : NULL;
-    _cleanup_(pkey_contextp) EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    _cleanup_params_ OSSL_PARAM *params = good ? OSSL_PARAM_BLD_to_param(builder) : NULL;
+    _cleanup_pkey_ctx_ EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
     int selection = rsa->d == NULL ? EVP_PKEY_PUBLIC_KEY : EVP_PKEY_KEYPAIR;
     if (params == NULL || context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
         EVP_PKEY_fromdata(context, key, selection, params) != 1) {
@@ -158,8 +134,8 @@ static void put_integer(struct buffer *wire, const BIGNUM *number)
 /* The SHA-256 of the key's public half as it stands in an OpenSSH line (RFC 4253, section 6.6). */
 static int fingerprint_of(const EVP_PKEY *key, unsigned char fingerprint[SSH_FINGERPRINT], struct error **err)
 {
-    _cleanup_(bnp) BIGNUM *n = NULL;
-    _cleanup_(bnp) BIGNUM *e = NULL;
+    _cleanup_bn_ BIGNUM *n = NULL;
+    _cleanup_bn_ BIGNUM *e = NULL;
     if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n) != 1 ||
         EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) != 1) {
         return error_new(err, STATUS_CRYPTO, "it is not an RSA key");
@@ -214,8 +190,8 @@ int ssh_public_key(const char *line, EVP_PKEY **key, unsigned char fingerprint[S
 /* d modulo each prime less one: OpenSSH leaves them out of the file. */
 static bool add_exponents(struct rsa *rsa)
 {
-    _cleanup_(bn_contextp) BN_CTX *context = BN_CTX_secure_new();
-    _cleanup_(bnp) BIGNUM *less = BN_secure_new();
+    _cleanup_bn_ctx_ BN_CTX *context = BN_CTX_secure_new();
+    _cleanup_bn_ BIGNUM *less = BN_secure_new();
     rsa->dmp1 = BN_secure_new();
     rsa->dmq1 = BN_secure_new();
     if (context == NULL || less == NULL || rsa->dmp1 == NULL || rsa->dmq1 == NULL) {
@@ -300,7 +276,7 @@ static int no_passphrase(char *to, int size, int writing, void *data)
 
 static int read_pem(const char *text, size_t len, EVP_PKEY **key, struct error **err)
 {
-    _cleanup_(biop) BIO *bio = BIO_new_mem_buf(text, (int)len);
+    _cleanup_bio_ BIO *bio = BIO_new_mem_buf(text, (int)len);
     *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
     if (*key == NULL) {
         return error_new(err, STATUS_CRYPTO, "no private key without a passphrase in it, in PEM or OpenSSH form");

@@ -69,12 +69,14 @@ static void each_comes_after_what_it_names(void **state)
 static void mistakes_are_told(void **state)
 {
     (void)state;
-    assert_refused("addon \"a\" {\n    manifest = {\"x\"}\n}\n", "line 2: no such option 'manifest'");
-    assert_refused("addon \"a\" { after = {\"b\"} }\n", "\"a\" comes after \"b\", which is no add-on");
+    assert_refused("addon \"a\" {\n    manifest = {\"x\"}\n}\n", ":2: no such option 'manifest'");
+    assert_refused("addon \"a\" { after = {\"b\"} }\n", "\"a\" comes after \"b\", which is not an add-on");
     assert_refused("addon \"a\" { after = {\"b\"} }\naddon \"b\" { after = {\"a\"} }\n", "\"a\" is part of a circle");
     assert_refused("addon \"a\" { after = {\"a\"} }\n", "\"a\" is part of a circle");
-    assert_refused("addon \"a\" {}\naddon \"a\" {}\n", "line 2: ");
-    assert_refused("addon {}\n", "line 1: ");
+    assert_refused("addon \"a\" {}\naddon \"a\" {}\n", ":2: ");
+    assert_refused("addon {}\n", ":1: ");
+    assert_refused("# a comment\n# another\naddon \"a\" { manifest = {} }\n", ":3: ");
+    assert_refused("addon \"a\" {\n  after = {}\n", "this \"{\" has no \"}\"");
 }
 
 static void an_absent_file_is_told(void **state)
@@ -92,17 +94,17 @@ static void the_context_switches(void **state)
     (void)state;
     _cleanup_json_ json_t *context =
         json_loads("{\"yes\": true, \"no\": false, \"null\": null, \"empty\": [], \"list\": [1], \"a\": "
-                   "{\"yes\": true, \"text\": \"x\", \"zero\": 0}}",
+                   "{\"yes\": true, \"text\": \"x\", \"zero\": 0, \"nothing\": \"\"}}",
                    0, NULL);
     static const struct {
         const char *when[3];
         bool on;
     } cases[] = {
-        {{NULL}, true},         {{"yes"}, true},         {{"no"}, false},     {{"null"}, false},
-        {{"empty"}, false},     {{"list"}, true},        {{"absent"}, false}, {{"a.yes"}, true},
-        {{"a.absent"}, false},  {{"yes.deeper"}, false}, {{"a.text"}, true},  {{"a.zero"}, true},
-        {{"!yes"}, false},      {{"!no"}, true},         {{"!absent"}, true}, {{"yes", "no"}, false},
-        {{"yes", "!no"}, true},
+        {{NULL}, true},         {{"yes"}, true},         {{"no"}, false},        {{"null"}, false},
+        {{"empty"}, false},     {{"list"}, true},        {{"absent"}, false},    {{"a.yes"}, true},
+        {{"a.absent"}, false},  {{"yes.deeper"}, false}, {{"a.text"}, true},     {{"a.zero"}, false},
+        {{"!yes"}, false},      {{"!no"}, true},         {{"!absent"}, true},    {{"yes", "no"}, false},
+        {{"yes", "!no"}, true}, {{"a.nothing"}, false},  {{"!a.nothing"}, true},
     };
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         _cleanup_strv_ char **when = xcalloc(1, sizeof *when);
