@@ -120,6 +120,7 @@ SOURCES = $(shell git ls-files '*.c')
 TIDY_PATHS = -Xclang -analyzer-config -Xclang max-nodes=50000
 # cppcheck sees neither clean-up attributes nor that xstrdup(NULL) is NULL, and would have readdir_r, which POSIX has given up
 check-style:
+	tests/style/check
 	clang-format --dry-run --Werror $(shell git ls-files '*.[ch]')
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --suppress=varFuncNullUB --suppress=resourceLeak --suppress=memleak \

@@ -1,0 +1,180 @@
+/* A cluster that goes through changes of its parameters, on a real API server. */
+#include "lib/crypto/crypto.h"
+#include "tests/integration/addons/manifests_fixture.h"
+
+static json_t *object(const char *kind, const char *name)
+{
+    const struct run run = new_run();
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *output = NULL;
+    const char *const get[] = {"get", kind, name, "--namespace=kube-system", "--output=json", "--ignore-not-found",
+                               NULL};
+    must(kubectl(&run, get, NULL, &output, &err), &err);
+    return str_empty(output) ? NULL : json_loads(output, 0, NULL);
+}
+
+static void assert_member(const char *kind, const char *name, const char *path, const char *expected)
+{
+    _cleanup_json_ json_t *value = object(kind, name);
+    assert_non_null(value);
+    _cleanup_free_ char *is = member(value, path);
+    if (expected == NULL) {
+        assert_null(is);
+    } else {
+        assert_non_null(is);
+        assert_string_equal(is, expected);
+    }
+}
+
+static void assert_absent(const char *kind, const char *name)
+{
+    _cleanup_json_ json_t *value = object(kind, name);
+    assert_null(value);
+}
+
+static void carry_out(const json_t *cluster)
+{
+    const struct run run = new_run();
+    _cleanup_json_ json_t *context = context_of(cluster);
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
+    _cleanup_(addons_plan_freep) struct addons_plan *again = NULL;
+    must(addons_plan_make(&plan, &run, context, &err), &err);
+    must(addons_plan_carry_out(plan, &err), &err);
+    must(addons_plan_make(&again, &run, context, &err), &err);
+    assert_true(addons_plan_empty(again));
+}
+
+static void set(json_t *cluster, const char *key, const char *value)
+{
+    json_object_set_new(json_object_get(cluster, "env"), key, json_string(value));
+}
+
+/* Logs go to log nodes, then to an address, then to a name, and back: one service keeps its name all the time. */
+static void test_elasticsearch_moves(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *nodes = load("three-logs");
+    _cleanup_json_ json_t *address = load("smallest");
+    _cleanup_json_ json_t *name = load("es-server");
+    carry_out(nodes);
+    assert_member("service", "elasticsearch-logging", "spec.clusterIP", "10.96.0.11");
+    assert_member("service", "elasticsearch-logging", "spec.selector.k8s-app", "elasticsearch-logging");
+    assert_member("statefulset", "elasticsearch-logging", "spec.replicas", "3");
+
+    carry_out(address);
+    assert_absent("statefulset", "elasticsearch-logging");
+    assert_member("service", "elasticsearch-logging", "spec.clusterIP", "10.96.0.11");
+    assert_member("service", "elasticsearch-logging", "spec.selector.k8s-app", NULL);
+    _cleanup_json_ json_t *context = context_of(address);
+    _cleanup_free_ char *host = member(context, "logging.host");
+    assert_member("endpoints", "elasticsearch-logging", "subsets.0.addresses.0.ip", host);
+
+    carry_out(name);
+    assert_absent("endpoints", "elasticsearch-logging");
+    assert_member("service", "elasticsearch-logging", "spec.type", "ExternalName");
+    assert_member("service", "elasticsearch-logging", "spec.externalName", "es.example.com");
+
+    carry_out(nodes);
+    assert_member("service", "elasticsearch-logging", "spec.type", "ClusterIP");
+    assert_member("service", "elasticsearch-logging", "spec.clusterIP", "10.96.0.11");
+    assert_member("service", "elasticsearch-logging", "spec.externalName", NULL);
+}
+
+static char *curator_job(void)
+{
+    const struct run run = new_run();
+    static const char *const get[] = {"get", "jobs", "--namespace=kube-system", "--output=name", NULL};
+    _cleanup_error_ struct error *err = NULL;
+    char *output = NULL;
+    must(kubectl(&run, get, NULL, &output, &err), &err);
+    return output;
+}
+
+static void test_days_to_keep(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *cluster = load("es-server");
+    set(cluster, "keep_log_days", "3");
+    carry_out(cluster);
+    _cleanup_free_ char *three = curator_job();
+    set(cluster, "keep_log_days", "7");
+    carry_out(cluster);
+    _cleanup_free_ char *seven = curator_job();
+    assert_true(str_starts(three, "job.batch/curator-") && str_starts(seven, "job.batch/curator-"));
+    assert_string_not_equal(three, seven);
+    assert_ptr_equal(strchr(seven, '\n') + 1, seven + strlen(seven));
+
+    set(cluster, "keep_log_days", "0");
+    carry_out(cluster);
+    _cleanup_free_ char *none = curator_job();
+    assert_string_equal(none, "");
+    assert_absent("cronjob", "curator");
+}
+
+static char *checksum(const char *name)
+{
+    _cleanup_json_ json_t *set = object("daemonset", name);
+    json_t *annotations = json_object_get(
+        json_object_get(json_object_get(json_object_get(set, "spec"), "template"), "metadata"), "annotations");
+    return xstrdup(json_string_value(json_object_get(annotations, "checksum/config")));
+}
+
+static void test_forward_server_restarts_fluent_bit(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *cluster = load("three-logs");
+    set(cluster, "fluent_forward_server", "");
+    carry_out(cluster);
+    _cleanup_free_ char *without = checksum("fluent-bit");
+    set(cluster, "fluent_forward_server", "192.168.0.99:24224");
+    carry_out(cluster);
+    _cleanup_free_ char *with = checksum("fluent-bit");
+    assert_string_not_equal(without, with);
+    set(cluster, "fluent_forward_server", "");
+    carry_out(cluster);
+    _cleanup_free_ char *again = checksum("fluent-bit");
+    assert_string_equal(without, again);
+}
+
+/* Its pods read the API key when they start, and follow vxnets while they run. */
+static void test_api_key_restarts_hostnic(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *cluster = load("hostnic");
+    carry_out(cluster);
+    _cleanup_free_ char *before = checksum("hostnic-node");
+    set(cluster, "pod_vxnets", "vxnet-pods01 vxnet-pods02 vxnet-pods03");
+    carry_out(cluster);
+    _cleanup_free_ char *more = checksum("hostnic-node");
+    assert_string_equal(before, more);
+    set(cluster, "access_key_id", "ZZZZZZZZZZZZZZZZZZZZ");
+    carry_out(cluster);
+    _cleanup_free_ char *other = checksum("hostnic-node");
+    assert_string_not_equal(before, other);
+}
+
+static void test_port_range_without_30000(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *cluster = load("three-logs");
+    carry_out(cluster);
+    assert_member("service", "prometheus", "spec.ports.0.nodePort", "30000");
+    set(cluster, "cluster_port_range", "31000-32000");
+    _cleanup_json_ json_t *context = context_of(cluster);
+    _cleanup_free_ char *port = member(context, "monitoring.node_port");
+    assert_null(port);
+    carry_out(cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_elasticsearch_moves),
+        cmocka_unit_test(test_days_to_keep),
+        cmocka_unit_test(test_forward_server_restarts_fluent_bit),
+        cmocka_unit_test(test_api_key_restarts_hostnic),
+        cmocka_unit_test(test_port_range_without_30000),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

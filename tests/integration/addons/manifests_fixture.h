@@ -1,0 +1,171 @@
+/* A real API server, and what the shipped add-ons are rendered to for the whole clusters of tests/golden. */
+#ifndef MANIFESTS_FIXTURE_H
+#define MANIFESTS_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "app/facts/facts.h"
+#include "hooks/addons/addons.h"
+#include "hooks/addons/addons_files.h"
+#include "hooks/clients/kubectl.h"
+#include "lib/system/file.h"
+#include "tests/lab/shared/apiserver.h"
+#include "tests/lab/shared/cluster.h"
+
+#define OPT "tests/golden/opt"
+
+static struct apiserver server;
+static char *skip[] = {NULL};
+static struct conf conf = {
+    .paths = {.roles = (char *)"roles", .templates = (char *)"templates"}, /* .opt: the server's */
+    .network = {.mode = (char *)"auto"},
+    .addons = {.enabled = true, .skip = skip},
+};
+static const struct role master = {.name = "master", .state = "/state", .kubelet = true, .control_plane = true};
+
+static inline void must(int result, struct error **err)
+{
+    if (result < 0) {
+        fail_msg("%s", *err != NULL ? (*err)->message : "failed");
+    }
+}
+
+/* What a golden cluster's image brings, beside the server's kubectl. */
+static inline int link_image_part(const char *name, struct error **err)
+{
+    _cleanup_free_ char *golden = path_join(OPT, name);
+    _cleanup_free_ char *target = realpath(golden, NULL);
+    _cleanup_free_ char *link = path_join(conf.paths.opt, name);
+    return link_make(target, link, NULL, err);
+}
+
+static inline int set_up(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    if (apiserver_start(&server, &err) == 0) {
+        conf.paths.opt = path_join(server.root, "opt/kubernetes");
+        if (link_image_part("manifests", &err) == 0 && link_image_part("versions.json", &err) == 0) {
+            return 0;
+        }
+    }
+    print_error("%s\n", err->message);
+    apiserver_stop(&server);
+    return -1;
+}
+
+static inline int tear_down(void **state)
+{
+    (void)state;
+    free(conf.paths.opt);
+    apiserver_stop(&server);
+    return 0;
+}
+
+static inline struct run new_run(void)
+{
+    return (struct run){.role = &master, .conf = &conf, .root = server.root, .deadline = deadline_in(250000)};
+}
+
+static inline json_t *context_of(const json_t *cluster)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_(facts_freep) struct facts *facts = NULL;
+    _cleanup_json_ json_t *view = cluster_view(cluster, "master", 1);
+    assert_non_null(view);
+    must(facts_load(&facts, view, &conf, &err), &err);
+    return facts_context(facts);
+}
+
+static inline json_t *load(const char *name)
+{
+    _cleanup_error_ struct error *err = NULL;
+    json_t *cluster = cluster_load(name, &err);
+    if (cluster == NULL) {
+        fail_msg("%s", err->message);
+    }
+    return cluster;
+}
+
+static inline void render(const char *name, struct manifest *all)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_json_ json_t *cluster = load(name);
+    _cleanup_json_ json_t *context = context_of(cluster);
+    _cleanup_rendered_addons_ struct rendered_addons addons = {0};
+    must(addons_render(&addons, &conf, context, false, &err), &err);
+    for (size_t i = 0; i < addons.n; i++) {
+        if (addons.list[i].on) {
+            must(manifest_add(all, addons.list[i].name, addons.list[i].text, &err), &err);
+        }
+    }
+    manifest_sort(all);
+}
+
+/* After manifest_sort: where those begin that the API server does not take under server-side apply. */
+static inline size_t first_api_service(const struct manifest *manifest)
+{
+    size_t n = manifest->n;
+    while (n > 0 && strcmp(manifest->documents[n - 1].object.kind, "APIService") == 0) {
+        n--;
+    }
+    return n;
+}
+
+static inline void dry_run_api_services(const struct manifest *manifest)
+{
+    static const char *const dry[] = {"apply", "--dry-run=server", "--filename=-", NULL};
+    const struct run run = new_run();
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *text = manifest_text(manifest, first_api_service(manifest), manifest->n);
+    must(kubectl(&run, dry, text, NULL, &err), &err);
+}
+
+/* What the API server made of the manifest, without keeping it: an array of objects. */
+static inline json_t *dry_run(const struct manifest *manifest)
+{
+    static const char *const real[] = {"apply", "--server-side", "--force-conflicts", "--filename=-", NULL};
+    static const char *const dry[] = {
+        "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--output=json", "--filename=-", NULL};
+    static const char *const established[] = {
+        "wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinition", "--all", NULL};
+    const struct run run = new_run();
+    _cleanup_error_ struct error *err = NULL;
+    size_t definitions = manifest_definitions(manifest);
+    size_t services = first_api_service(manifest);
+    _cleanup_free_ char *first = manifest_text(manifest, 0, definitions);
+    _cleanup_free_ char *rest = manifest_text(manifest, definitions, services);
+    _cleanup_free_ char *output = NULL;
+    must(kubectl(&run, real, first, NULL, &err), &err);
+    if (strstr(first, "kind: CustomResourceDefinition") != NULL) {
+        must(kubectl(&run, established, NULL, NULL, &err), &err);
+    }
+    must(kubectl(&run, dry, rest, &output, &err), &err);
+    dry_run_api_services(manifest);
+    _cleanup_json_ json_t *list = json_loads(output, 0, NULL);
+    json_t *items = json_incref(json_object_get(list, "items"));
+    assert_int_equal(json_array_size(items), services - definitions);
+    return items;
+}
+
+/* The value at PATH ("spec.clusterIP"), a number as an array's index; a text, or a number as text. */
+static inline char *member(const json_t *value, const char *path)
+{
+    _cleanup_free_ char *copy = xstrdup(path);
+    char *rest = copy;
+    for (char *part = strsep(&rest, "."); part != NULL && value != NULL; part = strsep(&rest, ".")) {
+        value = json_is_array(value) ? json_array_get(value, (size_t)strtoul(part, NULL, 10))
+                                     : json_object_get(value, part);
+    }
+    return json_is_integer(value) ? xasprintf("%lld", (long long)json_integer_value(value))
+                                  : xstrdup(json_string_value(value));
+}
+
+#endif
