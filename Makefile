@@ -39,7 +39,7 @@ BAKE = $(call objects,$(filter-out bake/bake.c,$(wildcard bake/*.c bake/*/*.c)))
 # a lab program is tests/lab/NAME.c, its parts tests/lab/NAME/*.c; what several share is tests/lab/shared/
 LAB_PROGRAMS = $(patsubst tests/lab/%.c,%,$(wildcard tests/lab/*.c))
 LAB_SHARED = $(call objects,$(wildcard tests/lab/shared/*.c))
-TESTS = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/*_test.c tests/integration/*/*_test.c tests/bench/*_bench.c))
+TESTS = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/*_test.c tests/integration/*/*_test.c tests/systemd/*_test.c tests/bench/*_bench.c))
 
 all: $(BINARIES) $(LAB_PROGRAMS:%=$(B)/lab/%)
 tests: all $(TESTS)

@@ -121,7 +121,8 @@ static bool run_line(struct scenario *s, struct tap *tap, const char *line)
 
 static bool header(const char *line)
 {
-    return str_starts(line, "uses:") || str_starts(line, "leaves:") || str_starts(line, "about:");
+    return str_starts(line, "uses:") || str_starts(line, "leaves:") || str_starts(line, "about:") ||
+           str_starts(line, "takes:");
 }
 
 static bool run_lines(struct scenario *s, struct tap *tap)

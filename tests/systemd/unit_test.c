@@ -1,5 +1,5 @@
-/* Needs root and a machine whose process 1 is systemd: skipped elsewhere. The lab runs it inside one of its machines.
- */
+/* Needs root and a machine whose process 1 is systemd: skipped elsewhere. tests/e2e/systemd.sh runs it inside a machine
+ * of the lab. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,7 +43,9 @@ static const struct {
     {"hooks-test-sleep.service", "ExecStart=/bin/sh -c 'echo I am up; exec sleep 600'"},
     {"hooks-test-fail.service", "Type=oneshot\nExecStart=/bin/sh -c 'echo my disk is full >&2; exit 3'"},
     {"hooks-test-slow.service", "Type=oneshot\nExecStart=/bin/sleep 600"},
-    {"hooks-test-stubborn.service", "ExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 600; done'"},
+    {"hooks-test-stubborn.service",
+     "Type=notify\nNotifyAccess=all\n"
+     "ExecStart=/bin/sh -c 'trap \"\" TERM; systemd-notify --ready; while :; do sleep 600; done'"},
     {"hooks-test-dying.service", "Type=notify\nExecStart=/bin/false"},
 };
 
@@ -167,8 +169,9 @@ static void an_active_unit_is_waited_for(void **state)
 {
     NEEDS_SYSTEMD();
     const char *name = "hooks-test-sleep.service";
-    const char *const argv[] = {"systemd-run", "--collect", "--quiet", "--on-active=200ms",
-                                "systemctl",   "start",     name,      NULL};
+    const char *const argv[] = {
+        "systemd-run", "--collect", "--quiet", "--on-active=200ms", "--timer-property=AccuracySec=10ms", "systemctl",
+        "start",       name,        NULL};
     assert_int_equal(proc_run(&(struct proc){.argv = argv, .deadline = soon()}, NULL, NULL), 0);
     assert_int_equal(unit_wait_active(units, name, soon(), NULL), 0);
     assert_int_equal(unit_active(units, name, NULL), 1);
