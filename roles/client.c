@@ -1,3 +1,4 @@
+#include "app/paths.h"
 #include "hooks/checks/checks.h"
 #include "hooks/engine/role.h"
 #include "hooks/events/events.h"
@@ -45,8 +46,8 @@ static const struct event events[] = {
 
 static const struct role client = {
     .name = "client",
-    .state = "/var/lib/k8s-hooks",
-    .kubeconfig = "/root/.kube/config",
+    .state = STATE_ON_SYSTEM,
+    .kubeconfig = ROOT_KUBECONFIG,
     .events = events,
     .checks = checks,
     .figures = figures,

@@ -1,3 +1,4 @@
+#include "app/paths.h"
 #include "hooks/checks/checks.h"
 #include "hooks/engine/role.h"
 #include "hooks/events/events.h"
@@ -115,7 +116,7 @@ static const struct event events[] = {
 
 static const struct role log_role = {
     .name = "log",
-    .state = "/data/kubernetes/hooks",
+    .state = STATE_ON_DATA,
     .kubelet = true,
     .logs = true,
     .events = events,

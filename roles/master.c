@@ -1,3 +1,4 @@
+#include "app/paths.h"
 #include "hooks/checks/checks.h"
 #include "hooks/engine/role.h"
 #include "hooks/events/events.h"
@@ -202,7 +203,7 @@ static const struct event events[] = {
 
 static const struct role master = {
     .name = "master",
-    .state = "/data/kubernetes/hooks",
+    .state = STATE_ON_DATA,
     .kubelet = true,
     .control_plane = true,
     .events = events,

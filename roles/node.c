@@ -1,4 +1,5 @@
 /* Serves ssd_node too: its facts differ (a taint), its steps do not. */
+#include "app/paths.h"
 #include "hooks/checks/checks.h"
 #include "hooks/engine/role.h"
 #include "hooks/events/events.h"
@@ -106,7 +107,7 @@ static const struct event events[] = {
 
 static const struct role node = {
     .name = "node",
-    .state = "/data/kubernetes/hooks",
+    .state = STATE_ON_DATA,
     .kubelet = true,
     .events = events,
     .checks = checks,

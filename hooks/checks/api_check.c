@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "app/paths.h"
 #include "hooks/checks/checks.h"
 #include "hooks/clients/kubeconfig.h"
 #include "hooks/engine/run.h"
@@ -8,7 +9,7 @@
 static void look_api_server(const struct check_context *context, struct finding *finding)
 {
     static const char remedy[] = "see `docker ps -a` for kube-apiserver and etcd, and their `docker logs`";
-    static const struct http_tls tls = {.ca = "/etc/kubernetes/pki/ca.crt"};
+    static const struct http_tls tls = {.ca = CA_CERTIFICATE};
     struct error *err = NULL;
     struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
     _cleanup_free_ char *text = NULL;
@@ -50,7 +51,7 @@ static void look_cluster_api(const struct check_context *context, struct finding
     struct kubeconfig config __attribute__((cleanup(kubeconfig_free))) = {0};
     struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
     _cleanup_free_ char *text = NULL;
-    _cleanup_free_ char *path = run_path(context->run, "/root/.kube/config");
+    _cleanup_free_ char *path = run_path(context->run, ROOT_KUBECONFIG);
     if (kubeconfig_read(path, &config, &err) < 0 || kubeconfig_open(&config, &kube, &err) < 0 ||
         kube_get_text(kube, "/readyz", context->deadline, &text, NULL, &err) < 0) {
         finding_error(finding, remedy, err);

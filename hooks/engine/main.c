@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/command.h"
 #include "hooks/engine/lock.h"
 #include "hooks/engine/runner.h"
@@ -190,9 +191,9 @@ int hook_main(const struct role *role, int argc, char **argv)
     const struct command *command = command_find(role, options.event);
     run.event = command->name;
     log_open("k8s-hooks", role->name, command->name, options.verbose > 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    bool configured = interrupt_open(&err) == 0 &&
-                      conf_load(&run.conf, options.config != NULL ? options.config : "/etc/k8s-hooks/hook.conf",
-                                options.config != NULL, &err) == 0;
+    bool configured =
+        interrupt_open(&err) == 0 &&
+        conf_load(&run.conf, options.config != NULL ? options.config : HOOK_CONF, options.config != NULL, &err) == 0;
     if (configured) {
         bool changes = (command->flags & CHANGES) != 0;
         int seconds = run.conf->timeouts.event_s > 0 && changes ? run.conf->timeouts.event_s : command->deadline_s;

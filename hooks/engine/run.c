@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "app/paths.h"
 #include "hooks/engine/rendered.h"
 #include "lib/core/interrupt.h"
 #include "lib/core/logger.h"
@@ -98,15 +99,15 @@ int run_units(struct run *run, struct error **err)
 }
 
 static const struct http_tls as_master = {
-    .ca = "/etc/kubernetes/pki/ca.crt",
-    .cert = "/etc/kubernetes/pki/apiserver-kubelet-client.crt",
-    .key = "/etc/kubernetes/pki/apiserver-kubelet-client.key",
+    .ca = CA_CERTIFICATE,
+    .cert = PKI_DIRECTORY "/apiserver-kubelet-client.crt",
+    .key = PKI_DIRECTORY "/apiserver-kubelet-client.key",
 };
 
 static const struct http_tls as_node = {
-    .ca = "/etc/kubernetes/pki/ca.crt",
-    .cert = "/var/lib/kubelet/pki/kubelet-client-current.pem",
-    .key = "/var/lib/kubelet/pki/kubelet-client-current.pem",
+    .ca = CA_CERTIFICATE,
+    .cert = KUBELET_CLIENT_CERTIFICATE,
+    .key = KUBELET_CLIENT_CERTIFICATE,
 };
 
 static int open_kube(const struct run *run, const struct http_tls *tls, struct kube **kube, struct error **err)

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
 #include "hooks/files/backups.h"
@@ -33,7 +34,7 @@ static int save_etcd(struct run *run, const char *path, struct error **err)
  * cluster. */
 static int save_kubernetes(struct run *run, const char *path, struct error **err)
 {
-    return proc_exec(run->deadline, err, "tar", "--create", "--file", path, "--directory", "/data/kubernetes", "pki",
+    return proc_exec(run->deadline, err, "tar", "--create", "--file", path, "--directory", DATA_KUBERNETES, "pki",
                      "admin.conf", "controller-manager.conf", "scheduler.conf", "client.conf", "hooks/bootstrap-token",
                      "hooks/stamps/certificates", NULL);
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/clients/docker.h"
 #include "hooks/clients/docker_unused.h"
 #include "hooks/engine/run.h"
@@ -72,7 +73,7 @@ static int heal_node_ready(struct run *run, const char **done, struct error **er
     struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
     _cleanup_json_ json_t *node = NULL;
     _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", run->facts->self->node_name);
-    if (access("/var/lib/kubelet/pki/kubelet-client-current.pem", R_OK) < 0) {
+    if (access(KUBELET_CLIENT_CERTIFICATE, R_OK) < 0) {
         return restart_kubelet(run, done, err);
     }
     if (run_kube_as_node(run, &kube, err) < 0) {

@@ -1,3 +1,4 @@
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
 #include "hooks/steps/control_plane/kubeadm.h"

@@ -2,6 +2,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/clients/elasticsearch.h"
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
@@ -28,8 +29,8 @@ static int read_summary(const struct run *run, struct deadline deadline, json_t 
 {
     struct http_tls tls = {
         .ca = "/var/lib/kubelet/pki/kubelet.crt",
-        .cert = "/var/lib/kubelet/pki/kubelet-client-current.pem",
-        .key = "/var/lib/kubelet/pki/kubelet-client-current.pem",
+        .cert = KUBELET_CLIENT_CERTIFICATE,
+        .key = KUBELET_CLIENT_CERTIFICATE,
     };
     struct kube *kubelet __attribute__((cleanup(kube_freep))) = NULL;
     _cleanup_free_ char *server = xasprintf("https://%s:10250", run->facts->self->node_name);

@@ -1,6 +1,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
 #include "hooks/events/tables.h"
@@ -81,7 +82,7 @@ static int tab_certificates(struct run *run, json_t **table, struct error **err)
 /* The master has its own for kubeadm; where there is root's, that is the one to tell of. */
 static int tab_kubeconfig(struct run *run, json_t **table, struct error **err)
 {
-    static const char *const paths[] = {"/root/.kube/config", "/etc/kubernetes/admin.conf"};
+    static const char *const paths[] = {ROOT_KUBECONFIG, ADMIN_KUBECONFIG};
     for (size_t i = 0; i < ELEMENTS(paths); i++) {
         struct kubeconfig config __attribute__((cleanup(kubeconfig_free))) = {0};
         _cleanup_free_ char *path = run_path(run, paths[i]);

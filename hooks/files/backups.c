@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "app/paths.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
 

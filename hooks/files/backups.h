@@ -7,11 +7,10 @@
 
 #include <jansson.h>
 
+#include "app/paths.h"
 #include "app/status.h"
 #include "lib/core/error.h"
 #include "lib/core/util.h"
-
-#define BACKUP_DIRECTORY "/data/backup"
 
 struct backup_request {
     char *name; /* "snapshot_id" or "name"; NULL: none given */

@@ -3,21 +3,22 @@
 #include <glob.h>
 #include <string.h>
 
+#include "app/paths.h"
 #include "hooks/clients/kubeconfig.h"
 #include "hooks/engine/run.h"
 
 /* kubeadm's (kubernetes.io/docs/setup/best-practices/certificates), the kubelet's own, and the client's kubeconfig.
  * admin.conf and the other kubeconfig files lie on the master only. */
 static const char *const patterns[] = {
-    "/etc/kubernetes/pki/*.crt",
-    "/etc/kubernetes/pki/etcd/*.crt",
-    "/var/lib/kubelet/pki/kubelet-client-current.pem",
+    PKI_DIRECTORY "/*.crt",
+    PKI_DIRECTORY "/etcd/*.crt",
+    KUBELET_CLIENT_CERTIFICATE,
 };
 static const char *const kubeconfigs[] = {
-    "/etc/kubernetes/admin.conf",
+    ADMIN_KUBECONFIG,
     "/etc/kubernetes/controller-manager.conf",
     "/etc/kubernetes/scheduler.conf",
-    "/root/.kube/config",
+    ROOT_KUBECONFIG,
 };
 
 static struct certificate *add(struct certificates *to, const char *path)

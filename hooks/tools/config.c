@@ -5,6 +5,7 @@
 #include "app/facts/facts.h"
 #include "app/facts/parameters.h"
 #include "app/metadata/meta.h"
+#include "app/paths.h"
 #include "hooks/tools/tools.h"
 
 static const char usage[] = "Usage: k8s-hook config check --metadata FILE|URL [--previous FILE]\n"
@@ -207,7 +208,7 @@ static int run_verb(const struct arguments *a, struct error **err)
     if (!known) {
         return error_new(err, STATUS_USAGE, "config has no \"%s\"; see k8s-hook config --help", a->verb);
     }
-    if (conf_load(&conf, a->config != NULL ? a->config : "/etc/k8s-hooks/hook.conf", a->config != NULL, err) < 0) {
+    if (conf_load(&conf, a->config != NULL ? a->config : HOOK_CONF, a->config != NULL, err) < 0) {
         return -1;
     }
     if (strcmp(a->verb, "check") == 0) {

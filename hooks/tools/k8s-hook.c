@@ -11,6 +11,7 @@
 #include "app/facts/host_role.h"
 #include "app/metadata/meta.h"
 #include "app/metadata/meta_tree.h"
+#include "app/paths.h"
 #include "hooks/tools/tools.h"
 #include "lib/core/interrupt.h"
 #include "lib/core/logger.h"
@@ -61,7 +62,7 @@ static const char *option_value(char **argv, const char *name)
 /* The tree as whichever role ran here last saw it. */
 static int cached_tree(const struct conf *conf, json_t **tree)
 {
-    static const char *const states[] = {"/data/kubernetes/hooks", "/var/lib/k8s-hooks"};
+    static const char *const states[] = {STATE_ON_DATA, STATE_ON_SYSTEM};
     if (conf->metadata.cache != NULL) {
         return meta_tree_load_private(conf->metadata.cache, tree, NULL);
     }
@@ -82,7 +83,7 @@ static int get_tree(char **argv, json_t **tree, struct error **err)
     struct meta *meta __attribute__((cleanup(meta_freep))) = NULL;
     const char *config = option_value(argv, "--config");
     const char *source = option_value(argv, "--metadata");
-    if (conf_load(&conf, config != NULL ? config : "/etc/k8s-hooks/hook.conf", config != NULL, err) < 0) {
+    if (conf_load(&conf, config != NULL ? config : HOOK_CONF, config != NULL, err) < 0) {
         return -1;
     }
     if (source == NULL && cached_tree(conf, tree) == 0) {

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/control_plane/restore.h"

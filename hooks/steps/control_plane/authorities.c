@@ -8,13 +8,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/tree.h"
 
-#define PKI "/data/kubernetes/pki"
+#define PKI DATA_KUBERNETES "/pki"
 
 /* kubernetes.io/docs/setup/best-practices/certificates */
 static const struct authority {
@@ -58,12 +59,12 @@ static bool published(const struct run *run)
 char *authorities_evidence(const struct run *run)
 {
     static const char *const paths[] = {
-        "/data/etcd/member",
-        "/data/etcd.before-restore/member",
+        DATA_ETCD "/member",
+        DATA_ETCD ".before-restore/member",
         "/data/var/lib/kubelet/pki/kubelet-client-*.pem",
-        "/data/kubernetes/admin.conf",
-        "/data/kubernetes/kubelet.conf",
-        "/data/kubernetes/client.conf",
+        DATA_KUBERNETES "/admin.conf",
+        DATA_KUBERNETES "/kubelet.conf",
+        DATA_KUBERNETES "/client.conf",
     };
     for (size_t i = 0; i < ELEMENTS(paths); i++) {
         if (is_there(run, paths[i])) {
@@ -88,6 +89,6 @@ int authorities_set_aside(const struct run *run, struct error **err)
         return error_errno(err, STATUS_FILE, errno, "cannot move the incomplete keys in %s to %s", pki, aside);
     }
     log_warning("%s was incomplete and not used yet: moved to %s", pki, aside);
-    _cleanup_free_ char *parent = run_path(run, "/data/kubernetes");
+    _cleanup_free_ char *parent = run_path(run, DATA_KUBERNETES);
     return tree_sync(parent, err);
 }

@@ -1,6 +1,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/steps.h"

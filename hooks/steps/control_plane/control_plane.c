@@ -1,6 +1,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
 #include "hooks/steps/control_plane/kubeadm.h"
@@ -30,7 +31,7 @@ static const char *const manifests[] = {"kube-apiserver", "kube-controller-manag
 static bool manifests_there(const struct run *run)
 {
     for (size_t i = 0; i < ELEMENTS(manifests) - (run->facts->etcd_linked ? 1 : 0); i++) {
-        _cleanup_free_ char *path = xasprintf("/etc/kubernetes/manifests/%s.yaml", manifests[i]);
+        _cleanup_free_ char *path = xasprintf(STATIC_PODS "/%s.yaml", manifests[i]);
         if (access(path, R_OK) < 0) {
             return false;
         }
@@ -53,7 +54,7 @@ static int control_plane_done(struct run *run, struct error **err)
 
 static int control_plane_apply(struct run *run, struct error **err)
 {
-    int etcd = run->facts->etcd_linked ? file_remove("/etc/kubernetes/manifests/etcd.yaml", NULL, err)
+    int etcd = run->facts->etcd_linked ? file_remove(STATIC_PODS "/etcd.yaml", NULL, err)
                                        : kubeadm_phase(run, "etcd", "local", err);
     if (etcd < 0 || kubeadm_phase(run, "control-plane", "all", err) < 0) {
         return -1;

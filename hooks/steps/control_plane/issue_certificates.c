@@ -3,6 +3,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
 #include "hooks/steps/control_plane/authorities.h"
@@ -17,7 +18,7 @@
 /* "renewed when within 30 days of their end": kubeadm's last for a year. */
 enum { RENEW_DAYS = 30 };
 
-#define PKI "/etc/kubernetes/pki/"
+#define PKI PKI_DIRECTORY "/"
 
 /* On a disk that is new or damaged `restore` brings etcd and keys back together. */
 #define RESTORE_ADVICE                                                                                                 \
@@ -68,7 +69,7 @@ static bool kubeconfig_certificate(const char *text, struct cert_info *info)
     static const char key[] = "client-certificate-data:";
     const char *found = strstr(text, key);
     if (found == NULL) {
-        return cert_read("/var/lib/kubelet/pki/kubelet-client-current.pem", info, NULL) == 0;
+        return cert_read(KUBELET_CLIENT_CERTIFICATE, info, NULL) == 0;
     }
     found += strlen(key);
     found += strspn(found, " ");
@@ -81,7 +82,7 @@ static bool kubeconfig_certificate(const char *text, struct cert_info *info)
 static bool kubeconfig_fits(const struct run *run, const char *name)
 {
     struct cert_info info = {0};
-    _cleanup_free_ char *path = path_join("/etc/kubernetes", name);
+    _cleanup_free_ char *path = path_join(KUBERNETES_DIRECTORY, name);
     _cleanup_secret_ char *text = NULL;
     size_t len = 0;
     _cleanup_free_ char *server = xasprintf("https://%s:%d", run->facts->self->ip, API_PORT);
@@ -116,9 +117,8 @@ static int remove_leaf(const char *leaf, struct error **err)
 
 static int remove_kubeconfig(const char *name, struct error **err)
 {
-    _cleanup_free_ char *path = path_join("/etc/kubernetes", name);
-    if (strcmp(name, "kubelet.conf") == 0 &&
-        file_remove("/var/lib/kubelet/pki/kubelet-client-current.pem", NULL, err) < 0) {
+    _cleanup_free_ char *path = path_join(KUBERNETES_DIRECTORY, name);
+    if (strcmp(name, "kubelet.conf") == 0 && file_remove(KUBELET_CLIENT_CERTIFICATE, NULL, err) < 0) {
         return -1;
     }
     return file_remove(path, NULL, err);
@@ -127,11 +127,11 @@ static int remove_kubeconfig(const char *name, struct error **err)
 /* The keys are on the disk before a kubeconfig shows that they are in use. */
 static int make_missing(struct run *run, struct error **err)
 {
-    if (kubeadm_phase(run, "certs", "all", err) < 0 || tree_sync("/data", err) < 0 ||
+    if (kubeadm_phase(run, "certs", "all", err) < 0 || tree_sync(DATA, err) < 0 ||
         kubeadm_phase(run, "kubeconfig", "all", err) < 0) {
         return -1;
     }
-    return tree_sync("/data", err);
+    return tree_sync(DATA, err);
 }
 
 /* kubeadm makes what is missing and leaves the rest, so what does not fit is removed first. It would also make a CA

@@ -2,14 +2,8 @@
 #ifndef HOOKS_STEPS_CONTROL_PLANE_KUBEADM_H
 #define HOOKS_STEPS_CONTROL_PLANE_KUBEADM_H
 
+#include "app/paths.h"
 #include "hooks/engine/role.h"
-
-#define KUBEADM_CONFIG "/etc/kubernetes/kubeadm.yaml"
-#define KUBEADM_JOIN_CONFIG "/etc/kubernetes/kubeadm-join.yaml"
-#define ADMIN_KUBECONFIG "/etc/kubernetes/admin.conf"
-#define CLIENT_KUBECONFIG "/etc/kubernetes/client.conf"
-#define CA_CERTIFICATE "/etc/kubernetes/pki/ca.crt"
-#define CA_KEY "/etc/kubernetes/pki/ca.key"
 
 /* `kubeadm init phase PHASE [PART] --config KUBEADM_CONFIG` until the event's deadline; PART may be NULL. */
 int kubeadm_phase(struct run *run, const char *phase, const char *part, struct error **err);

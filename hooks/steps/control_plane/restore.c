@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
 #include "hooks/files/backups.h"
@@ -14,8 +15,8 @@
 #include "lib/system/proc.h"
 #include "lib/system/tree.h"
 
-#define RESTORED "/data/etcd.restored"
-#define REPLACED "/data/etcd.before-restore"
+#define RESTORED DATA_ETCD ".restored"
+#define REPLACED DATA_ETCD ".before-restore"
 
 /* The one asked for, or the newest. */
 static int chosen(const struct run *run, char **name, struct error **err)
@@ -79,13 +80,13 @@ static int swap_data(struct error **err)
     if (tree_remove(REPLACED, err) < 0) {
         return -1;
     }
-    if (rename("/data/etcd", REPLACED) < 0 && errno != ENOENT) {
+    if (rename(DATA_ETCD, REPLACED) < 0 && errno != ENOENT) {
         return error_errno(err, STATUS_BACKUP, errno, "cannot move /data/etcd to " REPLACED);
     }
-    if (rename(RESTORED, "/data/etcd") < 0) {
+    if (rename(RESTORED, DATA_ETCD) < 0) {
         return error_errno(err, STATUS_BACKUP, errno, "cannot move " RESTORED " to /data/etcd");
     }
-    return tree_sync("/data", err);
+    return tree_sync(DATA, err);
 }
 
 static int etcd_restored_apply(struct run *run, struct error **err)
@@ -133,11 +134,11 @@ static int keys_restored_apply(struct run *run, struct error **err)
                          name);
     }
     _cleanup_free_ char *archive = xasprintf(BACKUP_DIRECTORY "/%s/kubernetes.tar", name);
-    if (proc_exec(run->deadline, err, "tar", "--extract", "--file", archive, "--directory", "/data/kubernetes",
+    if (proc_exec(run->deadline, err, "tar", "--extract", "--file", archive, "--directory", DATA_KUBERNETES,
                   "--same-permissions", elsewhere ? "pki/sa.key" : NULL, "pki/sa.pub", NULL) < 0) {
         return -1;
     }
-    return tree_sync("/data/kubernetes", err);
+    return tree_sync(DATA_KUBERNETES, err);
 }
 
 const struct step step_restore_keys = {"restore CAs and keys", NULL, keys_restored_apply, NULL};

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
 #include "hooks/steps/control_plane/kubeadm.h"
@@ -16,7 +17,7 @@ static int data_room_apply(struct run *run, struct error **err)
 {
     struct statvfs fs;
     (void)run;
-    if (statvfs("/data", &fs) < 0) {
+    if (statvfs(DATA, &fs) < 0) {
         return error_errno(err, STATUS_UPGRADE_REFUSED, errno, "cannot tell the free space of /data");
     }
     unsigned long long free_mib = (unsigned long long)fs.f_bavail * fs.f_frsize >> 20;

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/steps.h"
 #include "lib/system/file.h"
@@ -16,13 +17,10 @@ struct directory {
 
 /* Elasticsearch's container runs as uid 1000 (its image's own choice). */
 static const struct directory directories[] = {
-    {"/data/kubernetes", 0755, 0, EVERY},
-    {"/data/kubernetes/hooks", 0700, 0, EVERY},
-    {"/data/var/lib/docker", 0711, 0, EVERY},
-    {"/data/var/lib/kubelet", 0700, 0, EVERY},
-    {"/data/var/lib/hostnic", 0755, 0, EVERY},
-    {"/data/etcd", 0700, 0, CONTROL_PLANE},
-    {"/data/es", 0750, 1000, LOGS},
+    {DATA_KUBERNETES, 0755, 0, EVERY},        {STATE_ON_DATA, 0700, 0, EVERY},
+    {"/data/var/lib/docker", 0711, 0, EVERY}, {"/data/var/lib/kubelet", 0700, 0, EVERY},
+    {DATA_HOSTNIC, 0755, 0, EVERY},           {DATA_ETCD, 0700, 0, CONTROL_PLANE},
+    {DATA_ELASTICSEARCH, 0750, 1000, LOGS},
 };
 
 struct data_link {
@@ -31,9 +29,9 @@ struct data_link {
 };
 
 static const struct data_link links[] = {
-    {"/data/kubernetes", "/etc/kubernetes"},
+    {DATA_KUBERNETES, KUBERNETES_DIRECTORY},
     {"/data/var/lib/kubelet", "/var/lib/kubelet"},
-    {"/data/var/lib/hostnic", "/var/lib/hostnic"},
+    {DATA_HOSTNIC, "/var/lib/hostnic"},
 };
 
 static bool wanted(const struct run *run, const struct directory *directory)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/files/files.h"
 #include "hooks/steps/control_plane/kubeadm.h"
@@ -55,7 +56,7 @@ static void pending_add(const struct run *run, const struct reload_action *actio
 /* Only the master changes the cluster, and only when it can be asked: its API server is the kubelet's. */
 static int cluster_up(struct run *run, struct error **err)
 {
-    static const char *const needed[] = {ADMIN_KUBECONFIG, "/etc/kubernetes/manifests/kube-apiserver.yaml"};
+    static const char *const needed[] = {ADMIN_KUBECONFIG, STATIC_PODS "/kube-apiserver.yaml"};
     for (size_t i = 0; i < ELEMENTS(needed); i++) {
         _cleanup_free_ char *path = run_path(run, needed[i]);
         if (access(path, F_OK) < 0) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "app/cloud/cloud.h"
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/json.h"
@@ -221,7 +222,7 @@ static int host_done(struct run *run, struct error **err)
 {
     (void)err;
     return run->facts->network != NETWORK_HOSTNIC || (executable(run, PLUGIN) && executable(run, PLUGINS "/loopback") &&
-                                                      is_link_to(run, "/var/lib/hostnic", "/data/var/lib/hostnic"));
+                                                      is_link_to(run, "/var/lib/hostnic", DATA_HOSTNIC));
 }
 
 /* Out of the release's own image, so that the plugin is always of the version that runs beside it. */
@@ -252,13 +253,13 @@ static int host_apply(struct run *run, struct error **err)
     const char *image = json_string_value(json_object_get(json_object_get(run->facts->versions, "images"), "hostnic"));
     _cleanup_free_ char *plugins = run_path(run, PLUGINS);
     _cleanup_free_ char *loopback = run_path(run, PLUGINS "/loopback");
-    _cleanup_free_ char *kept = run_path(run, "/data/var/lib/hostnic");
+    _cleanup_free_ char *kept = run_path(run, DATA_HOSTNIC);
     _cleanup_free_ char *link = run_path(run, "/var/lib/hostnic");
     if (run->facts->network != NETWORK_HOSTNIC) {
         return 0;
     }
     if (dir_make(plugins, 0755, err) < 0 || dir_make(kept, 0700, err) < 0 ||
-        link_make("/data/var/lib/hostnic", link, NULL, err) < 0) {
+        link_make(DATA_HOSTNIC, link, NULL, err) < 0) {
         return -1;
     }
     if (!executable(run, PLUGINS "/loopback") && link_make("/usr/lib/cni/loopback", loopback, NULL, err) < 0) {

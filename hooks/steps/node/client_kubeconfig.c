@@ -1,6 +1,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
@@ -31,7 +32,7 @@ static int with_kubeconfig(struct run *run, int (*use)(const struct file_spec *,
     if (open_kubeconfig(run, &text, &len, err) < 0) {
         return -1;
     }
-    _cleanup_free_ char *path = run_path(run, "/root/.kube/config");
+    _cleanup_free_ char *path = run_path(run, ROOT_KUBECONFIG);
     const struct file_spec spec = {
         .path = path, .data = text, .len = len, .mode = 0600, .uid = geteuid(), .gid = getegid()};
     return use(&spec, err);

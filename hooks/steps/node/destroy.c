@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <string.h>
 
+#include "app/paths.h"
 #include "hooks/clients/elasticsearch.h"
 #include "hooks/clients/pods.h"
 #include "hooks/engine/run.h"
@@ -11,8 +12,6 @@
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 #include "lib/system/tree.h"
-
-#define ELASTICSEARCH_DATA "/data/es"
 
 /* A cluster that is deleted as a whole is meant to lose its data; a node that leaves a cluster is not. */
 static bool guarded(const struct run *run)
@@ -82,7 +81,7 @@ static int check_copies(struct run *run, struct error **err)
 /* With the last log node there is nowhere else for them to be. */
 static int check_empty(const struct run *run, struct error **err)
 {
-    _cleanup_free_ char *path = run_path(run, ELASTICSEARCH_DATA);
+    _cleanup_free_ char *path = run_path(run, DATA_ELASTICSEARCH);
     struct dirent **entries = NULL;
     int count = scandir(path, &entries, NULL, NULL);
     for (int i = 0; i < count; i++) {
@@ -127,10 +126,10 @@ const struct step step_clean_linked_etcd = {"clean linked etcd", NULL, linked_et
 /* What made this machine a member: with it gone, a machine that gets this /data again joins anew. */
 static int membership_removed_apply(struct run *run, struct error **err)
 {
-    static const char *const paths[] = {"/data/kubernetes/pki", "/data/kubernetes/manifests",
-                                        "/data/var/lib/kubelet/pki", "/data/etcd/member"};
-    static const char *const files[] = {"/data/kubernetes/kubelet.conf", "/data/kubernetes/bootstrap-kubelet.conf",
-                                        "/data/kubernetes/admin.conf"};
+    static const char *const paths[] = {DATA_KUBERNETES "/pki", DATA_KUBERNETES "/manifests",
+                                        "/data/var/lib/kubelet/pki", DATA_ETCD "/member"};
+    static const char *const files[] = {DATA_KUBERNETES "/kubelet.conf", DATA_KUBERNETES "/bootstrap-kubelet.conf",
+                                        DATA_KUBERNETES "/admin.conf"};
     _cleanup_free_ char *stamps = run_state_path(run, "stamps");
     for (size_t i = 0; i < ELEMENTS(files); i++) {
         if (file_remove(files[i], NULL, err) < 0) {

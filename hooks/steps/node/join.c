@@ -2,6 +2,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/steps.h"
@@ -12,8 +13,8 @@
 #include "lib/system/tree.h"
 
 /* Kept on /data: a machine that comes back with them needs no token. */
-static const char kubelet_kubeconfig[] = "/etc/kubernetes/kubelet.conf";
-static const char kubelet_certificate[] = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+static const char kubelet_kubeconfig[] = KUBELET_KUBECONFIG;
+static const char kubelet_certificate[] = KUBELET_CLIENT_CERTIFICATE;
 
 /* One that has ended, as on a machine that was off for a year, opens nothing: with it the machine is no member. */
 static int join_done(struct run *run, struct error **err)
@@ -85,7 +86,7 @@ static int join_apply(struct run *run, struct error **err)
         return -1;
     }
     if (proc_run(&proc, &result, err) == 0) {
-        return tree_sync("/data", err);
+        return tree_sync(DATA, err);
     }
     if (err != NULL && (*err)->status == STATUS_COMMAND && token_refused(result.tail)) {
         (*err)->status = STATUS_TOKEN_REFUSED;

@@ -1,0 +1,32 @@
+/* Where things lie on every machine. Paths under --root go through run_path (hooks/engine/run.h). */
+#ifndef APP_PATHS_H
+#define APP_PATHS_H
+
+/* our own */
+#define HOOK_CONF "/etc/k8s-hooks/hook.conf"
+#define STATE_ON_DATA "/data/kubernetes/hooks" /* of roles that have a volume */
+#define STATE_ON_SYSTEM "/var/lib/k8s-hooks"   /* of the others */
+
+/* kubeadm's and the kubelet's (kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details) */
+#define KUBERNETES_DIRECTORY "/etc/kubernetes"
+#define STATIC_PODS KUBERNETES_DIRECTORY "/manifests"
+#define PKI_DIRECTORY KUBERNETES_DIRECTORY "/pki"
+#define CA_CERTIFICATE PKI_DIRECTORY "/ca.crt"
+#define CA_KEY PKI_DIRECTORY "/ca.key"
+#define KUBEADM_CONFIG KUBERNETES_DIRECTORY "/kubeadm.yaml"
+#define KUBEADM_JOIN_CONFIG KUBERNETES_DIRECTORY "/kubeadm-join.yaml"
+#define ADMIN_KUBECONFIG KUBERNETES_DIRECTORY "/admin.conf"
+#define CLIENT_KUBECONFIG KUBERNETES_DIRECTORY "/client.conf"
+#define KUBELET_KUBECONFIG KUBERNETES_DIRECTORY "/kubelet.conf"
+#define ROOT_KUBECONFIG "/root/.kube/config"
+#define KUBELET_CLIENT_CERTIFICATE "/var/lib/kubelet/pki/kubelet-client-current.pem" /* and its key */
+
+/* the volume, and what lies on it */
+#define DATA "/data"
+#define DATA_KUBERNETES DATA "/kubernetes"
+#define DATA_ETCD DATA "/etcd"
+#define DATA_ELASTICSEARCH DATA "/es"
+#define DATA_HOSTNIC DATA "/var/lib/hostnic"
+#define BACKUP_DIRECTORY DATA "/backup"
+
+#endif
