@@ -41,7 +41,15 @@ LAB_PROGRAMS = $(patsubst tests/lab/%.c,%,$(wildcard tests/lab/*.c))
 LAB_SHARED = $(call objects,$(wildcard tests/lab/shared/*.c))
 TESTS = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/*_test.c tests/integration/*/*_test.c tests/systemd/*_test.c tests/bench/*_bench.c))
 
-all: $(BINARIES) $(LAB_PROGRAMS:%=$(B)/lab/%)
+# what stands in a container image of the lab for a program that Debian has not: all there is in it, so linked statically
+IMAGE_PROGRAMS = $(patsubst tests/lab/images/%/,%,$(filter-out %/shared/,$(wildcard tests/lab/images/*/)))
+IMAGE_SHARED = $(call objects,$(wildcard tests/lab/images/shared/*.c))
+IMAGE_LIBS = -lnghttp2 -lyaml -ljansson -lssl -lcrypto -lpthread
+ifndef SANITIZE
+IMAGES = $(IMAGE_PROGRAMS:%=$(B)/images/%)
+endif
+
+all: $(BINARIES) $(LAB_PROGRAMS:%=$(B)/lab/%) $(IMAGES)
 tests: all $(TESTS)
 
 $(B)/%.o: %.c Makefile
@@ -76,6 +84,13 @@ $(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LAB_LDLIBS)
+$(B)/images.a: $(IMAGE_SHARED) $(B)/lib/core/util.o
+	@rm -f $@ && $(AR) rcs $@ $^
+# a static program that resolves names or opens libraries makes the linker warn; these do neither beyond what libc has built in
+$(IMAGE_PROGRAMS:%=$(B)/images/%): $(B)/images/%: $$(call objects,$$(wildcard tests/lab/images/$$*/*.c)) $(B)/images.a
+	@mkdir -p $(@D)
+	@echo "ld $@"
+	@$(CC) -static -s -Wl,--gc-sections -Wl,--no-warnings -o $@ $^ $(IMAGE_LIBS)
 $(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/bake.a $(B)/app.a $(B)/lib.a
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)

@@ -34,7 +34,7 @@ ask() {
 }
 
 echo 1..12
-gcc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -o "$directory/elasticsearch" tests/lab/images/elasticsearch.c ||
+gcc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -o "$directory/elasticsearch" tests/lab/images/elasticsearch/elasticsearch.c ||
     exit 1
 start 1
 is "$(ask / | jq -r .name)" log-1 "names its node"

@@ -81,6 +81,8 @@ static int state_load(struct lab *lab, struct error **err)
     }
     free(lab->cluster_id);
     lab->cluster_id = member(state, "cluster_id");
+    free(lab->profile);
+    lab->profile = member(state, "profile");
     json_decref(lab->env);
     lab->env = json_incref(json_object_get(state, "env"));
     json_decref(lab->links);
@@ -111,6 +113,7 @@ int lab_open(struct lab **lab, const char *name, struct error **err)
     l->cache = xstrdup(str_empty(cache) ? "/var/cache/k8s-hooks" : cache);
     l->source = source_top(&l->bin);
     l->cluster_id = random_id("cl-");
+    l->profile = xstrdup("product");
     l->env = json_object();
     l->links = json_object();
     l->next_host = 2;
@@ -138,9 +141,9 @@ int lab_save(const struct lab *lab, struct error **err)
         json_array_append_new(layers, json_string(*layer));
     }
     _cleanup_json_ json_t *state =
-        json_pack("{ss sO sO s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "env", lab->env, "links", lab->links,
-                  "metad", lab->metad.pid, (json_int_t)lab->metad.start, "next_host", lab->next_host, "created",
-                  lab->created, "layers", layers, "machines", machines);
+        json_pack("{ss ss sO sO s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "profile", lab->profile, "env",
+                  lab->env, "links", lab->links, "metad", lab->metad.pid, (json_int_t)lab->metad.start, "next_host",
+                  lab->next_host, "created", lab->created, "layers", layers, "machines", machines);
     _cleanup_free_ char *text = json_dumps(state, JSON_INDENT(2));
     _cleanup_free_ char *path = lab_path(lab, "lab.json");
     struct file_spec spec = {.path = path, .data = text, .len = strlen(text), .mode = 0600};
@@ -182,6 +185,7 @@ void lab_free(struct lab *lab)
     free(lab->source);
     free(lab->bin);
     free(lab->cluster_id);
+    free(lab->profile);
     free(lab);
 }
 

@@ -132,9 +132,10 @@ static int write_layer(const struct archive_image *image, const char *path, stru
     }
     for (size_t i = 0; i < image->n_files; i++) {
         const struct archive_file *f = &image->files[i];
-        int r = f->source != NULL   ? put_file(out, f->path, f->source, err)
-                : f->target != NULL ? put_header(out, f->path, '2', 0777, 0, f->target, err)
-                                    : put_header(out, f->path, '5', 0755, 0, NULL, err);
+        int r = f->source != NULL ? put_file(out, f->path, f->source, err)
+                : f->target != NULL
+                    ? put_header(out, f->path, '2', 0777, 0, f->target, err)
+                    : put_header(out, f->path, '5', strcmp(f->path, "tmp") == 0 ? 01777 : 0755, 0, NULL, err);
         if (r != 0) {
             return -1;
         }
@@ -150,7 +151,12 @@ static char *config_text(const struct archive_image *image, const char *layer_ha
         "rootfs", "type", "layers", "diff_ids", json_sprintf("sha256:%s", layer_hash), "history", "created",
         "1970-01-01T00:00:00Z", "created_by", "lab");
     if (image->entrypoint != NULL) {
-        json_object_set_new(json_object_get(config, "config"), "Entrypoint", json_pack("[s]", image->entrypoint));
+        _cleanup_strv_ char **words = strv_split(image->entrypoint);
+        json_t *entrypoint = json_array();
+        for (char **word = words; *word != NULL; word++) {
+            json_array_append_new(entrypoint, json_string(*word));
+        }
+        json_object_set_new(json_object_get(config, "config"), "Entrypoint", entrypoint);
     }
     return json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS);
 }

@@ -17,7 +17,7 @@ struct archive_file {
 
 struct archive_image {
     const char *reference;  /* "k8s.gcr.io/pause:3.2" */
-    const char *entrypoint; /* NULL: none */
+    const char *entrypoint; /* its words with blanks between; NULL: none */
     struct archive_file *files;
     size_t n_files;
 };

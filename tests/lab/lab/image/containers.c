@@ -1,6 +1,5 @@
 #include "tests/lab/lab/image/image.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <glob.h>
 #include <string.h>
@@ -10,158 +9,121 @@
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 #include "tests/lab/lab/image/archive.h"
+#include "tests/lab/lab/image/debian.h"
+#include "tests/lab/lab/image/release.h"
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/shared/cache.h"
 
-#define PACKAGES "etcd-server,iptables,conntrack,busybox-static"
-#define LINKER "/lib64/ld-linux-x86-64.so.2"
+#define PACKAGES "etcd-server,iptables,conntrack,busybox-static,iproute2"
 
-/* The tag "%s" is the Kubernetes version; the others are what kubeadm 1.20 names (cmd/kubeadm/app/constants). */
-static const struct {
-    const char *file, *reference;
-} kubernetes_images[] = {
-    {"kube-apiserver", "k8s.gcr.io/kube-apiserver:%s"},
-    {"kube-controller-manager", "k8s.gcr.io/kube-controller-manager:%s"},
-    {"kube-scheduler", "k8s.gcr.io/kube-scheduler:%s"},
-    {"kube-proxy", "k8s.gcr.io/kube-proxy:%s"},
+enum {
+    IPTABLES = 1,
+    IPROUTE = 2,
+    BUSYBOX = 4, /* where the release's manifest runs a shell, cp or the like in the image */
 };
 
-/* The shared libraries of PROGRAM, found by the loader of ROOT, put where it looks for them. */
-static int add_libraries(struct archive_image *image, const char *root, const char *program, struct error **err)
+/* How each image of image/image.conf is made here; one of it that is neither here nor left out in tests/lab/image.conf
+ * is an error. */
+static const struct recipe {
+    const char *image;
+    const char *kubernetes; /* program of Kubernetes, in /usr/local/bin */
+    const char *debian;     /* program of Debian, copied to PATH or left where it is */
+    const char *ours;       /* program below tests/lab/images */
+    const char *path;       /* of DEBIAN's or OURS in the image */
+    const char *link;       /* a second name of OURS, in the same directory */
+    const char *entrypoint; /* words; NULL: none */
+    unsigned with;
+} recipes[] = {
+    {.image = "kube-apiserver", .kubernetes = "kube-apiserver"},
+    {.image = "kube-controller-manager", .kubernetes = "kube-controller-manager"},
+    {.image = "kube-scheduler", .kubernetes = "kube-scheduler"},
+    {.image = "kube-proxy", .kubernetes = "kube-proxy", .with = IPTABLES},
+    {.image = "etcd", .debian = "/usr/bin/etcd", .path = "/usr/local/bin/etcd"},
+    {.image = "busybox", .with = BUSYBOX},
+    {.image = "pause", .ours = "pause", .path = "/pause", .entrypoint = "/pause"},
+    {.image = "coredns", .ours = "coredns", .path = "/coredns", .entrypoint = "/coredns"},
+    {.image = "flannel",
+     .ours = "flannel",
+     .path = "/opt/bin/flanneld",
+     .link = "install-conf",
+     .entrypoint = "/opt/bin/flanneld",
+     .with = IPTABLES | IPROUTE | BUSYBOX},
+    {.image = "flannel-cni-plugin", .ours = "flannel-cni-plugin", .path = "/flannel", .with = BUSYBOX},
+    {.image = "elasticsearch", .ours = "elasticsearch", .path = "/elasticsearch", .entrypoint = "/elasticsearch"},
+};
+
+struct making {
+    const struct lab *lab;
+    const char *programs; /* of Kubernetes */
+    const char *root;     /* with PACKAGES */
+    const char *out;
+};
+
+static const struct recipe *recipe_for(const char *name)
 {
-    _cleanup_proc_ struct proc_result result = {0};
-    const char *argv[] = {"chroot", root, LINKER, "--list", program, NULL};
-    struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(20000)};
-    if (proc_run(&proc, &result, err) != 0) {
-        return -1;
-    }
-    char *rest = NULL;
-    for (char *line = strtok_r(result.output, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
-        char *path = strchr(line, '/');
-        char *end = path == NULL ? NULL : strchr(path, ' ');
-        if (end != NULL) {
-            *end = '\0';
-            _cleanup_free_ char *source = path_join(root, path);
-            archive_add(image, path, source, NULL);
+    for (size_t i = 0; i < ELEMENTS(recipes); i++) {
+        if (strcmp(recipes[i].image, name) == 0) {
+            return &recipes[i];
         }
     }
-    _cleanup_free_ char *linker = path_join(root, LINKER);
-    archive_add(image, LINKER, linker, NULL);
+    return NULL;
+}
+
+static char *ours_path(const struct lab *lab, const char *name)
+{
+    return xasprintf("%s/../images/%s", lab->bin, name);
+}
+
+static int add_ours(struct archive_image *image, const struct making *making, const struct recipe *recipe,
+                    struct error **err)
+{
+    _cleanup_free_ char *source = ours_path(making->lab, recipe->ours);
+    if (access(source, R_OK) != 0) {
+        return error_errno(err, STATUS_FILE, errno, "%s: run `make`, without SANITIZE", source);
+    }
+    archive_add(image, recipe->path, source, NULL);
+    if (recipe->link != NULL) {
+        _cleanup_free_ char *link = xstrdup(recipe->path);
+        *(strrchr(link, '/') + 1) = '\0';
+        _cleanup_free_ char *path = path_join(link, recipe->link);
+        archive_add(image, path, NULL, strrchr(recipe->path, '/') + 1);
+    }
     return 0;
 }
 
-static int add_program(struct archive_image *image, const char *root, const char *program, struct error **err)
+static int add_parts(struct archive_image *image, const struct making *making, const struct recipe *recipe,
+                     struct error **err)
 {
-    _cleanup_free_ char *source = path_join(root, program);
-    archive_add(image, program, source, NULL);
-    return add_libraries(image, root, program, err);
-}
-
-/* The modules of a program, each with the libraries it alone needs. */
-static int add_modules(struct archive_image *image, const char *root, const char *path, struct error **err)
-{
-    _cleanup_free_ char *host = path_join(root, path);
-    struct dirent **entries = NULL;
-    int n = scandir(host, &entries, NULL, alphasort);
-    int r = n > 0 ? 0 : error_new(err, STATUS_FILE, "%s: nothing in it", host);
-    for (int i = 0; i < n; i++) {
-        _cleanup_free_ char *file = path_join(path, entries[i]->d_name);
-        if (r == 0 && str_ends(file, ".so")) {
-            r = add_program(image, root, file, err);
-        }
-        free(entries[i]);
+    if (recipe->kubernetes != NULL) {
+        _cleanup_free_ char *source = path_join(making->programs, recipe->kubernetes);
+        _cleanup_free_ char *path = path_join("/usr/local/bin", recipe->kubernetes);
+        archive_add(image, path, source, NULL);
     }
-    free(entries);
-    return r;
-}
-
-/* kube-proxy runs these; the nft variant, as the machine's own Docker does. */
-static int add_iptables(struct archive_image *image, const char *root, struct error **err)
-{
-    static const char *const links[] = {"iptables",  "iptables-save",  "iptables-restore",
-                                        "ip6tables", "ip6tables-save", "ip6tables-restore"};
-    if (add_program(image, root, "/usr/sbin/xtables-nft-multi", err) != 0 ||
-        add_program(image, root, "/usr/sbin/conntrack", err) != 0 ||
-        add_modules(image, root, "/usr/lib/x86_64-linux-gnu/xtables", err) != 0) {
+    if (recipe->debian != NULL) {
+        if (recipe->path != NULL) {
+            _cleanup_free_ char *source = path_join(making->root, recipe->debian);
+            archive_add(image, recipe->path, source, NULL);
+        }
+        if (debian_program(image, making->root, recipe->debian, err) != 0) {
+            return -1;
+        }
+    }
+    if ((recipe->ours != NULL && add_ours(image, making, recipe, err) != 0) ||
+        ((recipe->with & IPTABLES) != 0 && debian_iptables(image, making->root, err) != 0) ||
+        ((recipe->with & IPROUTE) != 0 && debian_iproute(image, making->root, err) != 0) ||
+        ((recipe->with & BUSYBOX) != 0 && debian_busybox(image, making->root, err) != 0)) {
         return -1;
     }
-    for (size_t i = 0; i < ELEMENTS(links); i++) {
-        _cleanup_free_ char *path = path_join("/usr/sbin", links[i]);
-        archive_add(image, path, NULL, "xtables-nft-multi");
-    }
-    return 0;
-}
-
-static int write_image(struct archive_image *image, const char *out, const char *name, struct error **err)
-{
-    _cleanup_free_ char *path = xasprintf("%s/%s.tar", out, name);
     archive_add(image, "tmp", NULL, NULL);
-    return archive_write(image, path, err);
+    return 0;
 }
 
-static int make_kubernetes_image(size_t i, const char *programs, const char *version, const char *root, const char *out,
-                                 struct error **err)
+static int make_image(const struct making *making, const struct recipe *recipe, const char *reference,
+                      struct error **err)
 {
-    const char *name = kubernetes_images[i].file;
-    _cleanup_free_ char *reference = NULL;
-    const char *colon = strchr(kubernetes_images[i].reference, ':');
-    reference =
-        xasprintf("%.*s:%s", (int)(colon - kubernetes_images[i].reference), kubernetes_images[i].reference, version);
-    _cleanup_(archive_free) struct archive_image image = {.reference = reference};
-    _cleanup_free_ char *source = path_join(programs, name);
-    _cleanup_free_ char *path = path_join("/usr/local/bin", name);
-    archive_add(&image, path, source, NULL);
-    if (strcmp(name, "kube-proxy") == 0 && add_iptables(&image, root, err) != 0) {
-        return -1;
-    }
-    return write_image(&image, out, name, err);
-}
-
-static int make_etcd(const char *root, const char *out, struct error **err)
-{
-    _cleanup_(archive_free) struct archive_image image = {.reference = "k8s.gcr.io/etcd:3.4.13-0"};
-    _cleanup_free_ char *source = path_join(root, "/usr/bin/etcd");
-    archive_add(&image, "/usr/local/bin/etcd", source, NULL);
-    return add_libraries(&image, root, "/usr/bin/etcd", err) == 0 && write_image(&image, out, "etcd", err) == 0 ? 0
-                                                                                                                : -1;
-}
-
-static int make_busybox(const char *root, const char *out, struct error **err)
-{
-    _cleanup_(archive_free) struct archive_image image = {.reference = "busybox:1.35"};
-    _cleanup_free_ char *source = path_join(root, "/bin/busybox");
-    _cleanup_proc_ struct proc_result list = {0};
-    const char *argv[] = {source, "--list", NULL};
-    struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(10000)};
-    if (proc_run(&proc, &list, err) != 0) {
-        return -1;
-    }
-    archive_add(&image, "/bin/busybox", source, NULL);
-    char *rest = NULL;
-    for (char *applet = strtok_r(list.output, "\n", &rest); applet != NULL; applet = strtok_r(NULL, "\n", &rest)) {
-        _cleanup_free_ char *path = path_join("/bin", applet);
-        archive_add(&image, path, NULL, "busybox");
-    }
-    return write_image(&image, out, "busybox", err);
-}
-
-/* A program of ours that is all there is in its image. */
-static int make_static(const struct lab *lab, const char *name, const char *reference, const char *out,
-                       struct error **err)
-{
-    _cleanup_(archive_free) struct archive_image image = {.reference = reference};
-    _cleanup_free_ char *source = xasprintf("%s/tests/lab/images/%s.c", lab->source, name);
-    _cleanup_free_ char *program = xasprintf("%s/%s", out, name);
-    _cleanup_free_ char *path = xasprintf("/%s", name);
-    image.entrypoint = path;
-    if (proc_exec(deadline_in(60000), err, "gcc", "-std=gnu11", "-O2", "-s", "-static", "-o", program, source, NULL) !=
-        0) {
-        return -1;
-    }
-    archive_add(&image, path, program, NULL);
-    int r = write_image(&image, out, name, err);
-    (void)unlink(program);
-    return r;
+    _cleanup_(archive_free) struct archive_image image = {.reference = reference, .entrypoint = recipe->entrypoint};
+    _cleanup_free_ char *path = xasprintf("%s/%s.tar", making->out, recipe->image);
+    return add_parts(&image, making, recipe, err) == 0 ? archive_write(&image, path, err) : -1;
 }
 
 static int programs_root(const struct lab *lab, const char *root, struct error **err)
@@ -172,18 +134,38 @@ static int programs_root(const struct lab *lab, const char *root, struct error *
     return logged_run(argv, log, 10, err);
 }
 
-static int make_all(const struct lab *lab, const char *version, const char *root, const char *out, struct error **err)
+/* What tests/lab/image.conf includes: each image made here, by the name and version it has in image/image.conf, and the
+ * release's manifests from their files. */
+static int write_conf(const struct release *release, const char *out, const char *where, struct error **err)
+{
+    _cleanup_buffer_ struct buffer text = {0};
+    _cleanup_free_ char *path = path_join(out, "image.conf");
+    buffer_puts(&text, "");
+    for (size_t i = 0; i < release->n_images; i++) {
+        const struct release_image *image = &release->images[i];
+        if (recipe_for(image->name) != NULL) {
+            buffer_printf(&text,
+                          "image \"%s\" {\n    reference = \"%s\"\n    archive = \"%s/%s.tar\"\n    built = true\n}\n",
+                          image->name, image->reference, where, image->name);
+        }
+    }
+    for (char **manifest = release->manifests; manifest != NULL && *manifest != NULL; manifest++) {
+        buffer_puts(&text, *manifest);
+    }
+    return text_put(path, 0644, err, "%s", text.data);
+}
+
+static int make_all(const struct lab *lab, const char *version, const struct release *release, const char *root,
+                    const char *out, struct error **err)
 {
     _cleanup_free_ char *programs = NULL;
-    if (programs_root(lab, root, err) != 0 || make_etcd(root, out, err) != 0 || make_busybox(root, out, err) != 0 ||
-        make_static(lab, "pause", "k8s.gcr.io/pause:3.2", out, err) != 0 ||
-        make_static(lab, "elasticsearch", "elasticsearch:lab", out, err) != 0 ||
-        make_static(lab, "coredns", "k8s.gcr.io/coredns:1.7.0", out, err) != 0 ||
-        kubernetes_make(lab, version, &programs, err) != 0) {
+    if (programs_root(lab, root, err) != 0 || kubernetes_make(lab, version, &programs, err) != 0) {
         return -1;
     }
-    for (size_t i = 0; i < ELEMENTS(kubernetes_images); i++) {
-        if (make_kubernetes_image(i, programs, version, root, out, err) != 0) {
+    const struct making making = {lab, programs, root, out};
+    for (size_t i = 0; i < release->n_images; i++) {
+        const struct recipe *recipe = recipe_for(release->images[i].name);
+        if (recipe != NULL && make_image(&making, recipe, release->images[i].reference, err) != 0) {
             return -1;
         }
     }
@@ -204,28 +186,46 @@ static int hash_files(const char *pattern, struct buffer *all, struct error **er
     return r;
 }
 
-/* Where the images of what is there lie, or would: they are made again when the programs of Kubernetes or what is made
- * here change. */
-static int images_path(const struct lab *lab, const char *version, char **path, struct error **err)
+/* Where the images of what is there lie, or would: they are made again when the programs of Kubernetes, what is made
+ * here or what image.conf names changes. */
+static int images_path(const struct lab *lab, const char *version, const struct release *release, char **path,
+                       struct error **err)
 {
-    static const char *const sources[] = {"tests/lab/lab/image/containers.c", "tests/lab/lab/image/archive.c",
-                                          "tests/lab/images/*.c"};
+    static const char *const sources[] = {"tests/lab/lab/image/containers.c", "tests/lab/lab/image/debian.c",
+                                          "tests/lab/lab/image/archive.c"};
     _cleanup_free_ char *built = xasprintf("%s/kubernetes-%s/.complete", lab->cache, version);
     _cleanup_free_ char *programs = xasprintf("%s/kubernetes-%s/kube*", lab->cache, version);
+    _cleanup_free_ char *ours = ours_path(lab, "*");
+    _cleanup_free_ char *releases = release_directory(lab);
+    _cleanup_free_ char *manifests = xasprintf("%s/*.yaml", releases == NULL ? "/nonexistent" : releases);
     _cleanup_buffer_ struct buffer all = {0};
     int r = access(built, F_OK) == 0 ? hash_files(programs, &all, err) : 0;
+    r = r == 0 && hash_files(ours, &all, err) == 0 ? hash_files(manifests, &all, err) : -1;
     for (size_t i = 0; i < ELEMENTS(sources) && r == 0; i++) {
         _cleanup_free_ char *pattern = path_join(lab->source, sources[i]);
         r = hash_files(pattern, &all, err);
+    }
+    for (size_t i = 0; i < release->n_images; i++) {
+        buffer_printf(&all, "%s %s\n", release->images[i].name, release->images[i].reference);
+    }
+    for (char **manifest = release->manifests; manifest != NULL && *manifest != NULL; manifest++) {
+        buffer_puts(&all, *manifest);
     }
     _cleanup_free_ char *hash = sha256_hex(all.data, all.len);
     *path = xasprintf("%s/images-%s-%.12s", lab->cache, version, hash);
     return r;
 }
 
+bool image_has_product(const struct lab *lab)
+{
+    _cleanup_(release_free) struct release release = {0};
+    return release_read(lab, KUBERNETES_VERSION, &release, NULL) == 0 && release.whole;
+}
+
 int container_images_make(const struct lab *lab, const char *version, char **path, struct error **err)
 {
-    if (images_path(lab, version, path, err) != 0) {
+    _cleanup_(release_free) struct release release = {0};
+    if (release_read(lab, version, &release, err) != 0 || images_path(lab, version, &release, path, err) != 0) {
         return -1;
     }
     if (access(*path, F_OK) == 0) {
@@ -235,11 +235,14 @@ int container_images_make(const struct lab *lab, const char *version, char **pat
     _cleanup_free_ char *beside = xasprintf("%s/images-%s.%d", lab->cache, version, getpid());
     _cleanup_free_ char *root = xasprintf("%s.root", beside);
     struct task *task = progress_begin(NULL, "container images");
-    int r = dir_make(beside, 0755, err) == 0 && make_all(lab, version, root, beside, err) == 0 ? 0 : -1;
+    int r = dir_make(beside, 0755, err) == 0 && make_all(lab, version, &release, root, beside, err) == 0 ? 0 : -1;
     (void)files_remove(root, NULL);
     free(STEAL(*path));
     if (r == 0) {
-        r = images_path(lab, version, path, err); /* by now Kubernetes is built */
+        r = images_path(lab, version, &release, path, err); /* by now Kubernetes is built */
+    }
+    if (r == 0) {
+        r = write_conf(&release, beside, *path, err);
     }
     if (r == 0 && rename(beside, *path) != 0) {
         r = error_errno(err, STATUS_FILE, errno, "renaming %s to %s", beside, *path);

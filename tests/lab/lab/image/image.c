@@ -168,11 +168,13 @@ static int images_job(void *data, struct error **err)
 static int base_job(void *data, struct error **err)
 {
     const struct part *part = data;
-    const struct sources none = {part->version, "none", "none", "none"};
+    _cleanup_free_ char *images = path_join(part->lab->cache, "none");
+    _cleanup_free_ char *conf = path_join(images, "image.conf");
+    const struct sources none = {part->version, "none", images, "none"};
     static const char *const verb[] = {"base", NULL};
     _cleanup_free_ char *log = xasprintf("%s/base.log", part->lab->cache);
     struct task *task = progress_begin(log, "base system");
-    int r = run_bake(part->lab, verb, &none, log, err);
+    int r = text_put(conf, 0644, err, "%s", "") == 0 ? run_bake(part->lab, verb, &none, log, err) : -1;
     progress_end(task, r == 0, NULL);
     return r;
 }

@@ -13,6 +13,9 @@ int image_make(struct lab *lab, const char *version, struct error **err);
 /* Container images of VERSION as archives in the directory *path, made without a registry. */
 int container_images_make(const struct lab *lab, const char *version, char **path, struct error **err);
 
+/* True when the release manifests are there, so that the image can have every add-on. */
+bool image_has_product(const struct lab *lab);
+
 /* Runs ARGV with its output in LOG (appended), up to MINUTES. */
 int logged_run(const char *const *argv, const char *log, int minutes, struct error **err);
 

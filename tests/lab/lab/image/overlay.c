@@ -44,10 +44,15 @@ static const char runc_wrapper[] =
     "-e 's/\"CAP_SYS_RESOURCE\",?//g' -e 's/,\\]/]/g' \"$bundle/config.json\"\n"
     "exec /usr/lib/k8s-lab/runc \"$@\"\n";
 
-/* The machines share one network, and no image but those made here can be had. */
-static const char hook_conf[] = "network {\n    mode = \"bridge\"\n}\n"
-                                "addons {\n    enabled = false\n}\n"
-                                "report {\n    url = \"http://" LAB_GATEWAY ":9611\"\n}\n";
+static const char hook_conf[] = "report {\n    url = \"http://" LAB_GATEWAY ":9611\"\n}\n";
+
+/* A cluster that nobody gets: quickly there, where neither network nor add-ons matter. */
+static const char bridge_conf[] = "network {\n    mode = \"bridge\"\n}\naddons {\n    enabled = false\n}\n";
+
+/* What no image made here brings yet. */
+static const char product_conf[] = "addons {\n    skip = {\"cloud-controller\", \"curator\", \"dashboard\", "
+                                   "\"fluent-bit\", \"kibana\", \"metrics-server\", \"prometheus\", "
+                                   "\"storage\"}\n}\n";
 
 static int copy(const char *from, const char *to, mode_t mode, struct error **err)
 {
@@ -89,6 +94,7 @@ static int wrap_runc(const struct lab *lab, const char *layer, struct error **er
 int machine_lab_layer(const struct lab *lab, char **path, struct error **err)
 {
     _cleanup_free_ char *layer = lab_path(lab, "layer");
+    const char *profile = strcmp(lab->profile, "bridge") == 0 ? bridge_conf : product_conf;
     _cleanup_free_ char *unit = path_join(layer, "etc/systemd/system/k8s-lab-network.service");
     _cleanup_free_ char *wants = path_join(layer, "etc/systemd/system/sysinit.target.wants/k8s-lab-network.service");
     _cleanup_free_ char *wants_dir = path_join(layer, "etc/systemd/system/sysinit.target.wants");
@@ -96,7 +102,7 @@ int machine_lab_layer(const struct lab *lab, char **path, struct error **err)
     _cleanup_free_ char *script = path_join(layer, "usr/lib/k8s-lab/network");
     if (text_put(unit, 0644, err, "%s", network_unit) != 0 || text_put(script, 0755, err, "%s", network_script) != 0 ||
         dir_make(wants_dir, 0755, err) != 0 || link_make("../k8s-lab-network.service", wants, NULL, err) != 0 ||
-        text_put(conf, 0644, err, "%s", hook_conf) != 0 || wrap_runc(lab, layer, err) != 0) {
+        text_put(conf, 0644, err, "%s%s", hook_conf, profile) != 0 || wrap_runc(lab, layer, err) != 0) {
         return -1;
     }
     *path = STEAL(layer);
