@@ -154,6 +154,16 @@ int run_pause(int ms, struct deadline deadline, struct error **err)
     return deadline_left(deadline) > 0 ? 0 : error_new(err, STATUS_DEADLINE, "the deadline passed");
 }
 
+int run_goes_on(const struct run *run, struct error **err)
+{
+    if (interrupt_check(err) < 0) {
+        return -1;
+    }
+    return deadline_left(run->deadline) > 0
+               ? 0
+               : error_new(err, STATUS_DEADLINE, "the deadline of `%s` passed before this", run->event);
+}
+
 int run_until(struct run *run, int (*ask)(struct run *run, struct deadline deadline, struct error **err),
               const char *what, const char *wanted, int seconds, struct error **err)
 {

@@ -43,6 +43,10 @@ char *run_state_path(const struct run *run, const char *name);
 /* The deadline of one wait inside the event: SECONDS from now, never later than the event's. */
 struct deadline run_deadline(const struct run *run, int seconds);
 
+/* Before each thing an event does: STATUS_INTERRUPTED once a signal asked to stop, STATUS_DEADLINE once the event's
+ * deadline has passed. */
+int run_goes_on(const struct run *run, struct error **err);
+
 /* Sleeps MS or until a signal asks to stop: STATUS_INTERRUPTED; STATUS_DEADLINE when DEADLINE comes first. Between the
  * tries of something that gives no event. */
 int run_pause(int ms, struct deadline deadline, struct error **err);

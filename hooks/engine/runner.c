@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "hooks/engine/history.h"
-#include "lib/core/interrupt.h"
+#include "hooks/engine/run.h"
 #include "lib/core/logger.h"
 
 const struct event *role_event(const struct role *role, const char *name, bool check_only)
@@ -23,20 +23,19 @@ const struct step *const *role_steps(const struct role *role, const char *name)
     return event == NULL ? NULL : event->steps;
 }
 
-/* 1: was done already; 0: applied; -1: failed. */
-static int step_run(struct run *run, const struct step *step, struct error **err)
+static int step_try(struct run *run, const struct step *step, struct error **err)
 {
-    if (interrupt_check(err) < 0) {
+    if (run_goes_on(run, err) < 0) {
         return -1;
     }
-    if (deadline_left(run->deadline) == 0) {
-        return error_new(err, STATUS_DEADLINE, "the deadline of `%s` passed before this step", run->event);
-    }
     int done = step->done == NULL ? 0 : step->done(run, err);
-    if (done != 0) {
-        return done;
-    }
-    return step->apply(run, err);
+    return done != 0 ? done : step->apply(run, err);
+}
+
+int step_run(struct run *run, const struct step *step, struct error **err)
+{
+    int result = step_try(run, step, err);
+    return result < 0 ? error_wrap(err, "%s", step->name) : result;
 }
 
 static int step_preview(struct run *run, const struct step *step, struct error **err)
@@ -73,11 +72,9 @@ static int step_timed(struct run *run, const struct step *step, struct history *
     int result = step_run(run, step, err);
     int64_t ms = clock_ms() - start;
     history_step_end(history, result < 0 ? "failed" : result > 0 ? "done" : "applied", ms);
-    if (result < 0) {
-        error_wrap(err, "%s", step->name);
-    } else if (result > 0) {
+    if (result > 0) {
         log_timed(LOG_LEVEL_DEBUG, ms, "%s: already done", step->name);
-    } else {
+    } else if (result == 0) {
         log_timed(LOG_LEVEL_INFO, ms, "%s: done in %.1f s", step->name, (double)ms / 1000);
     }
     log_set_step(NULL);

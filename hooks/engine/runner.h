@@ -10,6 +10,10 @@ const struct event *role_event(const struct role *role, const char *name, bool c
 /* The steps of the event NAME of ROLE; NULL when it has none. */
 const struct step *const *role_steps(const struct role *role, const char *name);
 
+/* One step: applied unless it is done already. 1: was done; 0: applied; -1: failed, also when a signal asked to stop or
+ * the event's deadline passed before it. The error begins with the step's name. */
+int step_run(struct run *run, const struct step *step, struct error **err);
+
 /* Records the run in the state directory step by step (hooks/engine/history.h), so that `status` can tell where a
  * killed run was. With --dry-run nothing is applied: prints each step and what it would do. */
 int steps_run(struct run *run, const struct step *const *steps, struct error **err);

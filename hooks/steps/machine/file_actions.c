@@ -66,15 +66,15 @@ static int cluster_up(struct run *run, struct error **err)
     return run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
 }
 
-static int carry_out_one(struct run *run, const struct reload_action *action, json_t *pending, struct error **err)
+static int apply_action(struct run *run, const struct reload_action *action, json_t *pending, struct error **err)
 {
     int64_t start = clock_ms();
     int up = action->cluster ? cluster_up(run, err) : 1;
     if (up == 0) {
-        log_notice("%s: left for `start`, as the API server is down", action->name);
+        log_notice("%s: deferred to `start`, as the API server is down", action->name);
         return 0;
     }
-    if (up < 0 || action->apply(run, err) < 0) {
+    if (up < 0 || run_goes_on(run, err) < 0 || action->apply(run, err) < 0) {
         return error_wrap(err, "%s", action->name);
     }
     log_timed(LOG_LEVEL_INFO, clock_ms() - start, "%s: done", action->name);
@@ -82,12 +82,12 @@ static int carry_out_one(struct run *run, const struct reload_action *action, js
     return pending_save(run, pending, err);
 }
 
-static int carry_out(struct run *run, const struct reload_action *actions, bool local, json_t *pending,
-                     struct error **err)
+static int apply_actions(struct run *run, const struct reload_action *actions, bool local, json_t *pending,
+                         struct error **err)
 {
     for (const struct reload_action *action = actions; action->name != NULL; action++) {
         if (json_object_get(pending, action->name) != NULL && !(local && action->cluster) &&
-            carry_out_one(run, action, pending, err) < 0) {
+            apply_action(run, action, pending, err) < 0) {
             return -1;
         }
     }
@@ -116,7 +116,7 @@ static int preview(struct run *run, const struct reload_action *actions, const j
                    struct error **err)
 {
     if (changed == 0 && json_object_size(pending) == 0) {
-        log_notice("nothing changed: nothing would be touched");
+        log_notice("nothing changed: nothing to do");
         return 0;
     }
     for (const struct reload_action *action = actions; action->name != NULL; action++) {
@@ -155,18 +155,18 @@ static int pending_add_due(struct run *run, const struct reload_action *actions,
 }
 
 /* After the files: what their changes brought down may be what must be asked here. */
-static int carry_out_due(struct run *run, const struct reload_action *actions, json_t *pending, bool touched,
-                         struct error **err)
+static int apply_due(struct run *run, const struct reload_action *actions, json_t *pending, bool touched,
+                     struct error **err)
 {
     size_t added = 0;
     if (pending_add_due(run, actions, pending, &added, err) < 0) {
         return -1;
     }
     if (added > 0) {
-        return pending_save(run, pending, err) < 0 ? -1 : carry_out(run, actions, false, pending, err);
+        return pending_save(run, pending, err) < 0 ? -1 : apply_actions(run, actions, false, pending, err);
     }
     if (!touched) {
-        log_notice("nothing changed: nothing is touched");
+        log_notice("nothing changed: nothing to do");
     }
     return 0;
 }
@@ -190,14 +190,14 @@ int reload(struct run *run, const struct reload_action *actions, struct error **
                                                                       : preview(run, actions, pending, changed, err);
     }
     if (owed > 0) {
-        log_notice("going on with what is still to be done from before");
+        log_notice("continuing with what an earlier reload left to do");
     }
     bool touched = changed > 0 || owed > 0;
     if (touched && (pending_save(run, pending, err) < 0 || files_write(run, err) < 0 ||
-                    carry_out(run, actions, false, pending, err) < 0)) {
+                    apply_actions(run, actions, false, pending, err) < 0)) {
         return -1;
     }
-    return carry_out_due(run, actions, pending, touched, err);
+    return apply_due(run, actions, pending, touched, err);
 }
 
 int reload_files(struct run *run, const struct reload_action *actions, struct error **err)
@@ -210,13 +210,13 @@ int reload_files(struct run *run, const struct reload_action *actions, struct er
     if (pending_save(run, pending, err) < 0 || files_apply(run, err) < 0) {
         return -1;
     }
-    return carry_out(run, actions, true, pending, err);
+    return apply_actions(run, actions, true, pending, err);
 }
 
 int reload_settle(struct run *run, const struct reload_action *actions, struct error **err)
 {
     _cleanup_json_ json_t *pending = NULL;
-    return pending_load(run, &pending, err) < 0 ? -1 : carry_out(run, actions, false, pending, err);
+    return pending_load(run, &pending, err) < 0 ? -1 : apply_actions(run, actions, false, pending, err);
 }
 
 int reload_owed(const struct run *run, const struct reload_action *actions, bool local, struct error **err)

@@ -6,7 +6,7 @@
 
 struct reload_action {
     const char *name;
-    bool cluster; /* changes the cluster: left for `start` while this host's API server is down */
+    bool cluster; /* changes the cluster: deferred to `start` while this host's API server is down */
     /* May run at any time, also where what it is about has not been started: then it does nothing. Safe to run again.
      */
     int (*apply)(struct run *run, struct error **err);

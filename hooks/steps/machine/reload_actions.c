@@ -2,6 +2,7 @@
 
 #include "app/paths.h"
 #include "hooks/engine/run.h"
+#include "hooks/engine/runner.h"
 #include "hooks/steps/cluster/apply_addons.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/machine/file_actions.h"
@@ -58,16 +59,10 @@ static int kubelet_restart(struct run *run, struct error **err)
     return active > 0 ? kubelet_wait(run, err) : 0;
 }
 
-static int apply_step(struct run *run, const struct step *step, struct error **err)
-{
-    int done = step->done == NULL ? 0 : step->done(run, err);
-    return done != 0 ? (done < 0 ? -1 : 0) : step->apply(run, err);
-}
-
 /* The API server takes a new certificate by itself: it looks at the file every minute. */
 static int certificate(struct run *run, struct error **err)
 {
-    return apply_step(run, &step_keep_certificates_valid, err);
+    return step_run(run, &step_keep_certificates_valid, err) < 0 ? -1 : 0;
 }
 
 static int control_plane(struct run *run, struct error **err)
@@ -75,8 +70,8 @@ static int control_plane(struct run *run, struct error **err)
     static const struct step *const steps[] = {&step_write_static_pods, &step_wait_for_api_server,
                                                &step_apply_cluster_settings};
     for (size_t i = 0; i < ELEMENTS(steps); i++) {
-        if (apply_step(run, steps[i], err) < 0) {
-            return error_wrap(err, "%s", steps[i]->name);
+        if (step_run(run, steps[i], err) < 0) {
+            return -1;
         }
     }
     return 0;
@@ -102,7 +97,7 @@ static int proxy_take_configuration(struct run *run, struct error **err)
 /* The file is a part of the DaemonSet, which the client alone would find incomplete. */
 static int kube_proxy(struct run *run, struct error **err)
 {
-    if (apply_step(run, &step_apply_cluster_settings, err) < 0) {
+    if (step_run(run, &step_apply_cluster_settings, err) < 0) {
         return -1;
     }
     if (proc_exec(run->deadline, err, "kubectl", "--kubeconfig", ADMIN_KUBECONFIG, "apply", "--server-side",
@@ -118,7 +113,7 @@ static int kube_proxy(struct run *run, struct error **err)
 static int provider_ids(struct run *run, struct error **err)
 {
     int active = run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
-    return active <= 0 ? active : apply_step(run, &step_set_provider_ids, err);
+    return active < 0 || (active > 0 && step_run(run, &step_set_provider_ids, err) < 0) ? -1 : 0;
 }
 
 /* Add-ons are no files of this host: they are compared with what the cluster has. */
