@@ -1,23 +1,33 @@
 #!/bin/bash
-# The README's table of exit statuses is the program's, and every program it names is built.
-set -u
+# What README and docs/ say is so: the table of exit statuses is the program's, commands run as they are written, links lead
+# somewhere, and the programs that are named are built.
+set -uo pipefail
+. tests/integration/tap.bash
 build=${BUILD:-build}
 
-if diff <("$build/bin/k8s-hook" statuses) <(sed -n '/^|---|---|---|---|$/,$p' README.md | tail -n +2); then
-    echo "ok 1 - the table of exit statuses is k8s-hook's"
-else
-    echo "not ok 1 - the table of exit statuses is k8s-hook's: append the output of k8s-hook statuses"
-fi
+documented=$(sed -n '/^|---|---|---|---|$/,$p' docs/troubleshooting.md | tail -n +2)
+result "docs/troubleshooting.md has the output of k8s-hook statuses" \
+    "$(diff <("$build/bin/k8s-hook" statuses) - <<<"$documented")"
 
-missing=
-for program in $(grep -oE 'build/(bin|lab)/[a-z0-9-]+' README.md | sort -u); do
-    [ -x "$build/${program#build/}" ] || missing="$missing $program"
+# The block "Without a cluster", but for its first line, which builds.
+mapfile -t commands < <(sed -n '/^Without a cluster:/,/^On a node/p' README.md | sed -n '/^```$/,/^```$/p' | grep -v '^```' | tail -n +2)
+result "README has commands to try without a cluster" "$([ ${#commands[@]} -ge 4 ] || echo "found ${#commands[@]}")"
+for command in "${commands[@]}"; do
+    if ! said=$(bash -c "${command//build\//$build/}" 2>&1); then
+        result "README: $command" "failed: $said"
+    else
+        result "README: $command" ""
+    fi
 done
-[ -z "$missing" ] && echo "ok 2 - the programs it names are built" || echo "not ok 2 - not built:$missing"
 
-missing=
-for link in $(grep -oE '\]\([a-zA-Z0-9_./-]+\)' README.md | tr -d '[]()' | sort -u); do
-    [ -e "$link" ] || missing="$missing $link"
+for document in README.md CONTRIBUTING.md docs/*.md; do
+    missing=
+    for program in $(grep -oE 'build/(bin|lab)/[a-z0-9-]+' "$document" | sort -u); do
+        [ -x "$build/${program#build/}" ] || missing="$missing $program"
+    done
+    for link in $(grep -oE '\]\([a-zA-Z0-9_./-]+\)' "$document" | tr -d '[]()' | sort -u); do
+        [ -e "$(dirname "$document")/$link" ] || missing="$missing $link"
+    done
+    result "$document: what it names is there" "${missing:+absent:$missing}"
 done
-[ -z "$missing" ] && echo "ok 3 - what it links to is there" || echo "not ok 3 - absent:$missing"
-echo 1..3
+finish
