@@ -124,24 +124,6 @@ static void start_api(struct apiserver *server, int client, int port)
     }
 }
 
-/* Without it a namespace that is deleted stays for ever, and nothing can be created in it again. */
-static void start_namespace_controller(struct apiserver *server)
-{
-    char *argv[] = {
-        xstrdup(KUBERNETES "/kube-controller-manager"),
-        xasprintf("--kubeconfig=%s/etc/kubernetes/admin.conf", server->root),
-        xstrdup("--controllers=namespace"),
-        xstrdup("--leader-elect=false"),
-        xstrdup("--port=0"),
-        xstrdup("--secure-port=0"),
-        NULL,
-    };
-    server->controllers = spawn(server->root, "kube-controller-manager", argv);
-    for (size_t i = 0; argv[i] != NULL; i++) {
-        free(argv[i]);
-    }
-}
-
 static bool answers(const struct apiserver *server)
 {
     _cleanup_free_ char *ca = path_join(server->root, "certs/apiserver.crt");
@@ -210,16 +192,11 @@ int apiserver_start(struct apiserver *server, struct error **err)
     }
     start_etcd(server, client, free_port());
     start_api(server, client, port);
-    if (wait_ready(server, err) < 0) {
-        return -1;
-    }
-    start_namespace_controller(server);
-    return 0;
+    return wait_ready(server, err);
 }
 
 void apiserver_stop(struct apiserver *server)
 {
-    end(server->controllers);
     end(server->api);
     end(server->etcd);
     if (server->root != NULL) {

@@ -1,6 +1,5 @@
-/* A Kubernetes API server with its own etcd and the controller that ends namespaces, on loopback ports, for tests that
- * need no machines. It ends with the process that started it. Its binaries are those that tests/lab/build-kubernetes
- * makes. */
+/* A Kubernetes API server with its own etcd on loopback ports, for tests that need no machines. It ends with the
+ * process that started it. Its binaries are those that tests/lab/build-kubernetes makes. */
 #ifndef TESTS_LAB_SHARED_APISERVER_H
 #define TESTS_LAB_SHARED_APISERVER_H
 
@@ -13,7 +12,7 @@ struct apiserver {
         *root; /* a temporary directory with etc/kubernetes/admin.conf and opt/kubernetes/bin/kubectl, as on a master */
     char *url; /* "https://127.0.0.1:PORT" */
     char *kubectl; /* path of the binary */
-    pid_t etcd, api, controllers;
+    pid_t etcd, api;
 };
 
 /* Returns when /readyz answers ok. */
