@@ -73,10 +73,12 @@
       "Move or delete the pods the message names")                                                                     \
     X(SCALE_IN_DRAIN, 134, "The nodes could not be drained in time", "节点未能及时排空",                               \
       "The nodes are uncordoned; check the pods the message names")                                                    \
+    X(SCALE_IN_LOGS, 135, "The log nodes that stay cannot take the logs", "保留的日志节点容纳不下日志数据",            \
+      "Delete old logs or give the log nodes larger volumes")                                                          \
     X(DESTROY_DATA, 140, "The last copy of Elasticsearch data would be lost", "将丢失最后一份 Elasticsearch 数据",     \
-      "Scale the log nodes or force the deletion")                                                                     \
+      "Keep another log node, delete the logs, or force the deletion")                                                 \
     X(DESTROY_PODS, 141, "The node still runs pods that were not drained", "节点上仍有未排空的 Pod",                   \
-      "Drain the node or force the deletion")                                                                          \
+      "Delete the pods the message names and what creates them")                                                       \
     X(BACKUP, 150, "The backup cannot be made or used", "备份失败或无法使用",                                          \
       "Read the message: it names the snapshot")                                                                       \
     X(UPGRADE_REFUSED, 160, "The cluster cannot be upgraded as it is", "集群当前无法升级",                             \

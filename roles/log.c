@@ -50,13 +50,9 @@ static const struct step *const scale[] = {
     NULL,
 };
 
+/* Runs before scale-in, which still needs what is here, so it only looks: a forced deletion overrides it. */
 static const struct step *const destroy[] = {
     &step_check_log_data,
-    &step_check_drained,
-    &step_stop_kubelet,
-    &step_stop_containers,
-    &step_stop_docker,
-    &step_leave_cluster,
     NULL,
 };
 

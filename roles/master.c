@@ -77,17 +77,20 @@ static const struct step *const scale_in_check[] = {
     NULL,
 };
 
+/* The pre-check again: between both the cluster goes on. */
 static const struct step *const scale_in[] = {
+    &step_check_scale_in,
     &step_delete_nodes,
     &step_write_files,
     &step_apply_addons,
     NULL,
 };
 
+/* Runs after stop. The keys in a linked etcd go when nothing writes there any more. */
 static const struct step *const destroy[] = {
-    &step_clean_linked_etcd,
     &step_stop_kubelet,
     &step_stop_containers,
+    &step_clean_linked_etcd,
     &step_stop_docker,
     NULL,
 };
@@ -130,7 +133,6 @@ static const struct step *const restore[] = {
     &step_accept_parameters,
     &step_make_directories,
     &step_verify_backup,
-    &step_unpack_snapshot,
     &step_stop_kubelet,
     &step_start_docker,
     &step_drop_watches,

@@ -51,6 +51,7 @@ static const struct step *const scale[] = {
     NULL,
 };
 
+/* Runs after scale-in and stop, and when a cluster is deleted without any API server: nothing here needs one. */
 static const struct step *const destroy[] = {
     &step_check_drained,
     &step_stop_kubelet,

@@ -37,6 +37,19 @@ bool pod_moves(const json_t *pod)
     return true;
 }
 
+char *pods_that_move(const json_t *pods)
+{
+    struct buffer names = {0};
+    size_t i;
+    json_t *pod;
+    json_array_foreach (pods, i, pod) {
+        if (pod_moves(pod) && json_object_get(metadata(pod), "deletionTimestamp") == NULL) {
+            buffer_printf(&names, "%s%s/%s", names.len == 0 ? "" : " ", pod_namespace(pod), pod_name(pod));
+        }
+    }
+    return names.data;
+}
+
 int pods_on_node(struct run *run, const char *node, struct deadline deadline, json_t **pods, struct error **err)
 {
     _cleanup_json_ json_t *list = NULL;

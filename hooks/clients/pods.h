@@ -10,6 +10,10 @@ int pods_on_node(struct run *run, const char *node, struct deadline deadline, js
 /* False for what drain leaves where it is: pods of a DaemonSet, and static pods. */
 bool pod_moves(const json_t *pod);
 
+/* "NAMESPACE/NAME NAMESPACE/NAME ..." of those in PODS that drain would move and that are not being deleted already;
+ * NULL when there are none. The caller frees. */
+char *pods_that_move(const json_t *pods);
+
 const char *pod_namespace(const json_t *pod);
 const char *pod_name(const json_t *pod);
 

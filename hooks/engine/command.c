@@ -15,7 +15,7 @@ const struct command commands[] = {
     {"stop", NULL, "stop kubelet, containers and Docker in order", METADATA_ACCEPTED, STEPS, 240},
     {"restart", NULL, "stop, then start", METADATA_ACCEPTED, STEPS, 780},
     {"scale-out", NULL, "admit new nodes; --check: pre-check only", METADATA_LIVE, STEPS, 540},
-    {"scale-in", NULL, "drain and delete nodes; --check: pre-check only", METADATA_LIVE, STEPS, 1740},
+    {"scale-in", NULL, "drain and delete nodes; --check: pre-check only", METADATA_LIVE, STEPS, 7140},
     {"destroy", NULL, "leave the cluster; refused when that loses data", METADATA_OR_CACHED, STEPS, 240},
     {"upgrade", NULL, "upgrade to the image's version; --check: pre-check", METADATA_LIVE, STEPS, 1740},
     {"check", NULL, "check the health of this host", METADATA_CACHED, 0, 5},

@@ -26,7 +26,8 @@ static const char usage[] =
     "  event MACHINE NAME AppCenter's service NAME (init, start, check, ...) on a machine\n"
     "  set KEY VALUE      change a parameter and reload\n"
     "  add ROLE=N...      add nodes\n"
-    "  delete MACHINE...  delete nodes\n"
+    "  delete [--force] MACHINE...  delete nodes; --force goes on where destroy fails\n"
+    "  delete-cluster [--force]     destroy and stop everywhere, then remove machines and volumes\n"
     "  stop, start        the cluster, with new machines\n"
     "  status             machines and where they are\n"
     "  e2e [--keep | --reuse] [NAME...]  run scenarios of tests/e2e (all), print TAP; --keep leaves the last cluster,\n"
@@ -196,9 +197,23 @@ static int verb_add(struct lab *lab, char **argv, struct error **err)
     return parse_counts(argv, &counts, err) == 0 ? appcenter_add(lab, counts.list, err) : -1;
 }
 
+static bool take_force(char ***argv)
+{
+    bool force = **argv != NULL && strcmp(**argv, "--force") == 0;
+    *argv += force;
+    return force;
+}
+
 static int verb_delete(struct lab *lab, char **argv, struct error **err)
 {
-    return appcenter_delete(lab, argv, false, err);
+    bool force = take_force(&argv);
+    return appcenter_delete(lab, argv, force, err);
+}
+
+static int verb_delete_cluster(struct lab *lab, char **argv, struct error **err)
+{
+    bool force = take_force(&argv);
+    return appcenter_delete_cluster(lab, force, err);
 }
 
 static int verb_stop(struct lab *lab, char **argv, struct error **err)
@@ -248,7 +263,7 @@ static const struct verb {
     {"create", verb_create, false}, {"sh", verb_sh, false},      {"event", verb_event, true},
     {"set", verb_set, true},        {"add", verb_add, true},     {"delete", verb_delete, true},
     {"stop", verb_stop, true},      {"start", verb_start, true}, {"status", verb_status, false},
-    {"e2e", verb_e2e, false},       {"down", verb_down, false},
+    {"e2e", verb_e2e, false},       {"down", verb_down, false},  {"delete-cluster", verb_delete_cluster, true},
 };
 
 static int run(int argc, char **argv, struct error **err)

@@ -1,7 +1,9 @@
 #include <string.h>
 
 #include "app/paths.h"
+#include "hooks/clients/volume_attachments.h"
 #include "hooks/engine/run.h"
+#include "hooks/steps/cluster/gone_machine.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/control_plane/restore.h"
 #include "hooks/steps/steps.h"
@@ -26,14 +28,21 @@ static int list(struct run *run, const char *path, json_t **items, struct error 
 }
 
 /* A kubelet labels its node only when it registers it. */
-static int correct_node(struct run *run, const char *name, struct error **err)
+static int correct_node(struct run *run, const json_t *node, struct error **err)
 {
+    const char *name = json_text_at(node, "metadata", "name", NULL);
     const struct host *host = facts_node(run->facts, name);
     _cleanup_free_ char *path = xasprintf(NODES "/%s", name);
     if (host == NULL) {
         long code = 0;
-        log_info("node %s was left behind", name);
-        return kube_delete(run->kube, path, run_deadline(run, 30), &code, err);
+        log_info("stale node %s deleted", name);
+        return volume_attachments_delete(run, name, true, err) < 0
+                   ? -1
+                   : kube_delete(run->kube, path, run_deadline(run, 30), &code, err);
+    }
+    const char *gone = gone_instance(node, host);
+    if (gone != NULL && gone_machine_forget(run, name, gone, err) < 0) {
+        return -1;
     }
     _cleanup_json_ json_t *patch = json_pack("{s{s{ss} s{ss}}}", "metadata", "labels", "node_id", host->node_id,
                                              "annotations", INSTANCE_ANNOTATION, host->instance_id);
@@ -49,7 +58,7 @@ static int correct_nodes(struct run *run, struct error **err)
         return -1;
     }
     json_array_foreach (nodes, i, node) {
-        if (correct_node(run, json_text_at(node, "metadata", "name", NULL), err) < 0) {
+        if (correct_node(run, node, err) < 0) {
             return -1;
         }
     }

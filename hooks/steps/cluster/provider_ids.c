@@ -2,14 +2,17 @@
 #include <unistd.h>
 
 #include "hooks/engine/run.h"
+#include "hooks/steps/cluster/gone_machine.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 
-/* A machine that comes back has a new instance id, but the API server lets nobody change a node's spec.providerID. So
- * the node object is replaced by its like: labels, annotations, taints, cordon and pod network stay. Between the two
- * requests the object lies in the state directory, so that a kill there loses nothing. */
+/* A machine that comes back has a new instance id. What names the former one goes before any pod starts: attachments of
+ * volumes, drivers in the CSINode, the node's own list of volumes. The API server lets nobody change a node's
+ * spec.providerID, so that node object is replaced by its like: labels, annotations, taints, cordon and pod network
+ * stay. Between the two requests the object lies in the state directory, so that a kill there loses nothing. The
+ * annotation with the instance is changed last: it tells what is still to be done. */
 
 #define PENDING "replaced-node.json"
 
@@ -23,16 +26,20 @@ static const char *name_of(const json_t *node)
     return json_text_at(node, "metadata", "name", NULL);
 }
 
+/* Whether NODE names another provider's id than HOST has; a node without one has no cloud controller. */
+static bool provider_differs(const json_t *node, const struct host *host)
+{
+    const char *current = json_text_at(node, "spec", "providerID", NULL);
+    _cleanup_free_ char *wanted = provider_id(host);
+    return !str_empty(current) && strcmp(current, wanted) != 0;
+}
+
 /* The host whose instance NODE should name and does not; NULL when all is well or it is no host of this cluster. */
 static const struct host *stale_host(const struct facts *facts, const json_t *node)
 {
-    const char *current = json_text_at(node, "spec", "providerID", NULL);
     const struct host *host = facts_node(facts, name_of(node));
-    if (host == NULL || str_empty(current)) {
-        return NULL;
-    }
-    _cleanup_free_ char *wanted = provider_id(host);
-    return strcmp(current, wanted) == 0 ? NULL : host;
+    bool stale = host != NULL && (provider_differs(node, host) || gone_instance(node, host) != NULL);
+    return stale ? host : NULL;
 }
 
 static int list_nodes(struct run *run, json_t **nodes, struct error **err)
@@ -71,11 +78,17 @@ static json_t *successor(const json_t *node, const struct host *host)
 {
     const json_t *metadata = json_object_get(node, "metadata");
     json_t *spec = json_deep_copy(json_object_get(node, "spec"));
+    json_t *status = json_deep_copy(json_object_get(node, "status"));
+    json_t *annotations = json_deep_copy(json_object_get(metadata, "annotations"));
     _cleanup_free_ char *id = provider_id(host);
     json_object_set_new(spec, "providerID", json_string(id));
-    return json_pack("{ss ss s{ss sO* sO*} so sO*}", "apiVersion", "v1", "kind", "Node", "metadata", "name",
-                     name_of(node), "labels", json_object_get(metadata, "labels"), "annotations",
-                     json_object_get(metadata, "annotations"), "spec", spec, "status", json_object_get(node, "status"));
+    (void)json_object_del(status, "volumesAttached");
+    (void)json_object_del(status, "volumesInUse");
+    annotations = annotations == NULL ? json_object() : annotations;
+    json_object_set_new(annotations, INSTANCE_ANNOTATION, json_string(host->instance_id));
+    return json_pack("{ss ss s{ss sO* so} so so*}", "apiVersion", "v1", "kind", "Node", "metadata", "name",
+                     name_of(node), "labels", json_object_get(metadata, "labels"), "annotations", annotations, "spec",
+                     spec, "status", status);
 }
 
 static int store_pending(const struct run *run, const json_t *node, struct error **err)
@@ -100,14 +113,36 @@ static int finish_pending(struct run *run, struct error **err)
         return file_remove(path, NULL, err);
     }
     _cleanup_free_ char *object = xasprintf("/api/v1/nodes/%s", name_of(node));
-    if (run_kube(run, err) < 0 || kube_delete(run->kube, object, run_deadline(run, 30), &code, err) < 0) {
+    if (csinode_release(run, name_of(node), err) < 0 ||
+        kube_delete(run->kube, object, run_deadline(run, 30), &code, err) < 0) {
         return -1;
     }
     if (kube_post(run->kube, "/api/v1/nodes", node, run_deadline(run, 30), &code, err) < 0 && code != 409) {
         return -1;
     }
+    if (csinode_adopt(run, name_of(node), err) < 0) {
+        return -1;
+    }
     log_info("node %s now names %s", name_of(node), json_text_at(node, "spec", "providerID", NULL));
     return file_remove(path, NULL, err);
+}
+
+static int replace(struct run *run, const json_t *node, const struct host *host, struct error **err)
+{
+    _cleanup_json_ json_t *next = successor(node, host);
+    return store_pending(run, next, err) < 0 ? -1 : finish_pending(run, err);
+}
+
+static int correct(struct run *run, const json_t *node, const struct host *host, struct error **err)
+{
+    _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", name_of(node));
+    _cleanup_free_ char *status_path = xasprintf("%s/status", path);
+    _cleanup_json_ json_t *status = json_pack("{s{sn sn}}", "status", "volumesAttached", "volumesInUse");
+    _cleanup_json_ json_t *annotation =
+        json_pack("{s{s{ss}}}", "metadata", "annotations", INSTANCE_ANNOTATION, host->instance_id);
+    return kube_merge_patch(run->kube, status_path, status, run_deadline(run, 30), err) < 0
+               ? -1
+               : kube_merge_patch(run->kube, path, annotation, run_deadline(run, 30), err);
 }
 
 static int provider_ids_apply(struct run *run, struct error **err)
@@ -120,11 +155,11 @@ static int provider_ids_apply(struct run *run, struct error **err)
     json_t *node;
     json_array_foreach (nodes, i, node) {
         const struct host *host = stale_host(run->facts, node);
-        if (host == NULL) {
-            continue;
+        const char *gone = host == NULL ? NULL : gone_instance(node, host);
+        if (gone != NULL && gone_machine_forget(run, name_of(node), gone, err) < 0) {
+            return -1;
         }
-        _cleanup_json_ json_t *next = successor(node, host);
-        if (store_pending(run, next, err) < 0 || finish_pending(run, err) < 0) {
+        if (host != NULL && (provider_differs(node, host) ? replace : correct)(run, node, host, err) < 0) {
             return -1;
         }
     }

@@ -1,226 +1,118 @@
 #include <string.h>
 
-#include "app/paths.h"
-#include "hooks/clients/pods.h"
+#include "hooks/clients/kubectl.h"
 #include "hooks/engine/run.h"
-#include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/cluster/leaving.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
-#include "lib/system/proc.h"
-
-/* AppCenter offers no log node or 2 to 5 of them: one alone cannot elect a master that survives it. */
-enum { LOGS_MINIMUM = 2, WORKERS_MINIMUM = 1 };
-
-static bool leaves(const struct host *host)
-{
-    return host->deleting && host->is->node;
-}
-
-static int check_counts(const struct facts *facts, struct error **err)
-{
-    int workers = 0;
-    bool worker_leaves = false;
-    bool log_leaves = false;
-    for (size_t i = 0; i < facts->n_hosts; i++) {
-        const struct host *host = &facts->hosts[i];
-        if (leaves(host) && host->is->control_plane) {
-            return error_new(err, STATUS_SCALE_IN_MASTER, "the master %s is among the nodes to be deleted", host->ip);
-        }
-        workers += host->is->worker && !host->deleting;
-        worker_leaves = worker_leaves || (host->is->worker && host->deleting);
-        log_leaves = log_leaves || (host->is->log && host->deleting);
-    }
-    if (worker_leaves && workers < WORKERS_MINIMUM) {
-        return error_new(err, STATUS_SCALE_IN_MINIMUM, "%d worker nodes would be left, at least %d must stay", workers,
-                         WORKERS_MINIMUM);
-    }
-    if (log_leaves && facts->n_logs > 0 && facts->n_logs < LOGS_MINIMUM) {
-        return error_new(err, STATUS_SCALE_IN_MINIMUM, "%d log node would be left: keep %d or none", facts->n_logs,
-                         LOGS_MINIMUM);
-    }
-    return 0;
-}
-
-/* A volume that lies on the node itself stays behind when its pod moves. */
-static int check_volume(struct run *run, const json_t *pod, const char *claim, struct error **err)
-{
-    _cleanup_json_ json_t *pvc = NULL;
-    _cleanup_json_ json_t *pv = NULL;
-    _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/%s/persistentvolumeclaims/%s", pod_namespace(pod), claim);
-    if (kube_get(run->kube, path, run_deadline(run, 10), &pvc, NULL, err) < 0) {
-        return -1;
-    }
-    const char *volume = json_string_value(json_object_get(json_object_get(pvc, "spec"), "volumeName"));
-    if (volume == NULL) {
-        return 0;
-    }
-    _cleanup_free_ char *volume_path = xasprintf("/api/v1/persistentvolumes/%s", volume);
-    if (kube_get(run->kube, volume_path, run_deadline(run, 10), &pv, NULL, err) < 0) {
-        return -1;
-    }
-    const json_t *spec = json_object_get(pv, "spec");
-    if (json_object_get(spec, "local") == NULL && json_object_get(spec, "hostPath") == NULL) {
-        return 0;
-    }
-    return error_new(err, STATUS_SCALE_IN_VOLUME,
-                     "pod %s/%s keeps its data in volume %s, which lies on the node itself", pod_namespace(pod),
-                     pod_name(pod), volume);
-}
-
-static int check_volumes(struct run *run, const json_t *pod, struct error **err)
-{
-    size_t i;
-    json_t *volume;
-    json_array_foreach (json_object_get(json_object_get(pod, "spec"), "volumes"), i, volume) {
-        const char *claim = NULL;
-        (void)json_unpack(volume, "{s{ss}}", "persistentVolumeClaim", "claimName", &claim);
-        if (claim != NULL && check_volume(run, pod, claim, err) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* The API server itself is asked whether a budget forbids it: an eviction that is only tried. */
-static int check_budget(struct run *run, const json_t *pod, struct error **err)
-{
-    _cleanup_json_ json_t *eviction =
-        json_pack("{ss ss s{ss ss} s{s[s]}}", "apiVersion", "policy/v1beta1", "kind", "Eviction", "metadata", "name",
-                  pod_name(pod), "namespace", pod_namespace(pod), "deleteOptions", "dryRun", "All");
-    _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/%s/pods/%s/eviction", pod_namespace(pod), pod_name(pod));
-    _cleanup_error_ struct error *refusal = NULL;
-    long code = 0;
-    if (kube_post(run->kube, path, eviction, run_deadline(run, 10), &code, &refusal) == 0 || code == 404) {
-        return 0;
-    }
-    return error_new(err, code == 429 ? STATUS_SCALE_IN_BUDGET : refusal->status, "pod %s/%s cannot be evicted: %s",
-                     pod_namespace(pod), pod_name(pod), refusal->message);
-}
-
-static int check_node(struct run *run, const struct host *host, struct error **err)
-{
-    _cleanup_json_ json_t *pods = NULL;
-    if (pods_on_node(run, host->node_name, run_deadline(run, 30), &pods, err) < 0) {
-        return -1;
-    }
-    size_t i;
-    json_t *pod;
-    json_array_foreach (pods, i, pod) {
-        if (pod_moves(pod) && (check_volumes(run, pod, err) < 0 || check_budget(run, pod, err) < 0)) {
-            return error_wrap(err, "node %s", host->node_name);
-        }
-    }
-    return 0;
-}
-
-static int scale_in_check_apply(struct run *run, struct error **err)
-{
-    if (check_counts(run->facts, err) < 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < run->facts->n_hosts; i++) {
-        if (leaves(&run->facts->hosts[i]) && check_node(run, &run->facts->hosts[i], err) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-const struct step step_check_scale_in = {"pre-check scale-in", NULL, scale_in_check_apply, NULL};
 
 /* Those that leave and are still in the cluster: a rerun finds fewer. */
-static int list_leaving(struct run *run, char ***nodes, struct error **err)
+struct leaving {
+    char **nodes;
+    char **logs; /* those of them that hold logs */
+};
+
+static void leaving_free(struct leaving *leaving)
 {
-    *nodes = xcalloc(1, sizeof **nodes);
+    strv_free(leaving->nodes);
+    strv_free(leaving->logs);
+}
+
+static int list_leaving(struct run *run, struct leaving *leaving, struct error **err)
+{
+    leaving->nodes = xcalloc(1, sizeof *leaving->nodes);
+    leaving->logs = xcalloc(1, sizeof *leaving->logs);
     for (size_t i = 0; i < run->facts->n_hosts; i++) {
         const struct host *host = &run->facts->hosts[i];
         _cleanup_json_ json_t *node = NULL;
-        _cleanup_error_ struct error *failure = NULL;
-        _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", host->node_name);
-        long code = 0;
-        if (!leaves(host)) {
+        if (!host_leaves(host)) {
             continue;
         }
-        if (run_kube(run, err) < 0) {
+        if (leaving_node(run, host->node_name, &node, err) < 0) {
             return -1;
         }
-        if (kube_get(run->kube, path, run_deadline(run, 10), &node, &code, &failure) == 0) {
-            strv_push(nodes, host->node_name);
-        } else if (code != 404) {
-            return error_move(err, &failure);
+        if (node != NULL) {
+            strv_push(&leaving->nodes, host->node_name);
+        }
+        if (node != NULL && host->is->log) {
+            strv_push(&leaving->logs, host->node_name);
         }
     }
     return 0;
 }
 
-static int kubectl(struct run *run, const char *const *arguments, char *const *nodes, struct deadline deadline,
-                   struct proc_result *result, struct error **err)
+static int on_all(const struct run *run, const char *verb, char *const *nodes, struct error **err)
 {
-    _cleanup_strv_ char **argv = NULL;
-    strv_push(&argv, "kubectl");
-    strv_push(&argv, "--kubeconfig=" ADMIN_KUBECONFIG);
-    for (; *arguments != NULL; arguments++) {
-        strv_push(&argv, *arguments);
-    }
+    _cleanup_strv_ char **arguments = NULL;
+    strv_push(&arguments, verb);
     for (; *nodes != NULL; nodes++) {
-        strv_push(&argv, *nodes);
+        strv_push(&arguments, *nodes);
     }
-    const struct proc proc = {.argv = (const char *const *)argv, .deadline = deadline};
-    (void)run;
-    return proc_run(&proc, result, err);
+    return kubectl(run, (const char *const *)arguments, NULL, NULL, err);
 }
 
-/* All take pods again, whichever of them could not be drained. */
-static void uncordon(struct run *run, char *const *nodes)
+/* All of them, whichever could not be drained. */
+static void uncordon(const struct run *run, char *const *nodes)
 {
-    static const char *const arguments[] = {"uncordon", NULL};
-    _cleanup_error_ struct error *err = NULL;
-    if (kubectl(run, arguments, nodes, deadline_in(30000), NULL, &err) < 0) {
-        log_warning("the nodes still take no pods; run `kubectl uncordon` on them: %s", err->message);
+    _cleanup_error_ struct error *why = NULL;
+    if (on_all(run, "uncordon", nodes, &why) < 0) {
+        log_warning("the nodes are still cordoned; run `kubectl uncordon` on them: %s", why->message);
     }
 }
 
-static int drain(struct run *run, char *const *nodes, struct error **err)
+/* One after the other: a disruption budget may let no two be away. */
+static int evacuate(struct run *run, const struct leaving *leaving, struct error **err)
 {
-    _cleanup_proc_ struct proc_result result = {0};
-    long seconds = run->conf->timeouts.drain_s * (long)strv_length(nodes);
-    struct deadline deadline = run_deadline(run, (int)seconds);
-    _cleanup_free_ char *timeout = xasprintf("--timeout=%ds", run->conf->timeouts.drain_s);
-    const char *const arguments[] = {"drain", "--ignore-daemonsets", "--delete-emptydir-data", "--force", timeout,
-                                     NULL};
-    if (kubectl(run, arguments, nodes, deadline, &result, err) == 0) {
-        return 0;
+    for (char **node = leaving->nodes; *node != NULL; node++) {
+        if (node_evacuate(run, *node, err) < 0 || (strv_contains(leaving->logs, *node) && logs_shrink(run, err) < 0)) {
+            return -1;
+        }
+        log_info("%s is drained", *node);
     }
-    if (err != NULL && (*err)->status != STATUS_INTERRUPTED) {
-        bool budget = result.tail != NULL && strstr(result.tail, "disruption budget") != NULL;
-        (*err)->status = budget ? STATUS_SCALE_IN_BUDGET : STATUS_SCALE_IN_DRAIN;
-    }
-    uncordon(run, nodes);
-    return -1;
+    return 0;
 }
 
-static int nodes_leave_apply(struct run *run, struct error **err)
+static int delete_nodes(struct run *run, char *const *nodes, struct error **err)
 {
-    static const char *const cordon[] = {"cordon", NULL};
-    _cleanup_strv_ char **nodes = NULL;
-    if (list_leaving(run, &nodes, err) < 0) {
-        return -1;
-    }
-    if (nodes[0] == NULL) {
-        return 0;
-    }
-    if (kubectl(run, cordon, nodes, run_deadline(run, 60), NULL, err) < 0 || drain(run, nodes, err) < 0) {
-        return -1;
-    }
-    for (char **node = nodes; *node != NULL; node++) {
-        _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", *node);
+    for (; *nodes != NULL; nodes++) {
+        _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", *nodes);
         long code = 0;
         if (kube_delete(run->kube, path, run_deadline(run, 30), &code, err) < 0) {
             return -1;
         }
-        log_info("%s has left the cluster", *node);
+        log_info("%s has left the cluster", *nodes);
     }
     return 0;
 }
 
-const struct step step_delete_nodes = {"drain and delete nodes", NULL, nodes_leave_apply, NULL};
+static int empty_nodes(struct run *run, const struct leaving *leaving, struct error **err)
+{
+    struct logs_move *move = NULL;
+    if (logs_move_begin(run, leaving->logs, &move, err) < 0) {
+        return -1;
+    }
+    int r = evacuate(run, leaving, err);
+    logs_move_end(run, move, r == 0);
+    return r;
+}
+
+static int drain_and_delete_apply(struct run *run, struct error **err)
+{
+    _cleanup_(leaving_free) struct leaving leaving = {0};
+    if (list_leaving(run, &leaving, err) < 0) {
+        return -1;
+    }
+    if (leaving.nodes[0] == NULL) {
+        return 0;
+    }
+    if (on_all(run, "cordon", leaving.nodes, err) < 0) {
+        return -1;
+    }
+    if (empty_nodes(run, &leaving, err) < 0) {
+        uncordon(run, leaving.nodes);
+        return -1;
+    }
+    return delete_nodes(run, leaving.nodes, err);
+}
+
+const struct step step_delete_nodes = {"drain and delete nodes", NULL, drain_and_delete_apply, NULL};

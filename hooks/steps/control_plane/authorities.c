@@ -10,6 +10,7 @@
 
 #include "app/paths.h"
 #include "hooks/engine/run.h"
+#include "hooks/steps/control_plane/kubeadm.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/tree.h"

@@ -6,9 +6,9 @@
 #include "hooks/clients/pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
+#include "hooks/steps/cluster/leaving.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
-#include "lib/net/http.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 #include "lib/system/tree.h"
@@ -19,64 +19,24 @@ static bool guarded(const struct run *run)
     return run->facts->self->deleting && !run->force;
 }
 
-static int pods_drained_apply(struct run *run, struct error **err)
+/* Where nothing runs any more there is nothing to lose: AppCenter's order for this role (post_stop_service) is
+ * scale-in, which drains and refuses, then stop, then destroy. */
+static int check_drained_apply(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *pods = NULL;
     _cleanup_error_ struct error *failure = NULL;
-    if (!guarded(run)) {
-        return 0;
+    int active = !guarded(run) ? 0 : run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
+    if (active <= 0) {
+        return active;
     }
     if (pods_on_node(run, run->facts->self->node_name, run_deadline(run, 20), &pods, &failure) < 0) {
         return error_new(err, STATUS_DESTROY_PODS, "cannot tell whether pods still run here: %s", failure->message);
     }
-    _cleanup_buffer_ struct buffer left = {0};
-    size_t i;
-    json_t *pod;
-    json_array_foreach (pods, i, pod) {
-        if (pod_moves(pod)) {
-            buffer_printf(&left, " %s/%s", pod_namespace(pod), pod_name(pod));
-        }
-    }
-    return left.len == 0 ? 0 : error_new(err, STATUS_DESTROY_PODS, "not drained:%s", left.data);
+    _cleanup_free_ char *left = pods_that_move(pods);
+    return left == NULL ? 0 : error_new(err, STATUS_DESTROY_PODS, "not drained: %s", left);
 }
 
-const struct step step_check_drained = {"check that pods are drained", NULL, pods_drained_apply, NULL};
-
-static int query(const struct run *run, const char *path, json_t **answer, struct error **err)
-{
-    _cleanup_error_ struct error *why = NULL;
-    return elasticsearch_get(run->facts, path, run_deadline(run, 10), answer, &why) == 0
-               ? 0
-               : error_new(err, STATUS_DESTROY_DATA, "cannot tell whether other copies are there: %s", why->message);
-}
-
-/* Green means that every shard has all its copies; then what is here is a last copy only where an index keeps no
- * replica. */
-static int check_copies(struct run *run, struct error **err)
-{
-    _cleanup_json_ json_t *health = NULL;
-    _cleanup_json_ json_t *indices = NULL;
-    if (query(run, "/_cluster/health", &health, err) < 0 ||
-        query(run, "/_cat/indices?format=json&h=index,rep,docs.count", &indices, err) < 0) {
-        return -1;
-    }
-    const char *status = json_string_value(json_object_get(health, "status"));
-    if (status == NULL || strcmp(status, "green") != 0) {
-        return error_new(err, STATUS_DESTROY_DATA, "Elasticsearch is %s, not green: not every shard has its copies",
-                         status != NULL ? status : "in an unknown state");
-    }
-    size_t i;
-    json_t *index;
-    json_array_foreach (indices, i, index) {
-        const char *replicas = json_string_value(json_object_get(index, "rep"));
-        const char *documents = json_string_value(json_object_get(index, "docs.count"));
-        if (replicas != NULL && strcmp(replicas, "0") == 0 && documents != NULL && strcmp(documents, "0") != 0) {
-            return error_new(err, STATUS_DESTROY_DATA, "index %s keeps no replica of its %s documents",
-                             json_string_value(json_object_get(index, "index")), documents);
-        }
-    }
-    return 0;
-}
+const struct step step_check_drained = {"check that pods are drained", NULL, check_drained_apply, NULL};
 
 /* With the last log node there is nowhere else for them to be. */
 static int check_empty(const struct run *run, struct error **err)
@@ -88,18 +48,24 @@ static int check_empty(const struct run *run, struct error **err)
         free(entries[i]);
     }
     free((void *)entries);
-    return count <= 2 ? 0 : error_new(err, STATUS_DESTROY_DATA, "this is the last log node and %s is not empty", path);
+    return count <= 2 ? 0
+                      : error_new(err, STATUS_DESTROY_DATA,
+                                  "%s is not empty, and no other log node can take what is there", path);
 }
 
-static int log_data_safe_apply(struct run *run, struct error **err)
+/* With others left, scale-in on the master moves the data there, and goes no further where it cannot. */
+static int check_log_data_apply(struct run *run, struct error **err)
 {
-    if (!guarded(run)) {
+    const struct facts *facts = run->facts;
+    char *const self[] = {facts->self->node_name, NULL};
+    _cleanup_json_ json_t *node = NULL;
+    if (!guarded(run) || (leaving_node(run, facts->self->node_name, &node, NULL) == 0 && node_discarded(node))) {
         return 0;
     }
-    return run->facts->n_logs == 0 ? check_empty(run, err) : check_copies(run, err);
+    return facts->n_logs == 0 || !elasticsearch_expected(run) ? check_empty(run, err) : logs_check(run, self, err);
 }
 
-const struct step step_check_log_data = {"check copies of log data", NULL, log_data_safe_apply, NULL};
+const struct step step_check_log_data = {"check copies of log data", NULL, check_log_data_apply, NULL};
 
 /* Elsewhere the node object is removed by the master's scale-in, since a node may not delete itself. A linked etcd is
  * shared with others, so this cluster's keys go with the cluster. */

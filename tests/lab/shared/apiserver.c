@@ -109,6 +109,7 @@ static void start_api(struct apiserver *server, int client, int port)
         xasprintf("--secure-port=%d", port),
         xasprintf("--cert-dir=%s/certs", server->root),
         xasprintf("--token-auth-file=%s/tokens.csv", server->root),
+        xasprintf("--client-ca-file=%s/admin.crt", server->root),
         xasprintf("--service-account-key-file=%s/sa.key", server->root),
         xasprintf("--service-account-signing-key-file=%s/sa.key", server->root),
         xstrdup("--service-account-issuer=https://kubernetes.default.svc.cluster.local"),
@@ -165,7 +166,12 @@ static int prepare(struct apiserver *server, int port, struct error **err)
     if (asprintf(&admin, kubeconfig, server->url, server->root, token) < 0) {
         abort();
     }
+    _cleanup_free_ char *admin_key = path_join(server->root, "admin.key");
+    _cleanup_free_ char *admin_cert = path_join(server->root, "admin.crt");
     return proc_exec(deadline_in(60000), err, "openssl", "genrsa", "-out", key, "2048", NULL) < 0 ||
+                   proc_exec(deadline_in(60000), err, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+                             "-days", "1", "-subj", "/O=system:masters/CN=admin", "-keyout", admin_key, "-out",
+                             admin_cert, NULL) < 0 ||
                    put(server->root, "tokens.csv", tokens, err) < 0 ||
                    put(server->root, "etc/kubernetes/admin.conf", admin, err) < 0 || dir_make(bin, 0755, err) < 0 ||
                    link_make(server->kubectl, link, NULL, err) < 0
@@ -193,6 +199,14 @@ int apiserver_start(struct apiserver *server, struct error **err)
     start_etcd(server, client, free_port());
     start_api(server, client, port);
     return wait_ready(server, err);
+}
+
+int apiserver_kube(const struct apiserver *server, struct kube **kube, struct error **err)
+{
+    _cleanup_free_ char *ca = path_join(server->root, "certs/apiserver.crt");
+    _cleanup_free_ char *cert = path_join(server->root, "admin.crt");
+    _cleanup_free_ char *key = path_join(server->root, "admin.key");
+    return kube_open(kube, server->url, &(struct http_tls){.ca = ca, .cert = cert, .key = key}, err);
 }
 
 void apiserver_stop(struct apiserver *server)

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "app/kube.h"
 #include "lib/core/error.h"
 
 struct apiserver {
@@ -17,6 +18,8 @@ struct apiserver {
 
 /* Returns when /readyz answers ok. */
 int apiserver_start(struct apiserver *server, struct error **err);
+/* A connection as an administrator with a client certificate, as the master's hooks have one. The caller frees it. */
+int apiserver_kube(const struct apiserver *server, struct kube **kube, struct error **err);
 /* Ends both, and removes the directory. */
 void apiserver_stop(struct apiserver *server);
 

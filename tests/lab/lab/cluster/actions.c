@@ -273,6 +273,18 @@ static int delete_forced(struct scenario *s, char *arguments, struct error **err
     return delete_nodes(s, arguments, true, err);
 }
 
+static int delete_cluster(struct scenario *s, char *arguments, struct error **err)
+{
+    (void)arguments;
+    return appcenter_delete_cluster(s->lab, false, err);
+}
+
+static int delete_cluster_forced(struct scenario *s, char *arguments, struct error **err)
+{
+    (void)arguments;
+    return appcenter_delete_cluster(s->lab, true, err);
+}
+
 static int stop(struct scenario *s, char *arguments, struct error **err)
 {
     (void)arguments;
@@ -349,6 +361,8 @@ static const struct action actions[] = {
     {"add", "ROLE COUNT...", add, ACTION_STEP},
     {"delete", "MACHINE...", delete, ACTION_STEP},
     {"delete-forced", "MACHINE...", delete_forced, ACTION_STEP},
+    {"delete-cluster", "", delete_cluster, ACTION_STEP},
+    {"delete-cluster-forced", "", delete_cluster_forced, ACTION_STEP},
     {"stop", "", stop, ACTION_STEP},
     {"start", "", start, ACTION_STEP},
     {"restart", "", restart, ACTION_STEP},

@@ -32,16 +32,17 @@ static bool staying(const struct machine *machine)
     return machine->instance_id != NULL && !machine->adding && !machine->deleting;
 }
 
-static const struct machine *one;
+static const struct machine *one; /* for chosen() */
+static const char *resized;       /* for of_role() */
 
 static bool chosen(const struct machine *machine)
 {
     return machine == one;
 }
 
-static bool leaving(const struct machine *machine)
+static bool fresh(const struct machine *machine)
 {
-    return machine->deleting;
+    return machine->fresh;
 }
 
 int appcenter_boot(struct lab *lab, struct error **err)
@@ -62,7 +63,8 @@ int appcenter_boot(struct lab *lab, struct error **err)
     struct task *task = progress_begin(NULL, "booting %zu machines", lab->n_machines);
     int r = 0;
     for (size_t i = 0; r == 0 && i < lab->n_machines; i++) {
-        if (!process_alive(&lab->machines[i]->nspawn)) {
+        lab->machines[i]->fresh = !process_alive(&lab->machines[i]->nspawn);
+        if (lab->machines[i]->fresh) {
             r = machine_start(lab, lab->machines[i], err);
         }
     }
@@ -74,7 +76,9 @@ int appcenter_boot(struct lab *lab, struct error **err)
         }
     }
     progress_end(task, r == 0, NULL);
-    return lab_save(lab, r == 0 ? err : NULL) == 0 ? r : -1;
+    r = lab_save(lab, r == 0 ? err : NULL) == 0 ? r : -1;
+    /* The agent of a new VM renders before any event and runs its reload command then. */
+    return r == 0 ? services_run(lab, fresh, "reload", err) : -1;
 }
 
 static int make_keys(struct lab *lab, struct machine *machine, struct error **err)
@@ -115,10 +119,12 @@ int appcenter_register(struct lab *lab, const struct role_count *counts, struct 
     return add_machines(lab, counts, false, err);
 }
 
+/* What custom_metadata prints changes the metadata, which every agent sees. */
 static int bring_up(struct lab *lab, machine_filter *which, struct error **err)
 {
     return services_run(lab, which, "init", err) == 0 && services_run(lab, which, "custom_metadata", err) == 0 &&
-                   metadata_publish(lab, err) == 0 && services_run(lab, which, "start", err) == 0 &&
+                   metadata_publish(lab, err) == 0 && services_run(lab, every, "reload", err) == 0 &&
+                   services_run(lab, which, "start", err) == 0 &&
                    services_phase(lab, which, "init", POST_PHASE, err) == 0
                ? 0
                : -1;
@@ -141,7 +147,7 @@ int appcenter_reload(struct lab *lab, struct error **err)
     return metadata_publish(lab, err) == 0 && services_run(lab, staying, "reload", err) == 0 ? 0 : -1;
 }
 
-static void settle(struct lab *lab)
+void appcenter_settle(struct lab *lab)
 {
     for (size_t i = 0; i < lab->n_machines; i++) {
         lab->machines[i]->adding = false;
@@ -149,7 +155,7 @@ static void settle(struct lab *lab)
     }
 }
 
-static void drop(struct lab *lab, machine_filter *which)
+void appcenter_drop(struct lab *lab, machine_filter *which)
 {
     for (size_t i = lab->n_machines; i > 0; i--) {
         struct machine *m = lab->machines[i - 1];
@@ -161,7 +167,7 @@ static void drop(struct lab *lab, machine_filter *which)
     }
 }
 
-static int check_scales(const struct lab *lab, const char *role, struct error **err)
+int appcenter_scales(const struct lab *lab, const char *role, struct error **err)
 {
     return package_scales(lab->package, role)
                ? 0
@@ -171,7 +177,7 @@ static int check_scales(const struct lab *lab, const char *role, struct error **
 int appcenter_add(struct lab *lab, const struct role_count *counts, struct error **err)
 {
     for (const struct role_count *c = counts; c->role != NULL; c++) {
-        if (check_scales(lab, c->role, err) != 0) {
+        if (appcenter_scales(lab, c->role, err) != 0) {
             return -1;
         }
     }
@@ -183,39 +189,9 @@ int appcenter_add(struct lab *lab, const struct role_count *counts, struct error
                 ? 0
                 : -1;
     if (r != 0) {
-        drop(lab, adding);
+        appcenter_drop(lab, adding);
     }
-    settle(lab);
-    (void)lab_save(lab, NULL);
-    return appcenter_reload(lab, r == 0 ? err : NULL) == 0 ? r : -1;
-}
-
-int appcenter_delete(struct lab *lab, char *const *names, bool force, struct error **err)
-{
-    for (; *names != NULL; names++) {
-        struct machine *m = lab_find(lab, *names, err);
-        if (m == NULL || check_scales(lab, m->role, err) != 0) {
-            settle(lab);
-            return -1;
-        }
-        m->deleting = true;
-    }
-    int r = metadata_publish(lab, err) == 0 && services_run(lab, staying, "scale_in.pre_check", err) == 0 &&
-                    services_run(lab, staying, "scale_in", err) == 0
-                ? 0
-                : -1;
-    if (r == 0 && services_run(lab, leaving, "destroy", err) != 0 && !force) {
-        r = -1;
-    }
-    if (r == 0) {
-        (void)services_run(lab, leaving, "stop", NULL);
-        r = services_phase(lab, leaving, "destroy", POST_PHASE, err) == 0 || force ? 0 : -1;
-    }
-    if (r == 0) {
-        error_freep(err);
-        drop(lab, leaving);
-    }
-    settle(lab);
+    appcenter_settle(lab);
     (void)lab_save(lab, NULL);
     return appcenter_reload(lab, r == 0 ? err : NULL) == 0 ? r : -1;
 }
@@ -249,21 +225,48 @@ int appcenter_set(struct lab *lab, const char *key, const char *value, struct er
     return lab_save(lab, err) == 0 && appcenter_reload(lab, err) == 0 ? 0 : -1;
 }
 
+static bool of_role(const struct machine *machine)
+{
+    return strcmp(machine->role, resized) == 0;
+}
+
+/* The machines WHICH picks get other VMs, all at once. */
+static int replace(struct lab *lab, machine_filter *which, struct error **err)
+{
+    int r = services_run(lab, which, "stop", err);
+    for (size_t i = 0; i < lab->n_machines; i++) {
+        if (which(lab->machines[i])) {
+            machine_power_off(lab, lab->machines[i], deadline_in(20000));
+        }
+    }
+    return r == 0 && appcenter_boot(lab, err) == 0 ? services_run(lab, which, "start", err) : -1;
+}
+
 int appcenter_resize(struct lab *lab, const char *role, struct error **err)
 {
     json_object_set_new(lab->links, "vertical-scaling-roles", json_string(role));
     int r = appcenter_reload(lab, err);
-    for (size_t i = 0; r == 0 && i < lab->n_machines; i++) {
-        struct machine *m = lab->machines[i];
-        if (strcmp(m->role, role) == 0) {
-            one = m;
-            r = services_run(lab, chosen, "stop", err);
-            machine_power_off(lab, m, deadline_in(20000));
-            r = r == 0 && appcenter_boot(lab, err) == 0 ? services_run(lab, chosen, "start", err) : -1;
+    resized = role;
+    if (r == 0 && !package_resizes_in_turn(lab->package, role)) {
+        r = replace(lab, of_role, err);
+    } else {
+        for (size_t i = 0; r == 0 && i < lab->n_machines; i++) {
+            one = lab->machines[i];
+            r = of_role(one) ? replace(lab, chosen, err) : 0;
         }
     }
     json_object_del(lab->links, "vertical-scaling-roles");
     return appcenter_reload(lab, r == 0 ? err : NULL) == 0 ? r : -1;
+}
+
+/* From the new image even the VMs that keep their system disk else. */
+static int drop_system_disks(const struct lab *lab, struct error **err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < lab->n_machines; i++) {
+        r = machine_drop_system_disk(lab, lab->machines[i], err);
+    }
+    return r;
 }
 
 int appcenter_upgrade(struct lab *lab, const char *version, bool forward, struct error **err)
@@ -271,7 +274,7 @@ int appcenter_upgrade(struct lab *lab, const char *version, bool forward, struct
     if (forward && services_run(lab, every, "upgrade.pre_check", err) != 0) {
         return -1;
     }
-    if (appcenter_stop(lab, err) != 0) {
+    if (appcenter_stop(lab, err) != 0 || drop_system_disks(lab, err) != 0) {
         return -1;
     }
     network_leave();
@@ -287,7 +290,7 @@ int appcenter_upgrade(struct lab *lab, const char *version, bool forward, struct
 }
 
 /* Power off, nothing in order: this is for those who lost the whole cluster. */
-static int lose(struct lab *lab, struct error **err)
+int appcenter_lose(struct lab *lab, struct error **err)
 {
     while (lab->n_machines > 0) {
         struct machine *m = lab->machines[lab->n_machines - 1];
@@ -309,7 +312,7 @@ int appcenter_renew(struct lab *lab, const struct role_count *counts, const char
     if (rename(volume, carried) != 0) {
         return error_errno(err, STATUS_FILE, errno, "taking %s off the master's volume", directory);
     }
-    if (lose(lab, err) != 0 || appcenter_create(lab, counts, err) != 0) {
+    if (appcenter_lose(lab, err) != 0 || appcenter_create(lab, counts, err) != 0) {
         return -1;
     }
     return rename(carried, volume) == 0

@@ -115,6 +115,12 @@ bool package_scales(const json_t *package, const char *role)
     return false;
 }
 
+bool package_resizes_in_turn(const json_t *package, const char *role)
+{
+    const char *policy = json_string_value(json_object_get(role_of(package, role), "vertical_scaling_policy"));
+    return policy != NULL && strcmp(policy, "sequential") == 0;
+}
+
 static bool found(const json_t *object, const char *command, const char *timeout, int usual, struct service *service)
 {
     *service = (struct service){

@@ -21,6 +21,9 @@ bool package_has_keys(const json_t *package, const char *role);
 /* Whether users may add and delete hosts of ROLE. */
 bool package_scales(const json_t *package, const char *role);
 
+/* Whether hosts of ROLE get other VMs one after the other, and not all at once. */
+bool package_resizes_in_turn(const json_t *package, const char *role);
+
 struct service {
     const char *command;  /* borrowed from the package */
     int order;            /* ascending; the same number: in parallel */

@@ -265,6 +265,12 @@ int machine_erase(const struct lab *lab, const struct machine *machine, struct e
     return files_remove(path, err);
 }
 
+int machine_drop_system_disk(const struct lab *lab, const struct machine *machine, struct error **err)
+{
+    _cleanup_free_ char *path = disk(lab, machine, "upper");
+    return files_remove(path, err);
+}
+
 int machine_run(const struct machine *machine, const char *command, struct deadline deadline,
                 struct proc_result *result, struct error **err)
 {

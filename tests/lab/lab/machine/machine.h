@@ -15,6 +15,8 @@ int machine_wait(const struct lab *lab, struct machine *machine, struct deadline
 void machine_power_off(const struct lab *lab, struct machine *machine, struct deadline deadline);
 /* As when the power fails: everything in it is killed at once. The instance is gone. */
 void machine_cut(const struct lab *lab, struct machine *machine);
+/* What was written to its system disk is lost, as with a new image. The machine must be off. */
+int machine_drop_system_disk(const struct lab *lab, const struct machine *machine, struct error **err);
 /* Deletes its disks. The machine must be off. */
 int machine_erase(const struct lab *lab, const struct machine *machine, struct error **err);
 

@@ -1,0 +1,290 @@
+/* What scale-in and a new machine do to the cluster, against a real API server; Elasticsearch's part is played. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+#include <time.h>
+
+#include "hooks/clients/pods.h"
+#include "hooks/engine/run.h"
+#include "hooks/steps/cluster/leaving.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/json.h"
+#include "lib/core/logger.h"
+#include "lib/system/file.h"
+#include "tests/lab/shared/apiserver.h"
+#include "tests/lab/shared/cluster.h"
+
+static struct apiserver server;
+static const struct role master = {.name = "master", .state = "/data/kubernetes/hooks", .control_plane = true};
+static struct conf conf;
+static struct run run;
+
+static void must(int result, struct error **err)
+{
+    if (result < 0) {
+        fail_msg("%s", *err == NULL ? "no reason given" : (*err)->message);
+    }
+}
+
+static void post(const char *collection, const char *text)
+{
+    _cleanup_error_ struct error *err = NULL;
+    json_error_t why;
+    _cleanup_json_ json_t *object = json_loads(text, 0, &why);
+    long code = 0;
+    if (object == NULL) {
+        fail_msg("%s: %s", why.text, text);
+    }
+    must(kube_post(run.kube, collection, object, deadline_in(30000), &code, &err), &err);
+    assert_int_equal(code, 201);
+}
+
+/* NULL where there is none. */
+static json_t *get(const char *path)
+{
+    json_t *object = NULL;
+    long code = 0;
+    int r = kube_get(run.kube, path, deadline_in(30000), &object, &code, NULL);
+    assert_true(r == 0 || code == 404);
+    return object;
+}
+
+/* A node whose Ready has been STATUS for AGO seconds. */
+static void make_node(const char *name, const char *status, int ago, const char *spec, const char *annotations)
+{
+    char since[32];
+    time_t at = time(NULL) - ago;
+    struct tm tm;
+    (void)strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
+    _cleanup_free_ char *text = xasprintf(
+        "{\"metadata\": {\"name\": \"%s\", \"annotations\": %s}, \"spec\": %s, \"status\": {\"volumesAttached\": "
+        "[{\"name\": "
+        "\"v\", \"devicePath\": \"\"}], \"volumesInUse\": [\"v\"], \"conditions\": [{\"type\": \"Ready\", \"status\": "
+        "\"%s\", \"lastTransitionTime\": \"%s\", \"lastHeartbeatTime\": \"%s\"}]}}",
+        name, annotations, spec, status, since, since);
+    post("/api/v1/nodes", text);
+}
+
+static void make_pod(const char *name, const char *node, int grace)
+{
+    _cleanup_free_ char *text = xasprintf(
+        "{\"metadata\": {\"name\": \"%s\"}, \"spec\": {\"nodeName\": \"%s\", \"terminationGracePeriodSeconds\": %d, "
+        "\"automountServiceAccountToken\": false, \"containers\": [{\"name\": \"c\", \"image\": \"busybox\"}]}}",
+        name, node, grace);
+    post("/api/v1/namespaces/default/pods", text);
+}
+
+static void make_attachment(const char *name, const char *node)
+{
+    _cleanup_free_ char *text =
+        xasprintf("{\"metadata\": {\"name\": \"%s\", \"finalizers\": [\"external-attacher/disk-csi-qingcloud-com\"]}, "
+                  "\"spec\": {\"attacher\": \"disk.csi.qingcloud.com\", \"nodeName\": \"%s\", \"source\": "
+                  "{\"persistentVolumeName\": \"pv-%s\"}}}",
+                  name, node, name);
+    post("/apis/storage.k8s.io/v1/volumeattachments", text);
+}
+
+/* The cluster of three log nodes and more, seen by its master; hosts whose node name is in LEAVING are leaving. */
+static void see(const char *const *leaving)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_json_ json_t *cluster = cluster_load("three-logs", &err);
+    assert_non_null(cluster);
+    cluster_generate(cluster, "node", 3);
+    cluster_generate(cluster, "log", 4);
+    _cleanup_json_ json_t *view = cluster_view(cluster, "master", 1);
+    facts_freep(&run.facts);
+    must(facts_load(&run.facts, view, &conf, &err), &err);
+    run.facts->n_logs = 0;
+    for (size_t i = 0; i < run.facts->n_hosts; i++) {
+        struct host *host = &run.facts->hosts[i];
+        for (const char *const *name = leaving; *name != NULL; name++) {
+            host->deleting = host->deleting || strcmp(host->node_name, *name) == 0;
+        }
+        run.facts->n_logs += host->is->log && !host->deleting;
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    if (apiserver_start(&server, &err) < 0) {
+        print_error("%s\n", err->message);
+        apiserver_stop(&server);
+        return -1;
+    }
+    log_open("test", NULL, NULL, LOG_LEVEL_ERROR);
+    conf.paths.opt = path_join(server.root, "opt/kubernetes");
+    conf.addons.skip = xcalloc(1, sizeof *conf.addons.skip);
+    conf.timeouts.drain_s = 20;
+    conf.timeouts.api_s = 20;
+    run = (struct run){.role = &master, .conf = &conf, .root = server.root, .deadline = deadline_in(300000)};
+    if (apiserver_kube(&server, &run.kube, NULL) < 0) {
+        return -1;
+    }
+    /* What the controller manager makes elsewhere. */
+    post("/api/v1/namespaces/default/serviceaccounts", "{\"metadata\": {\"name\": \"default\"}}");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    facts_freep(&run.facts);
+    kube_freep(&run.kube);
+    apiserver_stop(&server);
+    free(conf.paths.opt);
+    strv_free(conf.addons.skip);
+    return 0;
+}
+
+static bool dead(const char *status, int ago)
+{
+    char since[32];
+    time_t now = time(NULL);
+    time_t at = now - ago;
+    struct tm tm;
+    (void)strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
+    _cleanup_json_ json_t *node =
+        json_pack("{s{s[{ss ss ss}{ss ss ss}]}}", "status", "conditions", "type", "MemoryPressure", "status", "Unknown",
+                  "lastTransitionTime", since, "type", "Ready", "status", status, "lastTransitionTime", since);
+    return node_dead(node, now);
+}
+
+static void a_kubelet_is_gone_when_it_has_not_reported_for_long_enough(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *silent = json_object();
+    assert_true(dead("Unknown", 61));
+    assert_false(dead("Unknown", 50));
+    assert_true(dead("False", 301));
+    assert_false(dead("False", 250));
+    assert_false(dead("True", 100000));
+    assert_false(node_dead(silent, time(NULL)));
+}
+
+static void a_dead_node_leaves_with_its_pods_and_attachments(void **state)
+{
+    (void)state;
+    static const char *const leaving[] = {"node-2", NULL};
+    _cleanup_error_ struct error *err = NULL;
+    make_node("node-2", "Unknown", 90, "{}", "{}");
+    make_node("node-1", "True", 90, "{}", "{}");
+    make_pod("stuck", "node-2", 30);
+    make_pod("other", "node-1", 30);
+    make_attachment("on-node-2", "node-2");
+    make_attachment("on-node-1", "node-1");
+    see(leaving);
+    must(step_check_scale_in.apply(&run, &err), &err);
+    must(step_delete_nodes.apply(&run, &err), &err);
+    _cleanup_json_ json_t *node = get("/api/v1/nodes/node-2");
+    _cleanup_json_ json_t *stuck = get("/api/v1/namespaces/default/pods/stuck");
+    _cleanup_json_ json_t *other = get("/api/v1/namespaces/default/pods/other");
+    _cleanup_json_ json_t *gone = get("/apis/storage.k8s.io/v1/volumeattachments/on-node-2");
+    _cleanup_json_ json_t *kept = get("/apis/storage.k8s.io/v1/volumeattachments/on-node-1");
+    assert_null(node);
+    assert_null(stuck);
+    assert_non_null(other);
+    assert_null(json_text_at(kept, "metadata", "deletionTimestamp", NULL));
+    /* Its machine is still there: the driver has to detach, so the object waits for it. */
+    assert_non_null(json_text_at(gone, "metadata", "deletionTimestamp", NULL));
+    must(step_delete_nodes.apply(&run, &err), &err);
+}
+
+static void a_node_whose_pods_do_not_end_stays_and_is_uncordoned(void **state)
+{
+    (void)state;
+    static const char *const leaving[] = {"node-3", NULL};
+    _cleanup_error_ struct error *err = NULL;
+    make_node("node-3", "True", 90, "{}", "{}");
+    make_pod("slow", "node-3", 30);
+    see(leaving);
+    conf.timeouts.drain_s = 2;
+    assert_int_equal(step_delete_nodes.apply(&run, &err), -1);
+    conf.timeouts.drain_s = 20;
+    assert_int_equal(err->status, STATUS_SCALE_IN_DRAIN);
+    _cleanup_json_ json_t *node = get("/api/v1/nodes/node-3");
+    assert_non_null(node);
+    assert_false(json_is_true(json_object_get(json_object_get(node, "spec"), "unschedulable")));
+}
+
+static void make_csinode(const char *name, const char *uid, const char *instance)
+{
+    _cleanup_free_ char *text = xasprintf("{\"metadata\": {\"name\": \"%s\", \"ownerReferences\": [{\"apiVersion\": "
+                                          "\"v1\", \"kind\": \"Node\", \"name\": "
+                                          "\"%s\", \"uid\": \"%s\"}]}, \"spec\": {\"drivers\": [{\"name\": "
+                                          "\"disk.csi.qingcloud.com\", \"nodeID\": \"%s\"}, "
+                                          "{\"name\": \"other.example.com\", \"nodeID\": \"%s\"}]}}",
+                                          name, name, uid, instance, name);
+    post("/apis/storage.k8s.io/v1/csinodes", text);
+}
+
+static void check_new_machine(const char *name, const char *former_uid, bool replaced)
+{
+    _cleanup_free_ char *node_path = xasprintf("/api/v1/nodes/%s", name);
+    _cleanup_free_ char *csinode_path = xasprintf("/apis/storage.k8s.io/v1/csinodes/%s", name);
+    _cleanup_free_ char *attachment_path = xasprintf("/apis/storage.k8s.io/v1/volumeattachments/of-%s", name);
+    _cleanup_json_ json_t *node = get(node_path);
+    _cleanup_json_ json_t *csinode = get(csinode_path);
+    _cleanup_json_ json_t *attachment = get(attachment_path);
+    const char *uid = json_text_at(node, "metadata", "uid", NULL);
+    const json_t *status = json_object_get(node, "status");
+    const json_t *owners = json_object_get(json_object_get(csinode, "metadata"), "ownerReferences");
+    const json_t *drivers = json_object_get(json_object_get(csinode, "spec"), "drivers");
+    assert_null(attachment);
+    assert_int_equal(strcmp(uid, former_uid) != 0, replaced);
+    assert_null(json_object_get(status, "volumesAttached"));
+    assert_null(json_object_get(status, "volumesInUse"));
+    assert_non_null(json_object_get(status, "conditions"));
+    assert_string_equal(json_text_at(node, "metadata", "annotations", INSTANCE_ANNOTATION, NULL),
+                        facts_node(run.facts, name)->instance_id);
+    assert_string_equal(json_text_at(node, "metadata", "annotations", "a-users", NULL), "own");
+    assert_int_equal(json_array_size(owners), 1);
+    assert_string_equal(json_text(json_array_get(owners, 0), "uid"), uid);
+    assert_int_equal(json_array_size(drivers), 1);
+    assert_string_equal(json_text(json_array_get(drivers, 0), "name"), "other.example.com");
+}
+
+static void what_names_a_former_machine_goes_before_pods_start(void **state)
+{
+    (void)state;
+    static const char *const nobody[] = {NULL};
+    _cleanup_error_ struct error *err = NULL;
+    char uids[2][64];
+    static const char *const names[] = {"log-1", "log-2"};
+    see(nobody);
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
+        _cleanup_free_ char *annotations =
+            xasprintf("{\"" INSTANCE_ANNOTATION "\": \"i-old%zu\", \"a-users\": \"own\"}", i);
+        _cleanup_free_ char *old = xasprintf("i-old%zu", i);
+        _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", names[i]);
+        _cleanup_free_ char *attachment = xasprintf("of-%s", names[i]);
+        make_node(names[i], "True", 90, i == 0 ? "{\"providerID\": \"qingcloud://i-old0\"}" : "{}", annotations);
+        _cleanup_json_ json_t *node = get(path);
+        (void)snprintf(uids[i], sizeof uids[i], "%s", json_text_at(node, "metadata", "uid", NULL));
+        make_csinode(names[i], uids[i], old);
+        make_attachment(attachment, names[i]);
+    }
+    assert_int_equal(step_set_provider_ids.done(&run, &err), 0);
+    must(step_set_provider_ids.apply(&run, &err), &err);
+    check_new_machine("log-1", uids[0], true);
+    check_new_machine("log-2", uids[1], false);
+    assert_int_equal(step_set_provider_ids.done(&run, &err), 1);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kubelet_is_gone_when_it_has_not_reported_for_long_enough),
+        cmocka_unit_test(a_dead_node_leaves_with_its_pods_and_attachments),
+        cmocka_unit_test(a_node_whose_pods_do_not_end_stays_and_is_uncordoned),
+        cmocka_unit_test(what_names_a_former_machine_goes_before_pods_start),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
