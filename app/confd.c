@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/core/util.h"
+#include "lib/system/file.h"
 
 #define BLANKS " \t\r\n"
 
@@ -69,7 +70,7 @@ char **confd_parse_nodes(const char *text)
 
 char **confd_nodes(const char *path)
 {
-    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    _cleanup_fclose_ FILE *file = file_stream(path);
     _cleanup_buffer_ struct buffer text = {0};
     char block[1024];
     size_t len = 0;

@@ -17,6 +17,7 @@
 #include "lib/core/interrupt.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
+#include "lib/system/program.h"
 #include "lib/system/tree.h"
 
 static const char usage[] = "k8s-bake: makes a VM image from one declarative file\n"
@@ -439,7 +440,7 @@ int main(int argc, char **argv)
         .level = LOG_LEVEL_INFO,
     };
     _cleanup_error_ struct error *err = NULL;
-    int result = parse(&c, argc, argv, &err);
+    int result = program_start(&err) < 0 ? -1 : parse(&c, argc, argv, &err);
     log_open("k8s-bake", NULL, NULL, c.level);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     if (result == 0) {
@@ -447,6 +448,9 @@ int main(int argc, char **argv)
     }
     if (result == 0) {
         result = run(&c, &err);
+    }
+    if (result == 0) {
+        result = program_end(&err);
     }
     if (err != NULL) {
         log_error("%s", err->message);

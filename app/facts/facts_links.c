@@ -7,6 +7,7 @@
 #include "lib/core/json.h"
 #include "lib/core/syntax.h"
 #include "lib/core/util.h"
+#include "lib/system/file.h"
 
 #define ES_PORT 9200
 
@@ -196,13 +197,14 @@ static char *versions_path(const struct conf *conf)
 
 int facts_read_versions(struct facts *facts, const struct conf *conf, struct error **err)
 {
-    json_error_t why;
+    _cleanup_error_ struct error *why = NULL;
     _cleanup_free_ char *path = versions_path(conf);
     bool there = path != NULL && access(path, F_OK) == 0;
-    facts->versions = there ? json_load_file(path, JSON_REJECT_DUPLICATES, &why) : json_object();
-    if (!json_is_object(facts->versions)) {
-        return error_new(err, STATUS_FILE, "%s: %s: bake the image again, or run `k8s-bake versions`", path,
-                         facts->versions == NULL ? why.text : "not an object");
+    if (!there) {
+        facts->versions = json_object();
+    } else if (file_read_json(path, &facts->versions, &why) < 0 || !json_is_object(facts->versions)) {
+        return error_new(err, STATUS_FILE, "%s: bake the image again, or run `k8s-bake versions`",
+                         why != NULL ? why->message : path);
     }
     /* what an image baked before these were in it has */
     _cleanup_json_ json_t *first = json_pack("{s:s, s:s, s:s}", "kubeadm_api", "v1beta2", "container_runtime",

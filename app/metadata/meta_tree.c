@@ -107,7 +107,7 @@ int meta_tree_load(const char *path, json_t **tree, struct error **err)
 int meta_tree_load_private(const char *path, json_t **tree, struct error **err)
 {
     const int status = STATUS_METADATA_UNREACHABLE;
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = file_open(path, O_NOFOLLOW);
     _cleanup_fclose_ FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
     struct stat st;
     if (file == NULL || fstat(fd, &st) < 0) {

@@ -15,7 +15,8 @@ static void look_hostnic(const struct check_context *context, struct finding *fi
         return;
     }
     _cleanup_free_ char *path = run_state_path(context->run, CLOUD_STATE);
-    _cleanup_json_ json_t *state = json_load_file(path, 0, NULL);
+    _cleanup_json_ json_t *state = NULL;
+    (void)file_read_json(path, &state, NULL);
     if (!json_is_object(state)) {
         finding_warns(finding, "run `start`, which asks the cloud API", "the cloud API was not asked yet");
         return;

@@ -23,14 +23,9 @@ struct history {
 
 static json_t *load(const char *path)
 {
-    _cleanup_free_ char *text = NULL;
-    size_t len = 0;
-    json_t *runs = file_read(path, 0, &text, &len, NULL) < 0 ? NULL : json_loadb(text, len, 0, NULL);
-    if (!json_is_array(runs)) {
-        json_decref(runs);
-        return json_array();
-    }
-    return runs;
+    _cleanup_json_ json_t *runs = NULL;
+    (void)file_read_json(path, &runs, NULL);
+    return json_is_array(runs) ? STEAL(runs) : json_array();
 }
 
 static void store(struct history *history)

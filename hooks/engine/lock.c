@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -47,37 +49,67 @@ static int wait_for(int lock, struct deadline deadline, struct error **err)
     return woken != 0 ? (woken > 0 ? 0 : -1) : error_new(err, STATUS_LOCKED, "still held when the deadline passed");
 }
 
-static void read_holder(int fd, char *holder, size_t size)
+/* The state directory, or the nearest one above that is there: a full or read-only disk has none made. */
+static int open_place(const char *directory)
 {
-    ssize_t n = pread(fd, holder, size - 1, 0);
-    holder[n > 0 ? n : 0] = '\0';
-    holder[strcspn(holder, "\n")] = '\0';
+    _cleanup_free_ char *place = xstrdup(directory);
+    for (;;) {
+        int fd = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        char *slash = strrchr(place, '/');
+        if (fd >= 0 || slash == NULL || strcmp(place, "/") == 0) {
+            return fd;
+        }
+        slash[slash == place ? 1 : 0] = '\0';
+    }
+}
+
+/* "`EVENT` (pid N)". What is written there may be of an earlier event, where the present one could not write. */
+static char *read_holder(const char *path)
+{
+    _cleanup_free_ char *text = NULL;
+    int pid = 0;
+    if (file_read(path, 256, &text, NULL, NULL) < 0 || sscanf(text, "`%*[^`]` (pid %d)", &pid) != 1 ||
+        (kill(pid, 0) < 0 && errno == ESRCH)) {
+        return xstrdup("an event that left no name");
+    }
+    text[strcspn(text, "\n")] = '\0';
+    return STEAL(text);
+}
+
+/* For those who wait; that it cannot be written is no reason not to go on. */
+static void write_holder(const char *path, const char *event)
+{
+    struct stat st;
+    _cleanup_free_ char *holder = xasprintf("`%s` (pid %d)\n", event, (int)getpid());
+    size_t len = strlen(holder);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || pwrite(fd, holder, len, 0) != (ssize_t)len ||
+        ftruncate(fd, (off_t)len) < 0) {
+        log_debug("%s: cannot write who holds the lock", path);
+    }
 }
 
 int lock_take(const struct run *run, struct deadline deadline, int *fd, bool *waited, struct error **err)
 {
+    _cleanup_error_ struct error *not_made = NULL;
     _cleanup_free_ char *path = run_state_path(run, "lock");
     _cleanup_free_ char *directory = run_state_path(run, "");
-    if (dir_make(directory, 0700, err) < 0) {
-        return -1;
+    if (dir_make(directory, 0700, &not_made) < 0) {
+        log_warning("%s", not_made->message);
     }
-    _cleanup_close_ int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    _cleanup_close_ int lock = open_place(directory);
     if (lock < 0) {
-        return error_errno(err, STATUS_FILE, errno, "cannot open the lock %s", path);
+        return error_errno(err, STATUS_FILE, errno, "cannot open %s to lock it", directory);
     }
     *waited = flock(lock, LOCK_EX | LOCK_NB) < 0;
     if (*waited) {
-        char holder[128];
-        read_holder(lock, holder, sizeof holder);
+        _cleanup_free_ char *holder = read_holder(path);
         log_notice("waiting for another event on this host: %s", holder);
         if (wait_for(lock, deadline, err) < 0) {
-            return error_wrap(err, "%s is held by %s", path, holder);
+            return error_wrap(err, "%s is locked by %s", directory, holder);
         }
     }
-    _cleanup_free_ char *holder = xasprintf("`%s` (pid %d)\n", run->event, (int)getpid());
-    if (ftruncate(lock, 0) < 0 || pwrite(lock, holder, strlen(holder), 0) < 0) {
-        return error_errno(err, STATUS_FILE, errno, "cannot write the lock %s", path);
-    }
+    write_holder(path, run->event);
     *fd = steal_fd(&lock);
     return 0;
 }

@@ -5,8 +5,9 @@
 #include "app/status.h"
 #include "hooks/engine/role.h"
 
-/* Takes <state>/lock and holds it until the process ends. Another holder is waited for until DEADLINE, then
- * STATUS_LOCKED which names it: its pid and event. *fd is the lock; *waited tells that another held it. */
+/* Locks the state directory itself, which needs no write: /data may be full or read-only. Held until the process ends.
+ * Another holder is waited for until DEADLINE, then STATUS_LOCKED which names it: its event and pid, from <state>/lock.
+ * *fd is the lock; *waited tells that another held it. */
 int lock_take(const struct run *run, struct deadline deadline, int *fd, bool *waited, struct error **err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "hooks/engine/runner.h"
 #include "lib/core/interrupt.h"
 #include "lib/core/logger.h"
+#include "lib/system/program.h"
 
 /* How long a changing event waits for another one, e.g. the agent's reload while init still runs. */
 enum { LOCK_WAIT_S = 300 };
@@ -184,6 +185,9 @@ int hook_main(const struct role *role, int argc, char **argv)
                                      NULL,
                                      help_filter,
                                      NULL};
+    if (program_start(&err) < 0) {
+        return report(&run, err);
+    }
     argp_program_version_hook = print_version;
     argp_err_exit_status = STATUS_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
@@ -201,8 +205,9 @@ int hook_main(const struct role *role, int argc, char **argv)
         (void)run_command(&run, command, &err);
         run_close(&run);
     }
-    if (fflush(stdout) != 0 && err == NULL) {
-        error_new(&err, STATUS_FAILED, "cannot write the result to standard output");
+    _cleanup_error_ struct error *lost = NULL;
+    if (program_end(&lost) < 0 && err == NULL) {
+        (void)error_move(&err, &lost);
     }
     return err == NULL ? STATUS_OK : report(&run, err);
 }

@@ -92,7 +92,8 @@ static int add_api(struct run *run, json_t *items, struct deadline deadline, str
     if (run_kube(run, err) < 0 || kube_get_lines(run->kube, "/metrics", deadline, add_line, &now, err) < 0) {
         return -1;
     }
-    _cleanup_json_ json_t *last = json_load_file(path, 0, NULL);
+    _cleanup_json_ json_t *last = NULL;
+    (void)file_read_json(path, &last, NULL);
     struct api_sample before = api_sample_parse(last);
     struct api_use use = api_use_between(&before, &now);
     put(items, "api_requests", use.requests_per_second);

@@ -23,7 +23,8 @@ struct revival {
 static json_t *load_backoff(const struct run *run)
 {
     _cleanup_free_ char *path = run_state_path(run, "revive.json");
-    json_t *state = json_load_file(path, 0, NULL);
+    json_t *state = NULL;
+    (void)file_read_json(path, &state, NULL);
     if (json_is_object(state)) {
         return state;
     }

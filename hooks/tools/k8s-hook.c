@@ -17,6 +17,7 @@
 #include "lib/core/logger.h"
 #include "lib/core/util.h"
 #include "lib/system/file.h"
+#include "lib/system/program.h"
 
 static const char usage[] = "Usage: k8s-hook [OPTION...] EVENT [ARGUMENT]\n"
                             "                          run the event with this host's role\n"
@@ -128,25 +129,42 @@ static int become_role(char **argv, struct error **err)
                        binary, role);
 }
 
-int main(int argc, char **argv)
+/* What needs no role: *status is its exit status. False: an event. */
+static bool run_here(int argc, char **argv, int *status)
 {
-    _cleanup_error_ struct error *err = NULL;
     const char *first = argc < 2 ? "" : argv[1];
+    *status = STATUS_OK;
     if (*first == '\0' || strv_contains(help, first)) {
         (void)fputs(usage, *first == '\0' ? stderr : stdout);
-        return *first == '\0' ? STATUS_USAGE : STATUS_OK;
+        *status = *first == '\0' ? STATUS_USAGE : STATUS_OK;
+        return true;
     }
     if (strv_contains(version, first)) {
         puts("k8s-hook " SUITE_VERSION);
-        return STATUS_OK;
+        return true;
     }
     for (size_t i = 0; i < ELEMENTS(tools); i++) {
         if (strcmp(argv[1], tools[i].name) == 0) {
-            return tools[i].main(argc - 1, argv + 1);
+            *status = tools[i].main(argc - 1, argv + 1);
+            return true;
         }
     }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_error_ struct error *err = NULL;
+    int status = STATUS_OK;
+    if (program_start(&err) == 0 && run_here(argc, argv, &status)) {
+        if (program_end(&err) < 0 && status == STATUS_OK) {
+            (void)fprintf(stderr, "k8s-hook: %s\n", err->message);
+            status = (int)err->status;
+        }
+        return status;
+    }
     log_open("k8s-hooks", NULL, NULL, LOG_LEVEL_INFO);
-    if (interrupt_open(&err) == 0) {
+    if (err == NULL && interrupt_open(&err) == 0) {
         (void)become_role(argv, &err);
     }
     log_error("%s", err->message);

@@ -88,7 +88,7 @@ static int load_context(const char *path, json_t **context, struct error **err)
 {
     _cleanup_free_ char *text = NULL;
     size_t len = 0;
-    if (file_read(path_of(path), 0, &text, &len, err) < 0) {
+    if (file_read_input(path_of(path), 0, &text, &len, err) < 0) {
         return -1;
     }
     json_error_t why;
@@ -105,7 +105,7 @@ static int print_template(const struct arguments *a, struct error **err)
     _cleanup_free_ char *text = NULL;
     _cleanup_buffer_ struct buffer out = {0};
     size_t len = 0;
-    if (file_read(path_of(a->file), 0, &text, &len, err) < 0 || load_context(a->context, &context, err) < 0 ||
+    if (file_read_input(path_of(a->file), 0, &text, &len, err) < 0 || load_context(a->context, &context, err) < 0 ||
         mustache_render(a->file, text, len, context, &a->options, &out, err) < 0) {
         return -1;
     }

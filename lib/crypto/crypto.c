@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 
 #include "lib/crypto/openssl.h"
+#include "lib/system/file.h"
 
 enum { TOKEN_ID = 6, TOKEN_SECRET = 16 };
 
@@ -108,7 +109,7 @@ char *sha256_hex(const void *data, size_t len)
 
 int sha256_file(const char *path, char **digest_hex, struct error **err)
 {
-    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    _cleanup_fclose_ FILE *file = file_stream(path);
     if (file == NULL) {
         return error_errno(err, STATUS_FILE, errno, "opening %s to make its SHA-256", path);
     }

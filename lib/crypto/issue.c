@@ -14,6 +14,7 @@
 
 #include "lib/core/util.h"
 #include "lib/crypto/openssl.h"
+#include "lib/system/file.h"
 
 struct authority {
     X509 *cert;
@@ -35,11 +36,11 @@ static int fail(struct error **err, const char *what)
 
 static int open_authority(const char *cert, const char *key, struct authority *authority, struct error **err)
 {
-    _cleanup_fclose_ FILE *cert_file = fopen(cert, "re");
+    _cleanup_fclose_ FILE *cert_file = file_stream(cert);
     if (cert_file == NULL) {
         return error_errno(err, STATUS_CRYPTO, errno, "cannot read the authority's certificate %s", cert);
     }
-    _cleanup_fclose_ FILE *key_file = fopen(key, "re");
+    _cleanup_fclose_ FILE *key_file = file_stream(key);
     if (key_file == NULL) {
         return error_errno(err, STATUS_CRYPTO, errno, "cannot read the authority's key %s", key);
     }

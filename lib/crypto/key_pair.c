@@ -7,10 +7,11 @@
 
 #include "lib/crypto/crypto.h"
 #include "lib/crypto/openssl.h"
+#include "lib/system/file.h"
 
 static FILE *open_pem(const char *path, struct error **err)
 {
-    FILE *file = fopen(path, "re");
+    FILE *file = file_stream(path);
     if (file == NULL) {
         (void)error_errno(err, STATUS_FILE, errno, "cannot read %s", path);
     }

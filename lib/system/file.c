@@ -300,15 +300,41 @@ int file_put_private(const char *path, const char *text, struct error **err)
     return file_put(&spec, NULL, err);
 }
 
-int file_read(const char *path, size_t limit, char **data, size_t *len, struct error **err)
+int file_open(const char *path, int flags)
+{
+    struct stat st;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        return -1;
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) { /* /dev/null is fine */
+        errno = S_ISDIR(st.st_mode) ? EISDIR : EMEDIUMTYPE;
+        return -1;
+    }
+    return steal_fd(&fd);
+}
+
+FILE *file_stream(const char *path)
+{
+    _cleanup_close_ int fd = file_open(path, 0);
+    FILE *stream = fd < 0 ? NULL : fdopen(fd, "r");
+    if (stream != NULL) {
+        (void)steal_fd(&fd);
+    }
+    return stream;
+}
+
+static int read_and_close(int open_fd, const char *path, size_t limit, char **data, size_t *len, struct error **err)
 {
     limit = limit == 0 ? READ_LIMIT : limit;
     _cleanup_buffer_ struct buffer b = {0};
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int fd = open_fd;
     if (fd < 0 || read_all(fd, limit, &b) < 0) {
         int why = errno;
         if (why == EFBIG) {
             (void)error_new(err, STATUS_FILE, "cannot read %s: it has more than %zu bytes", path, limit);
+        } else if (why == EMEDIUMTYPE) {
+            (void)error_new(err, STATUS_FILE, "cannot read %s: a FIFO or socket, not a file", path);
         } else {
             (void)error_errno(err, STATUS_FILE, why, "cannot read %s", path);
         }
@@ -320,6 +346,31 @@ int file_read(const char *path, size_t limit, char **data, size_t *len, struct e
     }
     *data = STEAL(b.data);
     return 0;
+}
+
+int file_read(const char *path, size_t limit, char **data, size_t *len, struct error **err)
+{
+    return read_and_close(file_open(path, 0), path, limit, data, len, err);
+}
+
+int file_read_input(const char *path, size_t limit, char **data, size_t *len, struct error **err)
+{
+    return read_and_close(open(path, O_RDONLY | O_CLOEXEC), path, limit, data, len, err);
+}
+
+int file_read_json(const char *path, json_t **json, struct error **err)
+{
+    json_error_t why;
+    _cleanup_free_ char *text = NULL;
+    size_t len = 0;
+    if (file_read(path, 0, &text, &len, err) < 0) {
+        return -1;
+    }
+    *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    errno = 0;
+    return *json != NULL
+               ? 0
+               : error_new(err, STATUS_FILE, "%s:%d:%d is not JSON: %s", path, why.line, why.column, why.text);
 }
 
 int file_remove(const char *path, bool *changed, struct error **err)

@@ -34,8 +34,23 @@ int file_put(const struct file_spec *spec, bool *changed, struct error **err);
 /* The same for a text that this user alone may read: mode 0600. */
 int file_put_private(const char *path, const char *text, struct error **err);
 
-/* Reads up to LIMIT bytes (0: 64 MiB), NUL-terminated. The caller frees *data. errno is kept: ENOENT tells absence. */
+/* Opens PATH for reading, never waiting: -1 with errno, which is EISDIR for a directory, and EMEDIUMTYPE for a FIFO or
+ * a socket in the place of a file. FLAGS are added to those of open. */
+int file_open(const char *path, int flags);
+
+/* The same as a stream; NULL with errno. */
+FILE *file_stream(const char *path);
+
+/* Reads up to LIMIT bytes (0: 64 MiB), NUL-terminated. The caller frees *data. errno is kept: ENOENT tells absence; see
+ * file_open. */
 int file_read(const char *path, size_t limit, char **data, size_t *len, struct error **err);
+
+/* The same for what a user names on the command line, which may be a pipe. */
+int file_read_input(const char *path, size_t limit, char **data, size_t *len, struct error **err);
+
+/* Reads a file that holds JSON; *json is a new reference. errno is kept as by file_read; 0 when the text is not JSON.
+ */
+int file_read_json(const char *path, json_t **json, struct error **err);
 
 /* Removes the file or link; absent is fine. */
 int file_remove(const char *path, bool *changed, struct error **err);

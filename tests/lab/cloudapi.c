@@ -7,6 +7,7 @@
 
 #include "lib/core/interrupt.h"
 #include "lib/core/util.h"
+#include "lib/system/program.h"
 #include "tests/lab/shared/cloudapi.h"
 
 static const char usage[] = "Usage: cloudapi [--listen ADDR:PORT] --data FILE.json [--error RET_CODE]\n"
@@ -86,7 +87,7 @@ static int run(int argc, char **argv, struct error **err)
 int main(int argc, char **argv)
 {
     _cleanup_error_ struct error *err = NULL;
-    if (run(argc, argv, &err) < 0) {
+    if (program_start(&err) < 0 || run(argc, argv, &err) < 0) {
         (void)fprintf(stderr, "cloudapi: %s\n", err->message);
         return (int)err->status;
     }

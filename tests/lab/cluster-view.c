@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "lib/core/util.h"
+#include "lib/system/program.h"
 #include "tests/lab/shared/cluster.h"
 
 int main(int argc, char **argv)
@@ -24,5 +25,9 @@ int main(int argc, char **argv)
     }
     (void)json_dumpf(view, stdout, JSON_INDENT(2));
     (void)putchar('\n');
+    if (program_end(&err) < 0) {
+        (void)fprintf(stderr, "cluster-view: %s\n", err->message);
+        return (int)err->status;
+    }
     return STATUS_OK;
 }

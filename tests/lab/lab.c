@@ -6,6 +6,7 @@
 
 #include "lib/core/interrupt.h"
 #include "lib/core/logger.h"
+#include "lib/system/program.h"
 #include "tests/lab/lab/cluster/appcenter.h"
 #include "tests/lab/lab/cluster/package.h"
 #include "tests/lab/lab/cluster/scenario.h"
@@ -301,11 +302,14 @@ int main(int argc, char **argv)
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     log_open("k8s-lab", NULL, NULL, LOG_LEVEL_WARNING);
     /* before there is another thread, which would not have the signals blocked */
-    int r = interrupt_open(&err);
+    int r = program_start(&err) == 0 ? interrupt_open(&err) : -1;
     if (r == 0) {
         progress_open(false);
         r = run(argc, argv, &err);
         progress_close();
+    }
+    if (r == 0) {
+        r = program_end(&err);
     }
     if (r != 0) {
         (void)fprintf(stderr, "lab: %s\n", err == NULL ? "failed" : err->message);

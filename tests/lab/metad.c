@@ -7,6 +7,7 @@
 
 #include "lib/core/interrupt.h"
 #include "lib/core/util.h"
+#include "lib/system/program.h"
 #include "tests/lab/shared/metad.h"
 
 static const char usage[] = "Usage: metad [--listen ADDR:PORT] [--manage ADDR:PORT] [--data FILE.json]\n"
@@ -89,7 +90,7 @@ static int run(int argc, char **argv, struct error **err)
 int main(int argc, char **argv)
 {
     _cleanup_error_ struct error *err = NULL;
-    if (run(argc, argv, &err) < 0) {
+    if (program_start(&err) < 0 || run(argc, argv, &err) < 0) {
         (void)fprintf(stderr, "metad: %s\n", err->message);
         return (int)err->status;
     }

@@ -9,9 +9,8 @@ static const char accepted[] = "accepted.json";
 static json_t *load_accepted(const struct run *run)
 {
     _cleanup_free_ char *path = run_state_path(run, accepted);
-    _cleanup_free_ char *text = NULL;
-    size_t len = 0;
-    return file_read(path, 0, &text, &len, NULL) < 0 ? NULL : json_loadb(text, len, 0, NULL);
+    json_t *previous = NULL;
+    return file_read_json(path, &previous, NULL) < 0 ? NULL : previous;
 }
 
 static json_t *acceptable(const struct run *run)

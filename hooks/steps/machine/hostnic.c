@@ -59,7 +59,8 @@ static char *inputs_of(const struct run *run)
 static json_t *load_state(const struct run *run)
 {
     _cleanup_free_ char *path = run_state_path(run, STATE);
-    return json_load_file(path, 0, NULL);
+    json_t *state = NULL;
+    return file_read_json(path, &state, NULL) < 0 ? NULL : state;
 }
 
 static int save_state(const struct run *run, int status, const char *message, struct error **err)

@@ -37,15 +37,15 @@ waits_for_lock() {
     timeout 60 grep -q 'waiting for another event on this host: `start`' <(exec 9>&- && tail -f --pid=$event "$work/log")
 }
 mkdir -p "$work/root$work/state"
-exec 9>"$work/root$work/state/lock"
-flock 9 && echo '`start` (pid 1)' >&9
+exec 9<"$work/root$work/state"
+flock 9 && echo '`start` (pid 1)' >"$work/root$work/state/lock"
 waits_for_lock
 kill "$event"
 wait "$event"
 result "an event that waits for another can be ended" "$(status=$?; [ $status = 19 ] || { echo "status $status" && cat "$work/log"; })"
 waits_for_lock
 curl --silent --fail -X PUT --data '{"es_server": ""}' "http://127.0.0.1:$manage/v1/data/c/env" >/dev/null
-exec 9>&-
+exec 9<&-
 wait "$event"
 result "what was set while it waited counts" "$(status=$?; [ $status = 101 ] || { echo "status $status" && cat "$work/log"; })"
 result "facts are refused: status 101" "$(node 101 facts)"
