@@ -158,6 +158,11 @@ static const struct step *const restore[] = {
     NULL,
 };
 
+static const struct step *const prune_logs[] = {
+    &step_prune_logs,
+    NULL,
+};
+
 static const struct step *const renew_certs[] = {
     &step_renew_certificates,
     &step_restart_control_plane,
@@ -196,6 +201,7 @@ static const struct event events[] = {
     {"upgrade", upgrade, NULL},
     {"restore", restore, NULL},
     {"renew-certs", renew_certs, NULL},
+    {"prune-logs", prune_logs, NULL},
     {"metadata", NULL, event_metadata},
     {"backup", NULL, event_backup},
     {"delete_snapshot", NULL, event_delete_snapshot},

@@ -26,6 +26,8 @@ extern const struct step step_write_files;
 extern const struct step step_run_file_actions;
 /* master: the add-ons that the parameters enable (hooks/steps/cluster/apply_addons.h). */
 extern const struct step step_apply_addons;
+/* master: no index of logs is older than keep_log_days (hooks/steps/cluster/prune_logs.h). */
+extern const struct step step_prune_logs;
 /* systemd has read the unit files, the kernel the sysctls. */
 extern const struct step step_apply_system_settings;
 /* Starts what roles/ROLE.conf lists as `unit`: units without a step of their own. */

@@ -4,6 +4,7 @@
 #include "hooks/engine/run.h"
 #include "hooks/engine/runner.h"
 #include "hooks/steps/cluster/apply_addons.h"
+#include "hooks/steps/cluster/prune_logs.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/machine/file_actions.h"
 #include "hooks/steps/steps.h"
@@ -123,6 +124,21 @@ static int addons_due(struct run *run, struct error **err)
     return done < 0 ? -1 : !done;
 }
 
+/* Only what the user changes is acted on at once: while a machine starts, Elasticsearch may be down, and the timer does
+ * the same every day. */
+static int prune(struct run *run, struct error **err)
+{
+    _cleanup_error_ struct error *reason = NULL;
+    if (strcmp(run->event, "reload") != 0 || prune_logs(run, &reason) == 0) {
+        return 0;
+    }
+    if (reason->status != STATUS_LOG_UNREACHABLE) {
+        return error_move(err, &reason);
+    }
+    log_warning("%s: k8s-prune-logs.timer tries again within a day", reason->message);
+    return 0;
+}
+
 const struct reload_action reload_actions[] = {
     {"daemon-reload", false, daemon_reload, NULL, NULL},
     {"sysctl", false, sysctl, NULL, NULL},
@@ -134,5 +150,6 @@ const struct reload_action reload_actions[] = {
     {"kube-proxy", true, kube_proxy, NULL, NULL},
     {"addons", true, addons_apply, addons_due, addons_preview},
     {"provider-ids", true, provider_ids, NULL, NULL},
+    {"prune-logs", false, prune, NULL, NULL},
     {NULL, false, NULL, NULL, NULL},
 };

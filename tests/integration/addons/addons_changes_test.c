@@ -1,5 +1,6 @@
 /* A cluster that goes through changes of its parameters, on a real API server. */
 #include "lib/crypto/crypto.h"
+#include "lib/system/proc.h"
 #include "tests/integration/addons/manifests_fixture.h"
 
 static json_t *object(const char *kind, const char *name)
@@ -81,35 +82,48 @@ static void test_elasticsearch_moves(void **state)
     assert_member("service", "elasticsearch-logging", "spec.externalName", NULL);
 }
 
-static char *curator_job(void)
+/* Releases up to the one that got `prune-logs` had this among their add-ons. */
+static void add_curator(const char *roles, const char *templates)
 {
-    const struct run run = new_run();
-    static const char *const get[] = {"get", "jobs", "--namespace=kube-system", "--output=name", NULL};
+    static const char addon[] = "\naddon \"curator\" { templates = {\"efk/curator.yaml.mustache\"} }\n";
+    static const char objects[] =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: curator, namespace: kube-system}\n---\n"
+        "apiVersion: batch/v1beta1\nkind: CronJob\n"
+        "metadata: {name: curator, namespace: kube-system}\n"
+        "spec: {schedule: \"10 1 * * *\", jobTemplate: {spec: {template: {spec: {restartPolicy: "
+        "Never, containers: [{name: curator, image: curator}]}}}}}\n";
     _cleanup_error_ struct error *err = NULL;
-    char *output = NULL;
-    must(kubectl(&run, get, NULL, &output, &err), &err);
-    return output;
+    _cleanup_free_ char *list = path_join(roles, "addons.conf");
+    _cleanup_free_ char *template = path_join(templates, "efk/curator.yaml.mustache");
+    FILE *file = fopen(list, "a");
+    assert_non_null(file);
+    assert_true(fputs(addon, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    must(file_put_private(template, objects, &err), &err);
 }
 
-static void test_days_to_keep(void **state)
+static void test_addon_of_a_former_release_is_deleted(void **state)
 {
     (void)state;
+    _cleanup_error_ struct error *err = NULL;
     _cleanup_json_ json_t *cluster = load("es-server");
-    set(cluster, "keep_log_days", "3");
+    const struct conf today = conf;
+    _cleanup_free_ char *roles = path_join(server.root, "former-roles");
+    _cleanup_free_ char *templates = path_join(server.root, "former-templates");
+    must(proc_exec(deadline_in(30000), &err, "cp", "-r", conf.paths.roles, roles, NULL), &err);
+    must(proc_exec(deadline_in(30000), &err, "cp", "-r", conf.paths.templates, templates, NULL), &err);
+    add_curator(roles, templates);
+    conf.paths.roles = roles;
+    conf.paths.templates = templates;
     carry_out(cluster);
-    _cleanup_free_ char *three = curator_job();
-    set(cluster, "keep_log_days", "7");
-    carry_out(cluster);
-    _cleanup_free_ char *seven = curator_job();
-    assert_true(str_starts(three, "job.batch/curator-") && str_starts(seven, "job.batch/curator-"));
-    assert_string_not_equal(three, seven);
-    assert_ptr_equal(strchr(seven, '\n') + 1, seven + strlen(seven));
+    assert_member("configmap", "curator", "metadata.name", "curator");
+    assert_member("cronjob", "curator", "metadata.name", "curator");
 
-    set(cluster, "keep_log_days", "0");
+    conf = today;
     carry_out(cluster);
-    _cleanup_free_ char *none = curator_job();
-    assert_string_equal(none, "");
+    assert_absent("configmap", "curator");
     assert_absent("cronjob", "curator");
+    assert_member("configmap", "fluent-bit", "metadata.name", "fluent-bit");
 }
 
 static char *checksum(const char *name)
@@ -171,7 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_elasticsearch_moves),
-        cmocka_unit_test(test_days_to_keep),
+        cmocka_unit_test(test_addon_of_a_former_release_is_deleted),
         cmocka_unit_test(test_forward_server_restarts_fluent_bit),
         cmocka_unit_test(test_api_key_restarts_hostnic),
         cmocka_unit_test(test_port_range_without_30000),

@@ -1,7 +1,7 @@
 #!/bin/bash
-# The lab's stand-in for Elasticsearch answers as the hooks, Fluent Bit and the curator need it to.
+# The lab's stand-in for Elasticsearch answers as the hooks and Fluent Bit need it to.
 set -uo pipefail
-cd "$(dirname "$0")/../.." || exit 1
+cd "$(dirname "$0")/../../.." || exit 1
 
 directory=$(mktemp -d)
 server=

@@ -28,7 +28,7 @@ PLATFORM = {
 PARAMETERS = {
     "three-logs": {
         "access_key_id": ["NULL" * 5, "E" * 20], "secret_access_key": DIGITS,
-        "keep_log_days": ["0", "1", "30"], "kube_log_level": ["0", "1", "2", "10"],
+        "kube_log_level": ["0", "1", "2", "10"],
         "fluent_forward_server": [""] + [f"{host}:1" for host in HOSTS],
         "cluster_port_range": ["30000-30000", "30001-30002", "1-65535"], "enable_istio": ["yes", "no"],
         "enable_helm": ["yes", "no"],
@@ -128,13 +128,6 @@ def told_of_logs(told):
     yield "forward", forward and (forward["Host"], int(forward["Port"]))
     url = urllib.parse.urlsplit(told.environment("Deployment", "kibana-logging")["ELASTICSEARCH_HOSTS"])
     yield "logs", (url.netloc.rpartition(":")[0], url.port)
-    if "curator" in told.addons:
-        client = told.yaml("ConfigMap", "curator", "curator.yml")["client"]
-        yield "logs", (client["hosts"][0], client["port"])
-        filters = told.yaml("ConfigMap", "curator", "actions.yml")["actions"][1]["filters"]
-        yield "days", [f["unit_count"] for f in filters if "unit_count" in f]
-    else:
-        yield "days", [0]
     service = told.objects["Service", "elasticsearch-logging"]["spec"]
     if "elasticsearch" in told.addons:
         names = told.text("ConfigMap", "elasticsearch-members", "initial-masters").split(",")
@@ -169,7 +162,7 @@ def wanted_of(view):
         "zone": cluster["zone"], "cluster": (cluster["cluster_id"], cluster["user_id"], cluster["vxnet"]),
         "log name": "warn" if level == 0 else "info" if level == 1 else "debug", "log level": [f"--v={level}"],
         "vxnets": env["pod_vxnets"].split(), "node port": 30000 if low <= 30000 <= high else None, "logs": logs_of(view),
-        "forward": (forward[0], int(forward[1])) if len(forward) == 2 else None, "days": [int(env["keep_log_days"])],
+        "forward": (forward[0], int(forward[1])) if len(forward) == 2 else None,
         "log nodes": (names, len(names)),
     }
 

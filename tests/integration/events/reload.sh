@@ -73,12 +73,12 @@ change three-logs docker_bip 172.31.0.1/16 "$nodes client: $docker | docker-rest
 change private-registry private-registry hub.example.com "$nodes: $logins | kubelet-restart |" "client: ${logins% *} | |"
 change private-registry dockerhub_username other "$nodes: $logins | kubelet-restart |" "client: ${logins% *} | |"
 change private-registry dockerhub_password other "$nodes: $logins | kubelet-restart |" "client: ${logins% *} | |"
-change three-logs keep_log_days 7 "master: | | curator"
+change three-logs keep_log_days 7 "master: /etc/systemd/system/k8s-prune-logs.service | daemon-reload prune-logs |"
 change es-server kube_log_level 2 "master: /etc/kubernetes/kube-proxy.yaml $kubeadm $client $unit | daemon-reload \
     kubelet-restart certificate control-plane kube-proxy | cloud-controller storage" \
     "node log: $client $unit | daemon-reload kubelet-restart |"
 change three-logs fluent_forward_server logs.example.com:24224 "master: | | fluent-bit"
-change es-server es_server 10.9.8.7:9200 "master: | | curator elasticsearch-external fluent-bit kibana"
+change es-server es_server 10.9.8.7:9200 "master: | | elasticsearch-external fluent-bit kibana"
 change three-logs enable_istio yes "master: | | istio"
 change three-logs enable_helm yes "client: /opt/kubernetes/bin/helm | |"
 

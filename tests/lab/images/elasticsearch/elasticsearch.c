@@ -1,5 +1,5 @@
 /* Stands for Elasticsearch in the lab, where its image cannot be had: takes documents, counts them by index, keeps the
- * counts in its data directory, and answers what the hooks, Fluent Bit and the curator ask. Linked statically.
+ * counts in its data directory, and answers what the hooks and Fluent Bit ask. Linked statically.
  *
  * Environment: HTTP_PORT (9200; 0: any free one, printed), PATH_DATA, NODE_NAME, REPLICAS (the nodes it says there
  * are). */
