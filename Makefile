@@ -11,7 +11,11 @@ TEST_PACKAGES = $(LAB_PACKAGES) cmocka
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wformat=2 \
 	-Wimplicit-fallthrough -Wvla -Wundef
-HARDENING = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE
+# those of these that the compiler has (gcc 12 and later, glibc 2.34 and later have both)
+has = $(shell echo 'int main(void) { return 0; }' | $(CC) -O2 -Werror $(1) -x c -fsyntax-only - 2>/dev/null && echo $(1))
+FORTIFY := $(firstword $(call has,-D_FORTIFY_SOURCE=3 -include features.h) -D_FORTIFY_SOURCE=2)
+HARDENING := $(FORTIFY) $(call has,-ftrivial-auto-var-init=zero) -fstack-protector-strong -fstack-clash-protection \
+	-fcf-protection=full -fPIE
 OPTIMISE = -O2 -g
 LDHARDENING = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 ifdef SANITIZE

@@ -12,7 +12,7 @@
 #define ANSWER_LIMIT ((size_t)64 << 20) /* 10,000 hosts are about 10 MiB */
 #define FIRST_PAUSE_MS 200
 #define LONGEST_PAUSE_MS 5000
-#define HOLD_MS 60000 /* a long poll's connection may die unseen: ask anew after this */
+#define LONG_POLL_MS 60000 /* a long poll's connection may die unseen: ask anew after this */
 
 struct meta {
     char **servers; /* empty for a file */
@@ -95,19 +95,19 @@ void meta_freep(struct meta **meta)
 static int read_answer(const struct http_answer *answer, json_t **tree, struct error **err)
 {
     if (answer->code != 200) {
-        _cleanup_free_ char *said = http_reason(answer);
+        _cleanup_free_ char *reason = http_reason(answer);
         int status = answer->code == 404 ? STATUS_METADATA_UNKNOWN_HOST : STATUS_METADATA_UNREACHABLE;
-        return error_new(err, status, "HTTP %ld \"%s\"", answer->code, said);
+        return error_new(err, status, "HTTP %ld \"%s\"", answer->code, reason);
     }
     return meta_tree_parse(answer->body.data, answer->body.len, tree, err);
 }
 
 /* One request to server number I. */
-static int ask(struct meta *meta, size_t i, const char *query, struct deadline deadline, json_t **tree,
-               struct error **err)
+static int query(struct meta *meta, size_t i, const char *parameters, struct deadline deadline, json_t **tree,
+                 struct error **err)
 {
     static const char *const headers[] = {"Accept: application/json", NULL};
-    _cleanup_free_ char *url = xasprintf("%s/self%s", meta->servers[i], query);
+    _cleanup_free_ char *url = xasprintf("%s/self%s", meta->servers[i], parameters);
     struct http_request request = {.url = url, .headers = headers, .limit = ANSWER_LIMIT};
     _cleanup_answer_ struct http_answer answer = {0};
     if (http_do(meta->http, &request, deadline, STATUS_METADATA_UNREACHABLE, &answer, err) < 0) {
@@ -122,7 +122,7 @@ static int ask(struct meta *meta, size_t i, const char *query, struct deadline d
     return 0;
 }
 
-/* What the servers said in one round. */
+/* What the servers answered in one round. */
 struct complaints {
     struct buffer text;
     size_t count, invalid, unknown;
@@ -150,7 +150,7 @@ static int verdict(const struct complaints *complaints)
 }
 
 /* Each server once, beginning with the one that answered last. */
-static int ask_round(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err)
+static int query_round(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err)
 {
     _cleanup_(free_complaints) struct complaints complaints = {0};
     size_t count = strv_length(meta->servers);
@@ -158,7 +158,7 @@ static int ask_round(struct meta *meta, struct deadline deadline, json_t **tree,
     for (size_t n = 0; n < count; n++) {
         _cleanup_error_ struct error *reason = NULL;
         struct deadline request = deadline_earlier(deadline, deadline_in(meta->timeout_ms));
-        if (ask(meta, (first + n) % count, "", request, tree, &reason) == 0) {
+        if (query(meta, (first + n) % count, "", request, tree, &reason) == 0) {
             return 0;
         }
         if (reason->status == STATUS_INTERRUPTED) {
@@ -169,7 +169,7 @@ static int ask_round(struct meta *meta, struct deadline deadline, json_t **tree,
     return error_new(err, verdict(&complaints), "%s", complaints.text.data);
 }
 
-/* Waits ROUND's share of the back-off, between half and the whole of it so that a cluster's machines do not ask in
+/* Waits ROUND's share of the back-off, between half and the whole of it so that a cluster's machines do not request in
  * step. STATUS_INTERRUPTED. */
 static int pause_after(unsigned round, struct deadline deadline, struct error **err)
 {
@@ -202,7 +202,7 @@ int meta_get(struct meta *meta, struct deadline deadline, json_t **tree, struct 
     _cleanup_error_ struct error *complaint = NULL; /* of the last round that was not cut short */
     for (unsigned round = 0;; round++) {
         _cleanup_error_ struct error *reason = NULL;
-        if (ask_round(meta, end, tree, &reason) == 0) {
+        if (query_round(meta, end, tree, &reason) == 0) {
             remember(meta, *tree);
             return 0;
         }
@@ -215,7 +215,7 @@ int meta_get(struct meta *meta, struct deadline deadline, json_t **tree, struct 
             complaint = STEAL(reason);
         }
         if (pause_after(round, end, err) < 0) {
-            return error_wrap(err, "asking for the metadata");
+            return error_wrap(err, "requesting the metadata");
         }
         if (deadline_left(end) == 0) {
             return error_new(err, complaint->status, "no usable metadata in %lld ms: %s",
@@ -225,25 +225,25 @@ int meta_get(struct meta *meta, struct deadline deadline, json_t **tree, struct 
 }
 
 /* One long poll of the server that answered last. */
-static int hold(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err)
+static int long_poll(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err)
 {
     _cleanup_free_ char *version = http_escape(meta->version != NULL ? meta->version : "");
-    _cleanup_free_ char *query = xasprintf("?wait=true%s%s", *version != '\0' ? "&prev_version=" : "", version);
-    return ask(meta, meta->current, query, deadline_earlier(deadline, deadline_in(HOLD_MS)), tree, err);
+    _cleanup_free_ char *parameters = xasprintf("?wait=true%s%s", *version != '\0' ? "&prev_version=" : "", version);
+    return query(meta, meta->current, parameters, deadline_earlier(deadline, deadline_in(LONG_POLL_MS)), tree, err);
 }
 
 /* A long poll, and where it brings nothing the tree from any server: the one that was polled may be gone, or be a new
  * one that counts its versions from 1 again. -1 without *err when DEADLINE passed during a poll. */
-static int hold_or_ask(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err)
+static int long_poll_or_get(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err)
 {
     _cleanup_error_ struct error *reason = NULL;
-    if (hold(meta, deadline, tree, &reason) == 0) {
+    if (long_poll(meta, deadline, tree, &reason) == 0) {
         return 0;
     }
     if (reason->status == STATUS_INTERRUPTED) {
         return error_move(err, &reason);
     }
-    return deadline_left(deadline) > 0 ? ask_round(meta, deadline, tree, err) : -1;
+    return deadline_left(deadline) > 0 ? query_round(meta, deadline, tree, err) : -1;
 }
 
 static int nothing_new(int64_t started, const struct error *trouble, struct error **err)
@@ -267,7 +267,7 @@ int meta_wait(struct meta *meta, struct deadline deadline, json_t **tree, struct
         _cleanup_free_ char *before = xstrdup(meta->version);
         _cleanup_error_ struct error *reason = NULL;
         _cleanup_json_ json_t *answer = NULL;
-        int r = hold_or_ask(meta, deadline, &answer, &reason);
+        int r = long_poll_or_get(meta, deadline, &answer, &reason);
         if (r == 0 && !json_equal(answer, meta->last)) {
             remember(meta, answer);
             *tree = STEAL(answer);
@@ -307,8 +307,8 @@ int meta_get_or_cached(struct meta *meta, struct deadline deadline, json_t **tre
     if (meta_get(meta, deadline, tree, &reason) == 0) {
         return 0;
     }
-    if (reason->status == STATUS_METADATA_UNREACHABLE && meta_cached(meta, tree, NULL) == 0) {
-        log_warning("going by the cached metadata %s: %s", meta->cache, reason->message);
+    if (reason->status != STATUS_INTERRUPTED && meta_cached(meta, tree, NULL) == 0) {
+        log_warning("using the cached metadata %s: %s", meta->cache, reason->message);
         return 0;
     }
     return error_move(err, &reason);

@@ -16,15 +16,15 @@ char **meta_servers(const struct conf *conf);
 
 /* SOURCE NULL: the servers of CONF (or confd.toml), in turn, with CONF's cache. "http://..." or "https://...": that
  * server alone, without cache. Anything else: a file holding the JSON of /self, or of an object with the one key
- * "self". Nothing is asked yet. */
+ * "self". Nothing is requested yet. */
 int meta_open(struct meta **meta, const struct conf *conf, const char *source, struct error **err);
 void meta_free(struct meta *meta);
 void meta_freep(struct meta **meta);
 
-/* Asks until one server gives a good answer or CONF's deadline (or DEADLINE, if earlier) passes: servers in turn,
+/* Requests until one server gives a good answer or CONF's deadline (or DEADLINE, if earlier) passes: servers in turn,
  * back-off with jitter between rounds. A good answer is a JSON object whose leaves are strings.
  * STATUS_METADATA_UNREACHABLE, _INVALID (garbage, half a JSON) or _UNKNOWN_HOST (404 from all); the message names every
- * server and what it said. *tree is a new reference. */
+ * server and its answer. *tree is a new reference. */
 int meta_get(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err);
 
 /* Holds a long poll until the tree is newer than the last one given by META, then as meta_get. For a file source:
@@ -38,7 +38,8 @@ void meta_keep(struct meta *meta, json_t *tree);
 /* The tree last kept; STATUS_METADATA_UNREACHABLE when there is none that can be trusted. */
 int meta_cached(struct meta *meta, json_t **tree, struct error **err);
 
-/* meta_get, and the cache (with a warning in the log) when no server can be reached: for stop, check, restart. */
+/* meta_get, and the cache (with a warning in the log) when no server gives a good answer, be it none, a 404 or half a
+ * JSON: for what must work without the platform (stop, check, restart, destroy). */
 int meta_get_or_cached(struct meta *meta, struct deadline deadline, json_t **tree, struct error **err);
 
 /* PUTs BODY at /v1/data/clusters/CLUSTER/hosts/ROLE/INSTANCE/health of the management listener URL. */

@@ -8,8 +8,9 @@
 #include "hooks/checks/checks.h"
 #include "hooks/engine/role_conf.h"
 #include "lib/core/interrupt.h"
+#include "lib/text/utf8.h"
 
-enum { REASON = 400, COLLECT_MS = 500, CHECKS = 32 /* more than any role has */ };
+enum { REASON = 400, REPORTED = 160, COLLECT_MS = 500, CHECKS = 32 /* more than any role has */ };
 
 /* Where one check works. It is shared by the thread and whoever waits for it, and freed by the last of the two: a
  * thread that hangs in a system call must not write into what is gone. */
@@ -34,11 +35,9 @@ find(struct finding *finding, enum verdict verdict, const char *remedy, const ch
     for (char *c = strpbrk(reason, "\r\n"); c != NULL; c = strpbrk(c, "\r\n")) {
         *c = ' ';
     }
-    if (strlen(reason) > REASON) {
-        memcpy(reason + REASON - 3, "...", sizeof "...");
-    }
     free(finding->reason);
-    *finding = (struct finding){.verdict = verdict, .reason = reason, .remedy = remedy};
+    *finding = (struct finding){.verdict = verdict, .reason = utf8_text(reason, REASON), .remedy = remedy};
+    free(reason);
 }
 
 void finding_ok(struct finding *finding, const char *format, ...)
@@ -274,4 +273,31 @@ json_t *check_results_json(const struct check_results *results)
                                               "remedy", result->finding.remedy, "ms", (json_int_t)result->ms));
     }
     return json_pack("{sb so}", "healthy", checks_healthy(results), "checks", list);
+}
+
+char *check_results_failures(const struct check_results *results)
+{
+    struct buffer text = {0};
+    size_t failed = 0;
+    buffer_puts(&text, "");
+    for (size_t i = 0; i < results->n; i++) {
+        const struct check_result *result = &results->of[i];
+        if (result->finding.verdict != VERDICT_FAILS) {
+            continue;
+        }
+        if (failed == 0) {
+            buffer_printf(&text, "%s: %s", result->check->name, result->finding.reason);
+        } else {
+            buffer_printf(&text, "%s%s", failed == 1 ? "; also: " : ", ", result->check->name);
+        }
+        failed++;
+    }
+    return text.data;
+}
+
+json_t *check_results_report(const struct check_results *results)
+{
+    _cleanup_free_ char *failures = check_results_failures(results);
+    _cleanup_free_ char *reason = utf8_text(failures, REPORTED);
+    return json_pack("{ss ss}", "status", checks_healthy(results) ? "healthy" : "unhealthy", "reason", reason);
 }

@@ -98,4 +98,12 @@ const char *verdict_name(enum verdict verdict);
 /* {"healthy": bool, "checks": [{"name", "result", "reason", "remedy", "ms"}]}: a new reference. */
 json_t *check_results_json(const struct check_results *results);
 
+/* "docker: docker.service is inactive (dead); also: kubelet, node-ready": what fails. The caller frees. */
+char *check_results_failures(const struct check_results *results);
+
+/* What the metadata server keeps of a host: {"status": "healthy" or "unhealthy", "reason": text}. It flattens what it
+ * is given and merges it into what it has, and every host reads all of it: the keys are always the same two, and the
+ * reason is short ("" when healthy). A new reference. */
+json_t *check_results_report(const struct check_results *results);
+
 #endif

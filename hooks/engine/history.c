@@ -8,8 +8,9 @@
 #include "hooks/engine/run.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
+#include "lib/text/utf8.h"
 
-enum { RUNS_KEPT = 30 };
+enum { RUNS_KEPT = 30, LONGEST_ERROR = 8192 };
 
 struct history {
     char *path;
@@ -92,7 +93,8 @@ void history_end(struct history *history, const struct error *err)
     json_object_set_new(history->run, "status", json_integer(err == NULL ? STATUS_OK : (json_int_t)err->status));
     json_object_set_new(history->run, "peak_kib", json_integer(peak_kib()));
     if (err != NULL) {
-        json_object_set_new(history->run, "error", json_string(err->message));
+        _cleanup_free_ char *text = utf8_text(err->message, LONGEST_ERROR);
+        json_object_set_new(history->run, "error", json_string(text));
     }
     store(history);
     json_decref(history->runs);

@@ -43,7 +43,7 @@ static int use_tree_or_accepted(struct run *run, json_t *tree, struct error **er
     if (!other) {
         return error_move(err, &refusal);
     }
-    log_warning("going by the metadata that was accepted last: %s", refusal->message);
+    log_warning("using the metadata that was accepted last: %s", refusal->message);
     return 0;
 }
 
@@ -56,6 +56,29 @@ static int fetch(struct run *run, enum metadata_source source, json_t **tree, st
         return meta_get(run->meta, run->deadline, tree, err);
     }
     return meta_get_or_cached(run->meta, run->deadline, tree, err);
+}
+
+bool run_facts_unfinished(const struct error *err)
+{
+    return err->status == STATUS_METADATA_INVALID || err->status == STATUS_PARAMETER;
+}
+
+/* A tree that somebody is writing holds half a host: the rest of it is waited for. */
+static int use_tree_when_whole(struct run *run, json_t *tree, struct error **err)
+{
+    struct deadline deadline = deadline_earlier(run->deadline, deadline_in(run->conf->metadata.deadline_ms));
+    _cleanup_error_ struct error *refusal = NULL;
+    int r = use_tree(run, tree, &refusal);
+    while (r < 0 && refusal->status == STATUS_METADATA_INVALID) {
+        _cleanup_error_ struct error *waited = NULL;
+        if (meta_wait(run->meta, deadline, &tree, &waited) < 0) {
+            return error_move(err, waited->status == STATUS_INTERRUPTED ? &waited : &refusal);
+        }
+        log_info("the metadata changed, which could not be used: %s", refusal->message);
+        error_freep(&refusal);
+        r = use_tree(run, tree, &refusal);
+    }
+    return r == 0 ? 0 : error_move(err, &refusal);
 }
 
 int run_facts(struct run *run, enum metadata_source source, struct error **err)
@@ -73,7 +96,14 @@ int run_facts(struct run *run, enum metadata_source source, struct error **err)
     if (fetch(run, source, &tree, err) < 0) {
         return -1;
     }
-    return source == METADATA_ACCEPTED ? use_tree_or_accepted(run, tree, err) : use_tree(run, tree, err);
+    switch (source) {
+    case METADATA_ACCEPTED:
+        return use_tree_or_accepted(run, tree, err);
+    case METADATA_LIVE:
+        return use_tree_when_whole(run, tree, err);
+    default:
+        return use_tree(run, tree, err);
+    }
 }
 
 void run_facts_forget(struct run *run)

@@ -15,13 +15,17 @@ enum metadata_source {
     METADATA_CACHED,    /* the last good answer first, so that nothing is waited for */
 };
 
-/* run->tree and run->facts. STATUS_METADATA_*, STATUS_PARAMETER, or STATUS_USAGE when this host has another role. */
+/* run->tree and run->facts. STATUS_METADATA_*, STATUS_PARAMETER, or STATUS_USAGE when this host has another role. A
+ * live tree that is not whole (STATUS_METADATA_INVALID) is waited for until the metadata's deadline. */
 int run_facts(struct run *run, enum metadata_source source, struct error **err);
 
-/* Forgets them, so that the next run_facts asks anew. */
+/* Forgets them, so that the next run_facts requests them again. */
 void run_facts_forget(struct run *run);
 
-/* Asks again after a long poll; run->facts and run->tree are replaced when the metadata changed.
+/* Whether ERR, of run_facts_wait, may come of a tree that is being written. */
+bool run_facts_unfinished(const struct error *err);
+
+/* Requests it again after a long poll; run->facts and run->tree are replaced when the metadata changed.
  * STATUS_DEADLINE when nothing changed in time. */
 int run_facts_wait(struct run *run, struct deadline deadline, struct error **err);
 

@@ -103,11 +103,7 @@ static int remove_old(long keep, struct error **err)
 
 static char *name_of_now(void)
 {
-    time_t now = time(NULL);
-    struct tm tm;
-    char text[32];
-    (void)strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
-    return xstrdup(text);
+    return time_text(time(NULL), TIME_COMPACT);
 }
 
 int event_backup(struct run *run, struct error **err)

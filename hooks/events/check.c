@@ -20,37 +20,18 @@ static void print_lines(const struct check_results *results)
 }
 
 /* For whoever watches the metadata server. The health is what it is, whether or not somebody could be told. */
-static void report(const struct run *run, const json_t *health)
+static void report(const struct run *run, const struct check_results *results)
 {
     const struct host *self = run->facts->self;
     _cleanup_error_ struct error *err = NULL;
     if (str_empty(run->conf->report.url)) {
         return;
     }
+    _cleanup_json_ json_t *health = check_results_report(results);
     if (meta_report(run->conf->report.url, run->facts->cluster.id, self->role, self->instance_id, health,
                     deadline_in(REPORT_MS), &err) < 0) {
         log_warning("the health was not reported: %s", err->message);
     }
-}
-
-/* "docker: docker.service is inactive (dead); also: kubelet, node-ready" */
-static int unhealthy(const struct check_results *results, struct error **err)
-{
-    _cleanup_buffer_ struct buffer text = {0};
-    size_t failed = 0;
-    for (size_t i = 0; i < results->n; i++) {
-        const struct check_result *result = &results->of[i];
-        if (result->finding.verdict != VERDICT_FAILS) {
-            continue;
-        }
-        if (failed == 0) {
-            buffer_printf(&text, "%s: %s", result->check->name, result->finding.reason);
-        } else {
-            buffer_printf(&text, "%s%s", failed == 1 ? "; also: " : ", ", result->check->name);
-        }
-        failed++;
-    }
-    return error_new(err, STATUS_UNHEALTHY, "%s", text.data);
 }
 
 int event_check(struct run *run, struct error **err)
@@ -68,6 +49,7 @@ int event_check(struct run *run, struct error **err)
         print_lines(results);
     }
     (void)fflush(stdout);
-    report(run, health);
-    return checks_healthy(results) ? 0 : unhealthy(results, err);
+    report(run, results);
+    _cleanup_free_ char *failures = check_results_failures(results);
+    return checks_healthy(results) ? 0 : error_new(err, STATUS_UNHEALTHY, "%s", failures);
 }

@@ -1,6 +1,5 @@
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "hooks/engine/history.h"
 #include "hooks/events/events.h"
@@ -12,19 +11,11 @@ static long long number_of(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
-static void format_time(long long seconds, char *text, size_t size)
-{
-    time_t at = (time_t)seconds;
-    struct tm tm;
-    (void)strftime(text, size, "%Y-%m-%d %H:%M:%SZ", gmtime_r(&at, &tm));
-}
-
 /* "killed" also stands for the run that goes on: only the lock could tell them apart. */
 static void print_run(const json_t *run, bool steps)
 {
-    char started[32];
     const json_t *status = json_object_get(run, "status");
-    format_time(number_of(run, "started"), started, sizeof started);
+    _cleanup_free_ char *started = time_text(number_of(run, "started"), TIME_SECOND);
     printf("%s  %-12s%s", started, json_text_or(run, "event", ""),
            json_is_true(json_object_get(run, "check")) ? " --check" : "");
     if (status == NULL) {

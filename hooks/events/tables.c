@@ -166,10 +166,7 @@ json_t *components_table(const json_t *pods, const json_t *deployments, const js
 
 static char *date_of(time_t time)
 {
-    struct tm tm;
-    char date[32] = "";
-    (void)strftime(date, sizeof date, "%Y-%m-%d", gmtime_r(&time, &tm));
-    return xstrdup(date);
+    return time_text(time, TIME_DATE);
 }
 
 json_t *certificates_table(const struct certificates *certificates, time_t now)

@@ -1,6 +1,7 @@
 #include "lib/core/util.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
@@ -247,4 +248,24 @@ int64_t deadline_left(struct deadline d)
 {
     int64_t now = clock_ms();
     return d.at <= now ? 0 : d.at - now;
+}
+
+char *time_text(int64_t seconds, enum time_form form)
+{
+    struct tm tm;
+    time_t at = (time_t)seconds;
+    int year = gmtime_r(&at, &tm) == NULL ? -1 : tm.tm_year + 1900;
+    if (year < 0 || year > 9999) {
+        return xasprintf("@%" PRId64, seconds);
+    }
+    switch (form) {
+    case TIME_DATE:
+        return xasprintf("%04d-%02d-%02d", year, tm.tm_mon + 1, tm.tm_mday);
+    case TIME_SECOND:
+        return xasprintf("%04d-%02d-%02d %02d:%02d:%02dZ", year, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+                         tm.tm_sec);
+    default:
+        return xasprintf("%04d%02d%02dT%02d%02d%02dZ", year, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+                         tm.tm_sec);
+    }
 }

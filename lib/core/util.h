@@ -84,4 +84,12 @@ struct deadline deadline_never(void);
 struct deadline deadline_earlier(struct deadline a, struct deadline b);
 int64_t deadline_left(struct deadline d); /* ms, 0 when passed */
 
+/* SECONDS since 1970, in UTC; "@SECONDS" for what is not in the years 0 to 9999. The caller frees. */
+enum time_form {
+    TIME_DATE,    /* 2026-11-25 */
+    TIME_SECOND,  /* 2026-11-25 15:30:00Z */
+    TIME_COMPACT, /* 20261125T153000Z: for names of files */
+};
+char *time_text(int64_t seconds, enum time_form form);
+
 #endif

@@ -39,7 +39,7 @@ int unit_reset_failed(struct units *units, const char *name, struct error **err)
 /* Waits until the unit is active, by PropertiesChanged. */
 int unit_wait_active(struct units *units, const char *name, struct deadline deadline, struct error **err);
 
-/* Under ROOT NULL over the bus, else by links below ROOT, as `systemctl --root` does. */
+/* In /etc/systemd/system, over the bus: nothing is started or stopped. STATUS_UNIT. */
 int unit_enable(struct units *units, const char *name, struct error **err);
 int unit_disable(struct units *units, const char *name, struct error **err);
 int unit_mask(struct units *units, const char *name, struct error **err);

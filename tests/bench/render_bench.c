@@ -56,7 +56,19 @@ static int measure(const char *path, struct error **err)
     return 0;
 }
 
-/* As node 1 of a cluster of COUNT nodes sees it. */
+/* As long as a report of `check` may be. */
+static void report_health(json_t *cluster)
+{
+    char reason[161] = "";
+    const char *name = NULL;
+    json_t *host = NULL;
+    memset(reason, 'x', sizeof reason - 1);
+    json_object_foreach (json_object_get(json_object_get(cluster, "hosts"), "node"), name, host) {
+        json_object_set_new(host, "health", json_pack("{s:s, s:s}", "status", "unhealthy", "reason", reason));
+    }
+}
+
+/* As node 1 of a cluster of COUNT nodes sees it, all of which report that they are unhealthy. */
 static bool write_metadata(const char *path, int count, struct error **err)
 {
     _cleanup_json_ json_t *cluster = cluster_load("three-logs", err);
@@ -64,6 +76,7 @@ static bool write_metadata(const char *path, int count, struct error **err)
         return false;
     }
     cluster_generate(cluster, "node", count);
+    report_health(cluster);
     _cleanup_json_ json_t *view = cluster_view(cluster, "node", 1);
     return json_dump_file(view, path, JSON_COMPACT) == 0;
 }

@@ -77,10 +77,7 @@ char *authorities_evidence(const struct run *run)
 int authorities_set_aside(const struct run *run, struct error **err)
 {
     _cleanup_free_ char *pki = run_path(run, PKI);
-    time_t now = time(NULL);
-    struct tm tm;
-    char text[32] = "";
-    (void)strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+    _cleanup_free_ char *text = time_text(time(NULL), TIME_COMPACT);
     _cleanup_free_ char *aside = xasprintf("%s.incomplete-%s", pki, text);
     if (access(pki, F_OK) < 0 && errno == ENOENT) {
         return 0;

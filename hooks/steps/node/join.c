@@ -43,10 +43,17 @@ static int token_done(struct run *run, struct error **err)
 static int token_apply(struct run *run, struct error **err)
 {
     struct deadline deadline = run_deadline(run, run->conf->timeouts.token_s);
+    _cleanup_error_ struct error *unfinished = NULL; /* what is wrong with the last tree, which is being written */
     log_progress("waiting for the master's token");
     while (!published(run, NULL)) {
         _cleanup_error_ struct error *waited = NULL;
         if (run_facts_wait(run, deadline, &waited) == 0) {
+            error_freep(&unfinished);
+            continue;
+        }
+        if (run_facts_unfinished(waited) && deadline_left(deadline) > 0) {
+            log_info("not usable yet: %s", waited->message);
+            (void)error_move(&unfinished, &waited);
             continue;
         }
         if (waited->status != STATUS_DEADLINE) {
@@ -54,8 +61,10 @@ static int token_apply(struct run *run, struct error **err)
         }
         return error_new(
             err, STATUS_TOKEN_ABSENT,
-            "the metadata holds no join token of the master (%s) after %d s: did init and metadata succeed there?",
-            run->facts->master != NULL ? run->facts->master->ip : "which is absent too", run->conf->timeouts.token_s);
+            "the metadata holds no join token of the master (%s) after %d s: did init and metadata succeed there?%s%s",
+            run->facts->master != NULL ? run->facts->master->ip : "which is absent too", run->conf->timeouts.token_s,
+            unfinished != NULL ? " What it held last could not be used: " : "",
+            unfinished != NULL ? unfinished->message : "");
     }
     return 0;
 }

@@ -12,10 +12,13 @@
 
 #include <microhttpd.h>
 
+#include "app/metadata/meta.h"
 #include "hooks/checks/checks.h"
 #include "hooks/clients/elasticsearch.h"
 #include "hooks/events/events.h"
+#include "lib/core/json.h"
 #include "lib/system/proc.h"
+#include "tests/lab/shared/metad.h"
 
 static char directory[] = "/tmp/check_test.XXXXXX";
 
@@ -317,8 +320,8 @@ static void the_result_is_reported_and_nobody_hearing_it_changes_nothing(void **
     assert_string_equal(reported.method, "PUT");
     assert_string_equal(reported.url, "/v1/data/clusters/cl-1/hosts/ssd_node/i-1/health");
     _cleanup_json_ json_t *body = json_loads(reported.body.data, 0, NULL);
-    assert_true(json_is_true(json_object_get(body, "healthy")));
-    assert_int_equal(json_array_size(json_object_get(body, "checks")), 2);
+    _cleanup_json_ json_t *expected = json_pack("{s:s, s:s}", "status", "healthy", "reason", "");
+    assert_true(json_equal(body, expected));
     MHD_stop_daemon(server);
     free(printed(&event_run, 0, STATUS_OK));
     event_run.role = &sick_role;
@@ -350,6 +353,57 @@ static void elasticsearch_is_as_its_colour(void **state)
     strv_free(STEAL(conf.addons.skip));
 }
 
+/* A reason of 400 bytes that ends in the middle of a character, and holds a byte that is none. */
+static void look_foreign(const struct check_context *context, struct finding *finding)
+{
+    (void)context;
+    char text[500] = "\xff";
+    for (size_t i = 1; i + 3 < sizeof text; i += 3) {
+        memcpy(text + i, "\xe5\x85\x83", 4);
+    }
+    finding_fails(finding, "repair it", "%s", text);
+}
+
+static const struct check foreign = {.name = "foreign", .severity = FAILS, .look = look_foreign};
+static const struct check *const foreign_checks[] = {&good, &foreign, &bad, NULL};
+static const struct role foreign_role = {.name = "node", .checks = foreign_checks};
+
+static void a_reason_that_is_not_utf8_is_not_lost(void **state)
+{
+    (void)state;
+    write_role_conf("");
+    struct run event_run = {.role = &foreign_role, .root = "", .conf = &conf, .facts = &facts, .json = true};
+    event_run.deadline = deadline_in(60000);
+    _cleanup_free_ char *text = printed(&event_run, -1, STATUS_UNHEALTHY);
+    _cleanup_json_ json_t *health = json_loads(text, 0, NULL);
+    const json_t *second = json_array_get(json_object_get(health, "checks"), 1);
+    assert_int_equal(json_array_size(json_object_get(health, "checks")), 3);
+    assert_string_equal(json_text(second, "name"), "foreign");
+    assert_true(str_starts(json_text(second, "reason"), "?\xe5\x85\x83"));
+    assert_true(str_ends(json_text(second, "reason"), "..."));
+}
+
+/* The metadata server merges what it is given into what it has; every host reads the reports of all. */
+static void a_report_leaves_nothing_of_the_one_before(void **state)
+{
+    (void)state;
+    _cleanup_metad_ struct metad *metad = NULL;
+    _cleanup_(check_results_freep) struct check_results *sick = run_all(foreign_checks, 60000);
+    _cleanup_(check_results_freep) struct check_results *healthy = run_all(healthy_checks, 60000);
+    assert_int_equal(metad_start(&metad, "127.0.0.1", 0, "127.0.0.1", 0, NULL), 0);
+    _cleanup_free_ char *url = xasprintf("http://127.0.0.1:%u", metad_manage_port(metad));
+    const struct check_results *const order[] = {sick, healthy};
+    for (size_t i = 0; i < ELEMENTS(order); i++) {
+        _cleanup_json_ json_t *report = check_results_report(order[i]);
+        _cleanup_free_ char *text = json_dumps(report, JSON_COMPACT);
+        assert_true(strlen(text) < 256);
+        assert_int_equal(meta_report(url, "cl-1", "node", "i-1", report, deadline_in(30000), NULL), 0);
+        _cleanup_json_ json_t *kept = metad_get(metad, "/clusters/cl-1/hosts/node/i-1/health");
+        assert_true(json_equal(kept, report));
+        assert_string_equal(json_text(kept, "status"), i == 0 ? "unhealthy" : "healthy");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +416,8 @@ int main(void)
         cmocka_unit_test(disk_use_is_held_against_both_limits),
         cmocka_unit_test(hostnic_is_told_from_the_last_answer_only),
         cmocka_unit_test(each_check_has_its_line),
+        cmocka_unit_test(a_reason_that_is_not_utf8_is_not_lost),
+        cmocka_unit_test(a_report_leaves_nothing_of_the_one_before),
         cmocka_unit_test(the_result_is_reported_and_nobody_hearing_it_changes_nothing),
         cmocka_unit_test(elasticsearch_is_as_its_colour),
     };

@@ -150,9 +150,29 @@ static void taking_a_value_out_leaves_null(void **state)
     assert_null(xstrdup(a));
 }
 
+static void assert_time(int64_t seconds, enum time_form form, const char *expected)
+{
+    _cleanup_free_ char *text = time_text(seconds, form);
+    assert_string_equal(text, expected);
+}
+
+static void times_have_a_text_whatever_they_are(void **state)
+{
+    (void)state;
+    assert_time(0, TIME_SECOND, "1970-01-01 00:00:00Z");
+    assert_time(1795620600, TIME_DATE, "2026-11-25");
+    assert_time(1795620600, TIME_COMPACT, "20261125T153000Z");
+    assert_time(-86400, TIME_DATE, "1969-12-31");
+    assert_time(253402300799, TIME_SECOND, "9999-12-31 23:59:59Z");
+    assert_time(253402300800, TIME_SECOND, "@253402300800");
+    assert_time(INT64_MAX, TIME_SECOND, "@9223372036854775807");
+    assert_time(INT64_MIN, TIME_COMPACT, "@-9223372036854775808");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(times_have_a_text_whatever_they_are),
         cmocka_unit_test(a_buffer_grows_and_stays_terminated),
         cmocka_unit_test(a_buffer_holds_nul_and_nothing),
         cmocka_unit_test(a_buffer_takes_a_block_larger_than_itself),
