@@ -48,7 +48,7 @@ TESTS = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/*_test.c tests
 # what stands in a container image of the lab for a program that Debian has not: all there is in it, so linked statically
 IMAGE_PROGRAMS = $(patsubst tests/lab/images/%/,%,$(filter-out %/shared/,$(wildcard tests/lab/images/*/)))
 IMAGE_SHARED = $(call objects,$(wildcard tests/lab/images/shared/*.c))
-IMAGE_LIBS = -lnghttp2 -lyaml -ljansson -lssl -lcrypto -lpthread
+IMAGE_LIBS = -lnghttp2 -lyaml -ljansson -lssl -lcrypto -lresolv -lpthread
 ifndef SANITIZE
 IMAGES = $(IMAGE_PROGRAMS:%=$(B)/images/%)
 endif
@@ -90,7 +90,7 @@ $(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LAB_LDLIBS)
 $(B)/images.a: $(IMAGE_SHARED) $(B)/lib/core/util.o
 	@rm -f $@ && $(AR) rcs $@ $^
-# a static program that resolves names or opens libraries makes the linker warn; these do neither beyond what libc has built in
+# libcrypto could resolve names and open libraries, of which the linker warns in a static program; these do neither
 $(IMAGE_PROGRAMS:%=$(B)/images/%): $(B)/images/%: $$(call objects,$$(wildcard tests/lab/images/$$*/*.c)) $(B)/images.a
 	@mkdir -p $(@D)
 	@echo "ld $@"

@@ -1,9 +1,10 @@
 #!/bin/bash
-# The lab's stand-in for Elasticsearch answers as the hooks and Fluent Bit need it to.
+# The lab's stand-in for Elasticsearch answers as the hooks and Fluent Bit need it to, and as strictly as the real one.
 set -uo pipefail
 cd "$(dirname "$0")/../../.." || exit 1
 
 directory=$(mktemp -d)
+program=build/images/elasticsearch # static: not in a sanitized build
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$directory"' EXIT
 n=0
@@ -22,7 +23,7 @@ is() {
 start() {
     [ -z "$server" ] || { kill "$server" && wait "$server"; }
     [ -p "$directory/said" ] || mkfifo "$directory/said"
-    HTTP_PORT=0 PATH_DATA=$directory NODE_NAME=log-1 REPLICAS=$1 "$directory/elasticsearch" >"$directory/said" &
+    HTTP_PORT=0 PATH_DATA=$directory NODE_NAME=log-1 REPLICAS=$1 "$program" >"$directory/said" &
     server=$!
     read -r _ _ port <"$directory/said"
 }
@@ -33,9 +34,7 @@ ask() {
     curl --silent --max-time 10 "$@" "http://127.0.0.1:$port$path"
 }
 
-echo 1..12
-gcc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -o "$directory/elasticsearch" tests/lab/images/elasticsearch/elasticsearch.c ||
-    exit 1
+echo 1..24
 start 1
 is "$(ask / | jq -r .name)" log-1 "names its node"
 is "$(ask /_cluster/health | jq -r '.status, .number_of_data_nodes' | tr '\n' ' ')" "green 1 " "is green"
@@ -52,7 +51,7 @@ is "$(ask /_count | jq .count)" 3 "counts all"
 is "$(ask '/logstash-2026.01.02/_count' | jq .count)" 2 "counts one index"
 is "$(ask '/_cat/indices?format=json&h=index,rep,docs.count' | jq -c '[.[] | [.index, .rep, ."docs.count"]]')" \
     '[["logstash-2026.01.01","0","1"],["logstash-2026.01.02","0","2"]]' "lists indices as JSON"
-is "$(ask /_bulk --data-binary @<(for _ in $(seq 20000); do
+is "$(ask /_bulk -H 'Content-Type: application/x-ndjson' --data-binary @<(for _ in $(seq 20000); do
     echo '{"index":{"_index":"large"}}' && echo '{"log":"a line of a log that is long enough to fill a buffer"}'
 done) | jq .errors)" false "takes a bulk of megabytes"
 is "$(ask /large/_count | jq .count)" 20000 "counts what is large"
@@ -61,3 +60,37 @@ is "$(ask /logstash-2026.01.01 -X DELETE -o /dev/null -w '%{http_code}')" 404 "a
 start 3
 is "$(ask /_count | jq .count)" 20002 "counts outlive the process"
 is "$(ask '/_cat/indices?format=json' | jq -c '[.[].rep] | unique')" '["1"]' "with more nodes there are two copies"
+
+# a document that does not fit is refused, and it alone
+lines() {
+    local line
+    for line; do echo '{"create":{"_index":"logstash-2026.01.03"}}' && echo "$line"; done
+}
+post() {
+    ask /_bulk -H 'Content-Type: application/x-ndjson' --data-binary "$1
+" | jq -c "$2"
+}
+is "$(post "$(lines '{"level":"info"}' '{"level":{"code":3}}' '{"level":"warn"}')" '[.items[].create.status]')" "[201,400,201]" \
+    "refuses an object where there is text"
+is "$(post "$(lines '{"level":{"code":3}}')" '.items[0].create.error.reason')" '"failed to parse field [level] of type [text]"' \
+    "says which field it is"
+is "$(post "$(lines '{"code":7}' '{"code":"8"}' '{"code":"none"}' '{"code":7.5}')" '[.items[].create.status]')" \
+    "[201,201,400,201]" "refuses words where there are numbers"
+is "$(post "$(lines '{"user":{"name":"a"}}' '{"user":"a"}')" '[.items[].create.status]')" "[201,400]" \
+    "refuses text where there is an object"
+is "$(post "$(lines '{"a.b":1}' '{"a":{"b":2}}' '{"a":3}')" '[.items[].create.status]')" "[201,201,400]" "takes dots as objects"
+is "$(post "$(lines '{"when":"2026-01-03T10:00:00Z"}' '{"when":"soon"}')" '[.items[].create.status]')" "[201,400]" \
+    "refuses what is no date where there are dates"
+is "$(ask '/logstash-2026.01.03/_search?q=user.name:a' | jq -c '[.hits.total.value, .hits.hits[0]._source]')" \
+    '[1,{"user":{"name":"a"}}]' "finds a document by a field"
+is "$(post '{"index":{"_index":"Upper"}}
+{"log":"a"}' '.items[0].index.error.type')" '"invalid_index_name_exception"' "refuses an index's name"
+is "$(ask /_bulk -H 'Content-Type: application/x-ndjson' --data-binary '{"index":{"_index":"a"}}
+{"log":"a"}' | jq .status)" 400 "wants a bulk's last line to end"
+is "$(ask /_bulk --data-binary 'a' -o /dev/null -w '%{http_code}')" 406 "refuses a body of another type"
+is "$(post '{"create":{"_index":"ids","_id":"1"}}
+{"log":"a"}
+{"create":{"_index":"ids","_id":"1"}}
+{"log":"a"}' '[.items[].create.status]')" "[201,409]" "does not take a document twice"
+is "$(ask /.kibana_1 -X PUT | jq .acknowledged)$(ask /.kibana_1 -X PUT | jq .error.type)" \
+    'true"resource_already_exists_exception"' "makes an index once"

@@ -47,6 +47,7 @@ struct http_request {
     char *method, *path;
     char *query;   /* NULL: none */
     char *headers; /* all lines */
+    char *peer;    /* name of the client's certificate that was checked, or NULL */
     char *body;    /* "" when there is none */
     size_t length;
 };

@@ -125,6 +125,7 @@ static void answer(struct stream *s, const struct server *server)
 {
     struct http_request request = {0};
     struct http_reply reply = {.status = 200, .type = "application/json"};
+    request.peer = stream_peer(s);
     if (read_request(s, &request)) {
         server->handler(&request, &reply, server->data);
         _cleanup_buffer_ struct buffer head = {0};
@@ -142,6 +143,7 @@ static void answer(struct stream *s, const struct server *server)
     free(request.path);
     free(request.query);
     free(request.headers);
+    free(request.peer);
     free(request.body);
     free(reply.location);
     buffer_free(&reply.body);

@@ -1,8 +1,11 @@
 #include "tests/lab/images/shared/stream.h"
 
+#include <arpa/inet.h>
+#include <arpa/nameser.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <resolv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +15,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include "lib/core/util.h"
@@ -24,31 +28,47 @@ static void limit(int fd, int seconds)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
 }
 
+/* A static program has no getaddrinfo: it would open libraries that are not there. */
+static bool resolve(const char *host, struct in_addr *address)
+{
+    unsigned char answer[4096];
+    ns_msg message;
+    ns_rr record;
+    if (inet_pton(AF_INET, host, address) == 1) {
+        return true;
+    }
+    int n = res_search(host, ns_c_in, ns_t_a, answer, sizeof answer);
+    if (n < 0 || ns_initparse(answer, n, &message) != 0) {
+        say("resolving %s: %s", host, hstrerror(h_errno));
+        return false;
+    }
+    for (int i = 0; i < ns_msg_count(message, ns_s_an); i++) {
+        if (ns_parserr(&message, ns_s_an, i, &record) == 0 && ns_rr_type(record) == ns_t_a &&
+            ns_rr_rdlen(record) == sizeof *address) {
+            memcpy(address, ns_rr_rdata(record), sizeof *address);
+            return true;
+        }
+    }
+    say("resolving %s: no address", host);
+    return false;
+}
+
 static int dial(const char *host, int port, int seconds)
 {
-    char service[16];
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    (void)snprintf(service, sizeof service, "%d", port);
-    int why = getaddrinfo(host, service, &hints, &found);
-    if (why != 0) {
-        say("resolving %s: %s", host, gai_strerror(why));
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    if (!resolve(host, &to.sin_addr)) {
         return -1;
     }
-    int fd = -1;
-    for (struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0) {
-            continue;
-        }
-        limit(fd, seconds);
-        if (connect(fd, a->ai_addr, a->ai_addrlen) != 0) {
-            say("connecting to %s:%d: %s", host, port, strerror(errno));
-            close(fd);
-            fd = -1;
-        }
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        fail("socket: %s", strerror(errno));
     }
-    freeaddrinfo(found);
+    limit(fd, seconds);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
+        say("connecting to %s:%d: %s", host, port, strerror(errno));
+        close(fd);
+        return -1;
+    }
     return fd;
 }
 
@@ -196,6 +216,40 @@ SSL_CTX *tls_server_files(const char *certificate, const char *key)
         fail("%s and %s: not a certificate and its key", certificate, key);
     }
     return context;
+}
+
+/* One that is not good is as none at all: the handler decides what a client without one may. */
+static int take_any(int good, X509_STORE_CTX *context)
+{
+    (void)good;
+    (void)context;
+    return 1;
+}
+
+void tls_ask_client(SSL_CTX *context, const char *ca)
+{
+    BIO *text = BIO_new_mem_buf(ca, -1);
+    X509 *certificate = text == NULL ? NULL : PEM_read_bio_X509(text, NULL, NULL, NULL);
+    if (certificate == NULL || X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certificate) != 1) {
+        fail("not a CA of client certificates");
+    }
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, take_any);
+    X509_free(certificate);
+    BIO_free(text);
+}
+
+char *stream_peer(const struct stream *s)
+{
+    char name[256] = "";
+    X509 *certificate = s->tls == NULL ? NULL : SSL_get1_peer_certificate(s->tls);
+    if (certificate == NULL) {
+        return NULL;
+    }
+    if (SSL_get_verify_result(s->tls) == X509_V_OK) {
+        (void)X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name, sizeof name);
+    }
+    X509_free(certificate);
+    return name[0] == '\0' ? NULL : xstrdup(name);
 }
 
 int listen_tcp(int port)

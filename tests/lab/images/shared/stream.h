@@ -25,6 +25,10 @@ void stream_close(struct stream *s); /* NULL is allowed */
 /* A server's context with a key and a certificate of its own, made now for NAME. */
 SSL_CTX *tls_server(const char *name);
 /* The same from files in PEM. */
+/* CONTEXT asks for the client's certificate and takes those signed by CA (PEM). */
+void tls_ask_client(SSL_CTX *context, const char *ca);
+/* The name of the client's certificate that was checked, or NULL. The caller frees. */
+char *stream_peer(const struct stream *s);
 SSL_CTX *tls_server_files(const char *certificate, const char *key);
 
 /* A listening TCP socket on every address; the program ends when there can be none. */

@@ -14,7 +14,7 @@
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/shared/cache.h"
 
-#define PACKAGES "etcd-server,iptables,conntrack,busybox-static,iproute2"
+#define PACKAGES "etcd-server,iptables,conntrack,busybox,iproute2"
 
 enum {
     IPTABLES = 1,
@@ -49,7 +49,24 @@ static const struct recipe {
      .entrypoint = "/opt/bin/flanneld",
      .with = IPTABLES | IPROUTE | BUSYBOX},
     {.image = "flannel-cni-plugin", .ours = "flannel-cni-plugin", .path = "/flannel", .with = BUSYBOX},
-    {.image = "elasticsearch", .ours = "elasticsearch", .path = "/elasticsearch", .entrypoint = "/elasticsearch"},
+    {.image = "elasticsearch",
+     .ours = "elasticsearch",
+     .path = "/usr/local/bin/docker-entrypoint.sh",
+     .entrypoint = "/usr/local/bin/docker-entrypoint.sh"},
+    {.image = "kibana",
+     .ours = "kibana",
+     .path = "/usr/local/bin/kibana-docker",
+     .entrypoint = "/usr/local/bin/kibana-docker"},
+    {.image = "metrics-server", .ours = "metrics-server", .path = "/metrics-server", .entrypoint = "/metrics-server"},
+    {.image = "metrics-scraper",
+     .ours = "metrics-scraper",
+     .path = "/metrics-sidecar",
+     .entrypoint = "/metrics-sidecar"},
+    {.image = "dashboard",
+     .ours = "dashboard",
+     .path = "/dashboard",
+     .entrypoint = "/dashboard --insecure-bind-address=0.0.0.0 --bind-address=0.0.0.0"},
+    {.image = "cloud-controller-manager", .ours = "cloud-controller-manager", .path = "/manager", .with = BUSYBOX},
 };
 
 struct making {

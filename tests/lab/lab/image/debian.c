@@ -83,14 +83,12 @@ int debian_iproute(struct archive_image *image, const char *root, struct error *
 
 int debian_busybox(struct archive_image *image, const char *root, struct error **err)
 {
-    _cleanup_free_ char *source = path_join(root, "/bin/busybox");
     _cleanup_proc_ struct proc_result list = {0};
-    const char *argv[] = {source, "--list", NULL};
+    const char *argv[] = {"chroot", root, "/bin/busybox", "--list", NULL};
     struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(10000)};
-    if (proc_run(&proc, &list, err) != 0) {
+    if (debian_program(image, root, "/bin/busybox", err) != 0 || proc_run(&proc, &list, err) != 0) {
         return -1;
     }
-    archive_add(image, "/bin/busybox", source, NULL);
     char *rest = NULL;
     for (char *applet = strtok_r(list.output, "\n", &rest); applet != NULL; applet = strtok_r(NULL, "\n", &rest)) {
         _cleanup_free_ char *path = path_join("/bin", applet);

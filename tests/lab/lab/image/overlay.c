@@ -50,9 +50,7 @@ static const char hook_conf[] = "report {\n    url = \"http://" LAB_GATEWAY ":96
 static const char bridge_conf[] = "network {\n    mode = \"bridge\"\n}\naddons {\n    enabled = false\n}\n";
 
 /* What no image made here brings yet. */
-static const char product_conf[] = "addons {\n    skip = {\"cloud-controller\", \"dashboard\", "
-                                   "\"fluent-bit\", \"kibana\", \"metrics-server\", \"prometheus\", "
-                                   "\"storage\"}\n}\n";
+static const char product_conf[] = "addons {\n    skip = {\"fluent-bit\", \"prometheus\", \"storage\"}\n}\n";
 
 static int copy(const char *from, const char *to, mode_t mode, struct error **err)
 {
