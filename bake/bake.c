@@ -1,8 +1,5 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
@@ -10,6 +7,7 @@
 #include "bake/bake.h"
 #include "bake/conf/pins.h"
 #include "bake/conf/versions.h"
+#include "bake/fetch/bake_cache.h"
 #include "bake/output/bom.h"
 #include "bake/output/output.h"
 #include "bake/root/scan.h"
@@ -40,9 +38,9 @@ static const char usage[] = "k8s-bake: makes a VM image from one declarative fil
                             "      --mirror PREFIX         downloads come from PREFIX/host/path\n"
                             "      --registry-mirror HOST  container images come from HOST/registry/name\n"
                             "  -j, --jobs N                downloads at once (4)\n"
-                            "      --offline               the cache must do\n"
+                            "      --offline               use only the cache\n"
                             "      --refresh               a new base system, not the one in the cache\n"
-                            "  -n, --dry-run               only say what would be done\n"
+                            "  -n, --dry-run               only print what would be done\n"
                             "      --json                  show: the manifest itself (CycloneDX)\n"
                             "  -v, --verbose               -q, --quiet\n"
                             "  -h, --help                  -V, --version\n";
@@ -224,25 +222,17 @@ static int begin(struct bake *bake, struct options *options, char **lock, struct
 static int lock_target(const struct options *options, const char *target, int *fd, struct error **err)
 {
     _cleanup_free_ char *name = sha256_hex(target, strlen(target));
-    _cleanup_free_ char *path = cache_path(options->cache, "lock", name, err);
-    if (path == NULL) {
+    if (cache_try_lock(options->cache, name, fd, err) < 0) {
         return -1;
     }
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (*fd < 0) {
-        return error_errno(err, STATUS_FILE, errno, "cannot open %s", path);
-    }
-    if (flock(*fd, LOCK_EX | LOCK_NB) < 0) {
-        return error_new(err, STATUS_LOCKED, "another k8s-bake is at work on %s", target);
-    }
-    return 0;
+    return *fd >= 0 ? 0 : error_new(err, STATUS_LOCKED, "another k8s-bake is running on %s", target);
 }
 
-static void say_plan(const struct bake *bake, const struct item *items)
+static void print_plan(const struct bake *bake, const struct item *items)
 {
     for (; items->title != NULL; items++) {
         bool there = bake->state != NULL && state_has(bake->state, &bake->root, items->title, items->key);
-        printf("%s %s\n", there ? "done" : "todo", items->title);
+        printf("%s %s\n", there ? "unchanged" : "apply", items->title);
     }
 }
 
@@ -251,7 +241,7 @@ static int dry_run(struct bake *bake, const char *dir, const struct item *items,
     if (root_open(&bake->root, dir, bake->epoch, NULL) == 0 && state_load(&bake->root, &bake->state, err) < 0) {
         return -1;
     }
-    say_plan(bake, items);
+    print_plan(bake, items);
     return 0;
 }
 
@@ -282,7 +272,7 @@ static int drop_cache(const struct options *options, struct error **err)
     return options->in_place && strcmp(options->cache, DEFAULT_CACHE) == 0 ? tree_remove(DEFAULT_CACHE, err) : 0;
 }
 
-static void say_result(const struct bake *bake, int64_t begin)
+static void print_result(const struct bake *bake, int64_t begin)
 {
     if (bake->applied == 0) {
         log_notice("%s is up to date: nothing to do", bake->root.path);
@@ -302,7 +292,7 @@ static int bake_items(struct bake *bake, const char *dir, const struct item *ite
     if (o->dry_run) {
         return dry_run(bake, dir, items, err);
     }
-    if (lock_target(o, dir, &lock, err) < 0 || base_inputs(bake, &base, err) < 0) {
+    if (lock_target(o, dir, &lock, err) < 0 || cache_clean(o->cache, err) < 0 || base_inputs(bake, &base, err) < 0) {
         return -1;
     }
     _cleanup_free_ char *inputs = plan_inputs(bake, items, base);
@@ -316,7 +306,7 @@ static int bake_items(struct bake *bake, const char *dir, const struct item *ite
         finish_root(bake, err) < 0) {
         return -1;
     }
-    say_result(bake, begin);
+    print_result(bake, begin);
     if (o->output == NULL) {
         return drop_cache(o, err);
     }

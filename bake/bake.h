@@ -53,9 +53,6 @@ struct item {
     const void *data;
 };
 
-/* CACHE/KIND/NAME, whose directory is made if need be; the caller frees. STATUS_FILE. */
-char *cache_path(const char *cache, const char *kind, const char *name, struct error **err);
-
 /* The items in order, ended by one without a title; freed by plan_free. Local files are read for their hashes. */
 int plan_make(const struct bake *bake, struct item **items, struct error **err);
 void plan_free(struct item *items);

@@ -219,7 +219,7 @@ static bool planned(const struct item *items, const char *title)
     return false;
 }
 
-static int take_out(struct bake *bake, const char *title, struct error **err)
+static int remove_item(struct bake *bake, const char *title, struct error **err)
 {
     _cleanup_strv_ char **own = state_own_paths(bake->state, title, NULL);
     for (char **path = own; *path != NULL; path++) {
@@ -227,11 +227,11 @@ static int take_out(struct bake *bake, const char *title, struct error **err)
             return -1;
         }
     }
-    log_info("%s is no more: %zu files removed", title, strv_length(own));
+    log_info("removed %s (%zu files)", title, strv_length(own));
     return state_drop(bake->state, &bake->root, title, err);
 }
 
-static int take_out_old(struct bake *bake, const struct item *items, struct error **err)
+static int remove_old_items(struct bake *bake, const struct item *items, struct error **err)
 {
     _cleanup_strv_ char **old = xcalloc(1, sizeof *old);
     const char *title = NULL;
@@ -242,7 +242,7 @@ static int take_out_old(struct bake *bake, const struct item *items, struct erro
         }
     }
     for (char **t = old; *t != NULL; t++) {
-        if (take_out(bake, *t, err) < 0) {
+        if (remove_item(bake, *t, err) < 0) {
             return -1;
         }
         bake->applied++;
@@ -264,7 +264,7 @@ static bool covered(const struct bake *bake, const struct item *item, char *cons
 int plan_apply(struct bake *bake, const struct item *items, struct error **err)
 {
     _cleanup_strv_ char **touched = NULL;
-    if (take_out_old(bake, items, err) < 0) {
+    if (remove_old_items(bake, items, err) < 0) {
         return -1;
     }
     for (const struct item *item = items; item->title != NULL; item++) {

@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "bake/bake.h"
+#include "bake/fetch/bake_cache.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
@@ -71,6 +73,10 @@ static int run_inside(const struct bake *bake, const struct artifact *a, struct 
 static int place_unpacked(const struct bake *bake, const struct artifact *a, const struct source *source,
                           struct place *place, struct error **err)
 {
+    _cleanup_close_ int lock = -1; /* cache_clean() removes the directory once nobody has it */
+    if (cache_lock(bake->options->cache, "unpack", LOCK_SH, &lock, err) < 0) {
+        return -1;
+    }
     _cleanup_free_ char *parent = cache_path(bake->options->cache, "unpack", a->name, err);
     if (parent == NULL) {
         return -1;
@@ -122,7 +128,7 @@ int artifact_apply(struct bake *bake, const struct item *item, struct place *pla
         return -1;
     }
     if (run_inside(bake, a, err) < 0) {
-        place_take_back(place);
+        place_rollback(place);
         return -1;
     }
     return 0;

@@ -11,6 +11,7 @@
 #include <curl/curl.h>
 
 #include "bake/bake.h"
+#include "bake/fetch/bake_cache.h"
 #include "bake/progress.h"
 #include "bake/root/hash.h"
 #include "lib/core/interrupt.h"

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include "bake/fetch/bake_cache.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
@@ -138,13 +140,17 @@ int registry_get(const struct options *options, const char *mirror, const struct
         return -1;
     }
     _cleanup_free_ char *sha256 = NULL;
+    _cleanup_close_ int lock = -1;
+    if (cache_lock(options->cache, name, LOCK_EX, &lock, err) < 0) {
+        return -1;
+    }
     int known = known_hash(archive, &sha256, err);
     if (known < 0) {
         return -1;
     }
     if (known == 0) {
         if (options->offline) {
-            return error_new(err, STATUS_FILE, "it is not in the cache (%s), and --offline forbids to fetch %s",
+            return error_new(err, STATUS_FILE, "it is not in the cache (%s), and with --offline %s cannot be fetched",
                              archive, image->source);
         }
         free(STEAL(sha256));

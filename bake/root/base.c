@@ -1,11 +1,11 @@
 #include <errno.h>
-#include <glob.h>
-#include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "bake/bake.h"
+#include "bake/fetch/bake_cache.h"
 #include "bake/root/hash.h"
 #include "bake/state.h"
 #include "lib/core/logger.h"
@@ -73,26 +73,10 @@ static char *joined(char *const *list)
     return b.data;
 }
 
-/* A bake that was killed left its part of an archive: PART is ARCHIVE.PID.part. */
-static void remove_leavings(const char *archive)
-{
-    _cleanup_free_ char *pattern = xasprintf("%s.*.part", archive);
-    glob_t found = {0};
-    if (glob(pattern, 0, NULL, &found) == 0) {
-        for (size_t i = 0; i < found.gl_pathc; i++) {
-            pid_t pid = (pid_t)strtol(found.gl_pathv[i] + strlen(archive) + 1, NULL, 10);
-            if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH) {
-                (void)unlink(found.gl_pathv[i]);
-            }
-        }
-    }
-    globfree(&found);
-}
-
 /* The base system as a tar archive that other bakes from the same list take too. */
 static int make_archive(const struct bake *bake, const char *archive, char *const *packages, struct error **err)
 {
-    _cleanup_free_ char *part = xasprintf("%s.%d.part", archive, getpid());
+    _cleanup_free_ char *part = xasprintf("%s.part", archive);
     _cleanup_free_ char *include = joined(packages);
     _cleanup_free_ char *epoch = xasprintf("SOURCE_DATE_EPOCH=%ld", bake->epoch);
     const char *argv[24] = {"mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", include};
@@ -106,11 +90,11 @@ static int make_archive(const struct bake *bake, const char *archive, char *cons
     const char *environment[] = {epoch, "TMPDIR=/var/tmp", NULL};
     if (bake->options->offline) {
         return error_new(err, STATUS_FILE,
-                         "%s: there is no base system with these packages in the cache (%s), and "
-                         "--offline forbids to fetch them",
+                         "%s: there is no base system with these packages in the cache (%s), and with --offline they "
+                         "cannot be fetched",
                          bake->conf->packages.where, archive);
     }
-    remove_leavings(archive);
+    (void)unlink(part);
     log_info("installing %zu packages and what they need (%s)", strv_length(packages), bake->conf->suite);
     struct proc proc = {.argv = argv, .environment = environment, .deadline = deadline_in(BASE_DEADLINE_MS)};
     if (proc_run(&proc, NULL, err) < 0) {
@@ -120,29 +104,46 @@ static int make_archive(const struct bake *bake, const char *archive, char *cons
     return rename(part, archive) == 0 ? 0 : error_errno(err, STATUS_FILE, errno, "cannot make %s", archive);
 }
 
-/* Makes the archive unless it is there, which *cached tells. The caller frees *archive. */
-static int cache_archive(const struct bake *bake, char *const *packages, const char *key, char **archive, bool *cached,
+/* A base system in the cache, locked: nobody makes it at the same time or removes it. */
+struct base {
+    char *archive;
+    int lock;
+    bool cached; /* it was there before */
+};
+
+static void base_done(struct base *base)
+{
+    util_closep(&base->lock);
+    free(base->archive);
+}
+
+/* Makes the archive unless it is there. The caller calls base_done() also on failure. */
+static int cache_archive(const struct bake *bake, char *const *packages, const char *key, struct base *base,
                          struct error **err)
 {
+    const char *cache = bake->options->cache;
     _cleanup_free_ char *name = xasprintf("%s.tar", key);
-    *archive = cache_path(bake->options->cache, "base", name, err);
-    if (*archive == NULL) {
+    *base = (struct base){.archive = cache_path(cache, "base", name, err), .lock = -1};
+    if (base->archive == NULL || cache_lock(cache, name, LOCK_EX, &base->lock, err) < 0) {
         return -1;
     }
-    *cached = access(*archive, R_OK) == 0 && !bake->options->refresh;
-    return *cached ? 0 : make_archive(bake, *archive, packages, err);
+    base->cached = access(base->archive, R_OK) == 0 && !bake->options->refresh;
+    if (!base->cached && make_archive(bake, base->archive, packages, err) < 0) {
+        return -1;
+    }
+    cache_use_base(cache, base->archive);
+    return 0;
 }
 
 int base_fetch(const struct bake *bake, struct error **err)
 {
-    bool cached = false;
     _cleanup_free_ char *key = NULL;
-    _cleanup_free_ char *archive = NULL;
+    _cleanup_(base_done) struct base base = {.lock = -1};
     _cleanup_strv_ char **packages = package_list(bake);
-    if (base_key(bake, packages, &key, err) < 0 || cache_archive(bake, packages, key, &archive, &cached, err) < 0) {
+    if (base_key(bake, packages, &key, err) < 0 || cache_archive(bake, packages, key, &base, err) < 0) {
         return -1;
     }
-    log_notice("%s: %s", archive, cached ? "there already" : "made");
+    log_notice("%s: %s", base.archive, base.cached ? "there already" : "made");
     return 0;
 }
 
@@ -227,14 +228,12 @@ static int base_root(struct bake *bake, const char *dir, struct error **err)
         return -1;
     }
     if (!fresh) {
-        bool cached = false;
-        _cleanup_free_ char *archive = NULL;
-        if (cache_archive(bake, packages, key, &archive, &cached, err) < 0 ||
-            make_root(bake, dir, archive, key, err) < 0) {
+        _cleanup_(base_done) struct base base = {.lock = -1};
+        if (cache_archive(bake, packages, key, &base, err) < 0 || make_root(bake, dir, base.archive, key, err) < 0) {
             return -1;
         }
         bake->applied++;
-        log_info("packages: a base system %s", cached ? "from the cache" : "made and kept in the cache");
+        log_info("packages: a base system %s", base.cached ? "from the cache" : "made and kept in the cache");
     } else {
         bake->skipped++;
     }

@@ -129,7 +129,7 @@ static int quieten(const struct root *root, struct error **err)
     _cleanup_place_ struct place place = {.root = root};
     struct deadline deadline = deadline_in(60000);
     if (!root_exists(root, "/run/systemd/system", NULL)) {
-        return 0; /* no systemd at work */
+        return 0; /* systemd does not run */
     }
     for (size_t i = 0; i < ELEMENTS(settings); i++) {
         if (place_data(&place, settings[i][0], 0644, settings[i][1], strlen(settings[i][1]), err) < 0) {

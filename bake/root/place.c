@@ -272,7 +272,7 @@ int place_commit(struct place *place, struct error **err)
     return 0;
 }
 
-void place_take_back(struct place *place)
+void place_rollback(struct place *place)
 {
     for (char **path = place->paths; path != NULL && *path != NULL; path++) {
         (void)root_remove(place->root, *path, NULL);

@@ -29,7 +29,7 @@ int place_tree(struct place *place, const char *to, const char *source, struct e
 int place_commit(struct place *place, struct error **err);
 
 /* Removes what was committed: it is of no use. What it replaced is gone. */
-void place_take_back(struct place *place);
+void place_rollback(struct place *place);
 
 /* Unless committed, takes everything back: the root is as it was. */
 void place_end(struct place *place);

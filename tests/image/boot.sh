@@ -1,6 +1,6 @@
 #!/bin/bash
 # A disk that image/image.conf makes, booted in a virtual machine without KVM: login prompt, a healthy system, and the hooks
-# at work in it. What must be fetched from elsewhere is left out.
+# running in it. What must be fetched from elsewhere is left out.
 set -uo pipefail
 . tests/integration/tap.bash
 build=${BUILD:-build}

@@ -146,7 +146,7 @@ listing root >after
 result "and the root is as it was" "$(diff before after)"
 conf | sed 's/^artifact "pack"/artifact "pack2"/; s,/opt/pack,/opt/pack2,' >image.conf
 bake_of image.conf --root root
-result "what changed is done again, what is no more goes" "$(expect 0 "artifact pack2" "artifact pack is no more")"
+result "what changed is done again, what is no more goes" "$(expect 0 "artifact pack2" "removed artifact pack")"
 result "nothing else is" "$(grep -E 'overlay|sysctl|unit|user' <<<"$output")"
 result "the files say so" \
     "$([ "$(root/usr/local/bin/program)" = changed ] && [ ! -e root/opt/pack/one ] && [ -e root/opt/pack2/one ] || ls -R root/opt)"

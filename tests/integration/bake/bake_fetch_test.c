@@ -380,7 +380,7 @@ static void test_offline_without_cache(void **state)
 static void *give_back(void *fd)
 {
     while (server.requests == 0) {
-        (void)sched_yield(); /* the other download shows that the batch is at work */
+        (void)sched_yield(); /* the other download shows that the batch is running */
     }
     close(*(int *)fd);
     return NULL;

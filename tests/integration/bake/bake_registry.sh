@@ -126,6 +126,28 @@ bake_of cache3 --root root3
 result "then the bake goes on" "$(expect 0
     same "$(word_in root3 one) $(word_in root3 two)" "second other")"
 
+# --- two bakes on one cache
+mkdir -p shared && ln -sfn "$base" shared/base
+for i in 1 2; do
+    "$bake" --conf image.conf --cache shared --root "shared$i" >"log$i" 2>&1 &
+    jobs[i]=$!
+done
+for i in 1 2; do
+    wait "${jobs[i]}"
+    result "bake $i of two on one cache has both images" "$(status=$? output=$(cat "log$i") && expect 0 "is baked"
+        same "$(word_in "shared$i" one) $(word_in "shared$i" two)" "second other")"
+done
+result "each image is copied once" "$(same "$(cat log1 log2 | grep -c ': copying ')" 2)"
+exec {busy}>"shared/lock/$(basename shared/images/"${second#sha256:}"*.tar)" && flock "$busy"
+"$bake" --conf image.conf --cache shared --root shared3 >log3 2>&1 &
+waiting=$!
+until grep -q 'waiting for another k8s-bake' log3 || ! kill -0 $waiting 2>/dev/null; do sleep 0.1; done
+kill -TERM $waiting
+wait $waiting
+status=$? output=$(cat log3)
+result "a bake that waits for another can be interrupted" "$(expect 19 "waiting for another k8s-bake")"
+flock -u "$busy"
+
 # --- as most images are: one tag, an image for each architecture
 size_of() { ask "https://$host/v2/$1/manifests/$2" | wc -c; }
 push lib/one:other foreign
