@@ -54,6 +54,7 @@ static char *reason_of(const struct http_answer *answer)
 
 struct exchange {
     const char *method, *path, *content_type;
+    const char *accept;   /* NULL: JSON or text */
     const json_t *object; /* NULL: no body */
     long allowed;         /* an HTTP status that is no error besides 2xx */
     bool (*line)(void *context, const char *line);
@@ -69,7 +70,9 @@ static int exchange(struct kube *kube, const struct exchange *what, struct deadl
     _cleanup_free_ char *url = xasprintf("%s%s", kube->server, what->path);
     _cleanup_secret_ char *body = what->object == NULL ? NULL : json_dumps(what->object, JSON_COMPACT);
     _cleanup_free_ char *type = xasprintf("Content-Type: %s", what->content_type);
-    const char *headers[] = {"Accept: application/json, text/plain;q=0.9, */*;q=0.1", body == NULL ? NULL : type, NULL};
+    _cleanup_free_ char *accept =
+        xasprintf("Accept: %s", what->accept != NULL ? what->accept : "application/json, text/plain;q=0.9, */*;q=0.1");
+    const char *headers[] = {accept, body == NULL ? NULL : type, NULL};
     const struct http_request request = {
         .method = what->method,
         .url = url,
@@ -92,23 +95,48 @@ static int exchange(struct kube *kube, const struct exchange *what, struct deadl
     return error_new(err, STATUS_API, "%s %s: the API answers %ld: %s", what->method, url, answer->code, reason);
 }
 
-int kube_get(struct kube *kube, const char *path, struct deadline deadline, json_t **object, long *code,
-             struct error **err)
+/* *object is NULL for the status that GET allows. */
+static int get_object(struct kube *kube, const struct exchange *get, struct deadline deadline, json_t **object,
+                      long *code, struct error **err)
 {
     _cleanup_answer_ struct http_answer answer = {0};
-    const struct exchange get = {.method = "GET", .path = path, .content_type = ""};
-    if (exchange(kube, &get, deadline, &answer, code, err) < 0) {
+    if (exchange(kube, get, deadline, &answer, code, err) < 0) {
         return -1;
+    }
+    if (code != NULL && *code == get->allowed) {
+        *object = NULL;
+        return 0;
     }
     json_error_t why;
     json_t *parsed = json_loadb(answer.body.data == NULL ? "" : answer.body.data, answer.body.len, 0, &why);
     if (!json_is_object(parsed)) {
         json_decref(parsed);
-        return error_new(err, STATUS_API, "GET %s%s: the answer is no JSON object (%s); is this the Kubernetes API?",
-                         kube->server, path, why.text);
+        return error_new(err, STATUS_API, "GET %s%s: the answer is not a JSON object (%s); is this the Kubernetes API?",
+                         kube->server, get->path, why.text);
     }
     *object = parsed;
     return 0;
+}
+
+int kube_get(struct kube *kube, const char *path, struct deadline deadline, json_t **object, long *code,
+             struct error **err)
+{
+    const struct exchange get = {.method = "GET", .path = path, .content_type = ""};
+    return get_object(kube, &get, deadline, object, code, err);
+}
+
+int kube_get_metadata(struct kube *kube, const char *path, struct deadline deadline, json_t **object,
+                      struct error **err)
+{
+    const struct exchange get = {
+        .method = "GET",
+        .path = path,
+        .content_type = "",
+        .accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+        .allowed = 404,
+    };
+    long code = 0;
+    return get_object(kube, &get, deadline, object, &code, err);
 }
 
 int kube_get_text(struct kube *kube, const char *path, struct deadline deadline, char **text, long *code,

@@ -23,6 +23,10 @@ void kube_freep(struct kube **kube);
  * the HTTP status, 404 included, so that absence can be told. */
 int kube_get(struct kube *kube, const char *path, struct deadline deadline, json_t **object, long *code,
              struct error **err);
+/* The metadata alone of the object at PATH (a PartialObjectMetadata), so that no Secret's content is read; a new
+ * reference. *object is NULL when the API has no such object. */
+int kube_get_metadata(struct kube *kube, const char *path, struct deadline deadline, json_t **object,
+                      struct error **err);
 /* GET of a plain text (/readyz, /metrics). */
 int kube_get_text(struct kube *kube, const char *path, struct deadline deadline, char **text, long *code,
                   struct error **err);

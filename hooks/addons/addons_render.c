@@ -69,6 +69,7 @@ static int render_one(const struct addon *addon, const struct conf *conf, const 
             return -1;
         }
     }
+    manifest_annotate(&rendered->manifest, ADDON_ANNOTATION, addon->name);
     manifest_sort(&rendered->manifest);
     rendered->text = manifest_text(&rendered->manifest, 0, rendered->manifest.n);
     rendered->hash = sha256_hex(rendered->text, strlen(rendered->text));

@@ -5,6 +5,9 @@
 #include "app/conf.h"
 #include "hooks/addons/manifest.h"
 
+/* On every object: the add-on it is of. */
+#define ADDON_ANNOTATION "k8s-hooks/add-on"
+
 struct rendered_addon {
     char *name;
     bool on;     /* the context asks for it and hook.conf does not skip it */

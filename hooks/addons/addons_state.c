@@ -7,15 +7,13 @@
 
 int addons_state_read(const struct run *run, json_t **state, struct error **err)
 {
-    static const char *const get[] = {"get",      "configmap", ADDONS_STATE,         "--namespace", "kube-system",
-                                      "--output", "json",      "--ignore-not-found", NULL};
-    _cleanup_free_ char *output = NULL;
-    if (kubectl(run, get, NULL, &output, err) < 0) {
-        return -1;
-    }
-    _cleanup_json_ json_t *map = str_empty(output) ? json_object() : json_loads(output, 0, NULL);
-    if (map == NULL) {
-        return error_new(err, STATUS_API, "kubectl get configmap %s printed no JSON", ADDONS_STATE);
+    _cleanup_json_ json_t *map = NULL;
+    _cleanup_error_ struct error *why = NULL;
+    long code = 0;
+    if (kube_get(run->kube, "/api/v1/namespaces/kube-system/configmaps/" ADDONS_STATE, run->deadline, &map, &code,
+                 &why) < 0 &&
+        code != 404) {
+        return error_move(err, &why);
     }
     *state = json_object();
     const char *name = NULL;

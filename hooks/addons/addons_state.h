@@ -8,10 +8,12 @@
 #include "hooks/addons/manifest.h"
 #include "hooks/engine/role.h"
 
-#define ADDONS_MANAGER "--field-manager=k8s-hooks"
+#define ADDONS_MANAGER_NAME "k8s-hooks"
+#define ADDONS_MANAGER "--field-manager=" ADDONS_MANAGER_NAME
 #define ADDONS_STATE "k8s-hooks-addons"
 
-/* Without the ConfigMap *state is empty. An entry that cannot be read counts as nothing known, with a warning. */
+/* Needs run->kube. Without the ConfigMap *state is empty. An entry that cannot be read counts as nothing known, with a
+ * warning. */
 int addons_state_read(const struct run *run, json_t **state, struct error **err);
 int addons_state_write(const struct run *run, const json_t *state, struct error **err);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hooks/addons/addons_state.h"
+#include "hooks/addons/live_objects.h"
 #include "hooks/clients/kubectl.h"
 #include "lib/core/logger.h"
 
@@ -111,16 +112,23 @@ static bool unchangeable(const struct error *err)
             strstr(err->message, "updates to statefulset spec for fields other than") != NULL);
 }
 
-static int replace(const struct run *run, const struct manifest *manifest, size_t i, struct error **err)
+static int replace(const struct run *run, const struct manifest *manifest, size_t i, const json_t *live,
+                   struct error **why, struct error **err)
 {
     _cleanup_free_ char *key = object_key(&manifest->documents[i].object);
     _cleanup_json_ json_t *keys = json_pack("[s]", key);
+    const json_t *object = live_object(live, key);
+    if (object != NULL && !live_object_is(object, "ours")) {
+        error_move(err, why);
+        return error_wrap(err, "%s is there already and was not made by this suite: delete or rename it", key);
+    }
     log_notice("%s cannot be changed in place: it is deleted and made anew", key);
     return objects_delete(run, keys, err) < 0 ? -1 : apply_documents(run, manifest, i, i + 1, err);
 }
 
 /* kubectl does not tell in a form to rely on which of many objects it was. */
-static int replace_unchangeable(const struct run *run, const struct manifest *manifest, size_t from, struct error **err)
+static int replace_unchangeable(const struct run *run, const struct manifest *manifest, size_t from, const json_t *live,
+                                struct error **err)
 {
     for (size_t i = from; i < manifest->n; i++) {
         _cleanup_error_ struct error *why = NULL;
@@ -130,14 +138,14 @@ static int replace_unchangeable(const struct run *run, const struct manifest *ma
         if (!unchangeable(why)) {
             return error_move(err, &why);
         }
-        if (replace(run, manifest, i, err) < 0) {
+        if (replace(run, manifest, i, live, &why, err) < 0) {
             return -1;
         }
     }
     return 0;
 }
 
-int manifest_apply(const struct run *run, const struct manifest *manifest, struct error **err)
+int manifest_apply(const struct run *run, const struct manifest *manifest, const json_t *live, struct error **err)
 {
     _cleanup_error_ struct error *why = NULL;
     size_t definitions = manifest_definitions(manifest);
@@ -149,58 +157,7 @@ int manifest_apply(const struct run *run, const struct manifest *manifest, struc
         return 0;
     }
     if (unchangeable(why)) {
-        return replace_unchangeable(run, manifest, definitions, err);
+        return replace_unchangeable(run, manifest, definitions, live, err);
     }
     return error_move(err, &why);
-}
-
-/* "VERSION KIND NAMESPACE NAME" of a line that kubectl printed, as object_key makes it. */
-static json_t *printed_keys(char *output)
-{
-    json_t *keys = json_array();
-    for (char *line = strsep(&output, "\n"); line != NULL; line = strsep(&output, "\n")) {
-        _cleanup_strv_ char **column = strv_split(line);
-        if (strv_length(column) == 4) {
-            _cleanup_free_ char *key = xasprintf("%s %s %s %s", column[0], column[1],
-                                                 strcmp(column[2], "<none>") == 0 ? "-" : column[2], column[3]);
-            json_array_append_new(keys, json_string(key));
-        }
-    }
-    return keys;
-}
-
-/* A manifest may leave a namespace out, which means "default", or give one to what has none: kubectl takes both. */
-static bool found(const json_t *printed, const char *key)
-{
-    _cleanup_strv_ char **part = strv_split(key);
-    bool without = strcmp(part[2], "-") == 0;
-    _cleanup_free_ char *otherwise = xasprintf("%s %s %s %s", part[0], part[1], without ? "default" : "-", part[3]);
-    return inventory_has(printed, key) || inventory_has(printed, otherwise);
-}
-
-int objects_missing(const struct run *run, const json_t *keys, json_t **missing, struct error **err)
-{
-    static const char *const get[] = {
-        "get",
-        "--ignore-not-found",
-        "--no-headers",
-        "--filename=-",
-        "--output=custom-columns=V:.apiVersion,K:.kind,S:.metadata.namespace,N:.metadata.name",
-        NULL};
-    _cleanup_free_ char *list = identities(keys);
-    _cleanup_free_ char *output = NULL;
-    _cleanup_error_ struct error *why = NULL;
-    if (list != NULL && kubectl(run, get, list, &output, &why) < 0 && !kubectl_kind_unknown(why)) {
-        return error_move(err, &why);
-    }
-    _cleanup_json_ json_t *printed = printed_keys(output);
-    *missing = json_array();
-    size_t i = 0;
-    json_t *key = NULL;
-    json_array_foreach (keys, i, key) {
-        if (!found(printed, json_string_value(key))) {
-            json_array_append(*missing, key);
-        }
-    }
-    return 0;
 }

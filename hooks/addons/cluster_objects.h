@@ -6,14 +6,12 @@
 #include "hooks/engine/role.h"
 
 /* Server-side apply under one field manager, of a sorted manifest. Kinds that the manifest itself defines are known to
- * the API before objects of them are applied. */
-int manifest_apply(const struct run *run, const struct manifest *manifest, struct error **err);
+ * the API before objects of them are applied. An object that the API server will not change in place is deleted and
+ * made again, unless LIVE (of live_objects_read, or NULL) says that it is not this suite's. */
+int manifest_apply(const struct run *run, const struct manifest *manifest, const json_t *live, struct error **err);
 
 /* Deletes the objects named by KEYS (an array), the last first, and waits until they are gone. Absent ones, and those
  * whose kind the API no longer knows, are fine. */
 int objects_delete(const struct run *run, const json_t *keys, struct error **err);
-
-/* *missing is a new array: those of KEYS that the cluster has not. */
-int objects_missing(const struct run *run, const json_t *keys, json_t **missing, struct error **err);
 
 #endif

@@ -168,6 +168,73 @@ void manifest_free(struct manifest *manifest)
     *manifest = (struct manifest){0};
 }
 
+/* A mark's index counts characters, not bytes. */
+static size_t byte_of(const char *text, size_t characters)
+{
+    size_t i = 0;
+    for (; text[i] != '\0' && characters > 0; characters--) {
+        i++;
+        while (((unsigned char)text[i] & 0xC0) == 0x80) {
+            i++;
+        }
+    }
+    return i;
+}
+
+/* Puts MEMBER, of one or two lines of which the second is indented by two, in front of the others of MAPPING. */
+static void insert_member(char **text, const yaml_node_t *mapping, const char *block, const char *flow)
+{
+    size_t at = byte_of(*text, mapping->start_mark.index);
+    bool empty = mapping->data.mapping.pairs.start == mapping->data.mapping.pairs.top;
+    struct buffer more = {0};
+    if (mapping->data.mapping.style == YAML_FLOW_MAPPING_STYLE) {
+        at++; /* behind the brace */
+        buffer_printf(&more, "%s%s", flow, empty ? "" : ", ");
+    } else {
+        int indent = (int)mapping->start_mark.column;
+        for (const char *line = block; *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n') {
+            buffer_printf(&more, "%.*s\n%*s", (int)strcspn(line, "\n"), line,
+                          strchr(line, '\n') != NULL ? indent + 2 : indent, "");
+        }
+    }
+    char *wider = xasprintf("%.*s%s%s", (int)at, *text, more.data, *text + at);
+    util_wipe_freep(text);
+    *text = wider;
+    buffer_free(&more);
+}
+
+static void annotate(struct document *document, const char *name, const char *value)
+{
+    yaml_parser_t parser;
+    yaml_document_t yaml;
+    if (yaml_parser_initialize(&parser) == 0) {
+        abort();
+    }
+    yaml_parser_set_input_string(&parser, (const unsigned char *)document->text, strlen(document->text));
+    if (yaml_parser_load(&parser, &yaml) == 0) {
+        abort(); /* manifest_add has parsed it */
+    }
+    const yaml_node_t *metadata = yaml_member(&yaml, yaml_document_get_root_node(&yaml), "metadata");
+    const yaml_node_t *annotations = yaml_member(&yaml, metadata, "annotations");
+    _cleanup_free_ char *member = xasprintf("%s: %s", name, value);
+    _cleanup_free_ char *block = xasprintf("annotations:\n%s", member);
+    _cleanup_free_ char *flow = xasprintf("annotations: {%s}", member);
+    if (annotations == NULL) {
+        insert_member(&document->text, metadata, block, flow);
+    } else if (annotations->type == YAML_MAPPING_NODE) {
+        insert_member(&document->text, annotations, member, member);
+    }
+    yaml_document_delete(&yaml);
+    yaml_parser_delete(&parser);
+}
+
+void manifest_annotate(struct manifest *manifest, const char *name, const char *value)
+{
+    for (size_t i = 0; i < manifest->n; i++) {
+        annotate(&manifest->documents[i], name, value);
+    }
+}
+
 static int rank(const struct object *object)
 {
     static const struct {

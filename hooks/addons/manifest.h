@@ -33,6 +33,10 @@ int manifest_add(struct manifest *manifest, const char *source, const char *text
 void manifest_free(struct manifest *manifest);
 #define _cleanup_manifest_ _cleanup_(manifest_free)
 
+/* Gives every document the annotation NAME: VALUE, neither of which needs quotes in YAML; the rest of its text stays.
+ */
+void manifest_annotate(struct manifest *manifest, const char *name, const char *value);
+
 /* Puts the documents into the order in which a cluster can take them: namespaces and resource definitions, then what
  * workloads refer to, then workloads, then what intercepts API calls. */
 void manifest_sort(struct manifest *manifest);

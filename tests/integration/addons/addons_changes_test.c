@@ -35,7 +35,7 @@ static void assert_absent(const char *kind, const char *name)
 
 static void carry_out(const json_t *cluster)
 {
-    const struct run run = new_run();
+    struct run run = new_run();
     _cleanup_json_ json_t *context = context_of(cluster);
     _cleanup_error_ struct error *err = NULL;
     _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;

@@ -164,10 +164,13 @@ static inline void fixture_open(struct fixture *f)
     f->conf.addons.enabled = true;
     f->conf.addons.skip = xcalloc(1, sizeof *f->conf.addons.skip);
     f->run = (struct run){.role = &master, .conf = &f->conf, .root = server.root, .deadline = deadline_in(120000)};
+    _cleanup_error_ struct error *err = NULL;
+    must(apiserver_kube(&server, &f->run.kube, &err), &err);
 }
 
 static inline void fixture_close(struct fixture *f)
 {
+    kube_free(f->run.kube);
     free(f->conf.paths.opt);
     free(f->conf.paths.roles);
     free(f->conf.paths.templates);

@@ -22,6 +22,7 @@
 #define OPT "tests/golden/opt"
 
 static struct apiserver server;
+static struct kube *kube;
 static char *skip[] = {NULL};
 static struct conf conf = {
     .paths = {.roles = (char *)"roles", .templates = (char *)"templates"}, /* .opt: the server's */
@@ -50,7 +51,7 @@ static inline int set_up(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
-    if (apiserver_start(&server, &err) == 0) {
+    if (apiserver_start(&server, &err) == 0 && apiserver_kube(&server, &kube, &err) == 0) {
         conf.paths.opt = path_join(server.root, "opt/kubernetes");
         if (link_image_part("manifests", &err) == 0 && link_image_part("versions.json", &err) == 0) {
             return 0;
@@ -65,13 +66,15 @@ static inline int tear_down(void **state)
 {
     (void)state;
     free(conf.paths.opt);
+    kube_free(kube);
     apiserver_stop(&server);
     return 0;
 }
 
 static inline struct run new_run(void)
 {
-    return (struct run){.role = &master, .conf = &conf, .root = server.root, .deadline = deadline_in(250000)};
+    return (struct run){
+        .role = &master, .conf = &conf, .root = server.root, .deadline = deadline_in(250000), .kube = kube};
 }
 
 static inline json_t *context_of(const json_t *cluster)

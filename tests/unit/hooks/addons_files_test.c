@@ -155,7 +155,7 @@ static void each_changed_object_has_its_difference(void **state)
                       "@@ -1,4 +1,4 @@\n"
                       " apiVersion: v1\n"
                       " kind: ConfigMap\n"
-                      " metadata: {name: one, namespace: kube-system}\n"
+                      " metadata: {annotations: {k8s-hooks/add-on: plain}, name: one, namespace: kube-system}\n"
                       "-data: {days: \"0\"}\n"
                       "+data: {days: \"7\"}\n");
 }
@@ -188,7 +188,8 @@ static void what_goes_is_shown_and_removed(void **state)
     expect_printed(2, "--- add-on release: Namespace release\n"
                       "+++ /dev/null\n"
                       "@@ -1 +0,0 @@\n"
-                      "-{apiVersion: v1, kind: Namespace, metadata: {name: release}}\n"
+                      "-{apiVersion: v1, kind: Namespace, metadata: {annotations: {k8s-hooks/add-on: release}, name: "
+                      "release}}\n"
                       "--- add-on former: Namespace former\n"
                       "+++ /dev/null\n"
                       "@@ -1 +0,0 @@\n"
@@ -197,7 +198,7 @@ static void what_goes_is_shown_and_removed(void **state)
     assert_false(there(KEPT "release.yaml"));
     skip[0] = (char *)"plain";
     _cleanup_free_ char *text = printed(2);
-    assert_non_null(strstr(text, "-metadata: {name: two}\n"));
+    assert_non_null(strstr(text, "-metadata: {annotations: {k8s-hooks/add-on: plain}, name: two}\n"));
 }
 
 static void what_is_kept_but_spoilt_counts_as_absent(void **state)

@@ -127,6 +127,37 @@ static void what_is_no_object_is_refused(void **state)
     assert_refused("{apiVersion: v1, kind: K, metadata: {name: \"\"}}\n", "no metadata.name");
 }
 
+/* Whatever the style of the document: the rest of its text stays as it is. */
+static void an_annotation_is_put_into_every_document(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"kind: K\nmetadata:\n    name: a\napiVersion: v1\n",
+         "kind: K\nmetadata:\n    annotations:\n      x/y: z\n    name: a\napiVersion: v1\n"},
+        {"# \xc3\xa9\xe4\xb8\xad \xf0\x9f\x98\x80\nkind: K\nmetadata: {name: a}\napiVersion: v1\n",
+         "# \xc3\xa9\xe4\xb8\xad \xf0\x9f\x98\x80\nkind: K\nmetadata: {annotations: {x/y: z}, name: a}\napiVersion: "
+         "v1\n"},
+        {"{\"kind\": \"K\", \"apiVersion\": \"v1\", \"metadata\": {\"name\": \"a\"}}",
+         "{\"kind\": \"K\", \"apiVersion\": \"v1\", \"metadata\": {annotations: {x/y: z}, \"name\": \"a\"}}"},
+        {"kind: K\napiVersion: v1\nmetadata:\n  name: a\n  annotations:\n    # a comment\n    b: c\ndata: |\n  "
+         "metadata:\n",
+         "kind: K\napiVersion: v1\nmetadata:\n  name: a\n  annotations:\n    # a comment\n    x/y: z\n    b: c\ndata: "
+         "|\n  metadata:\n"},
+        {"kind: K\napiVersion: v1\nmetadata:\n  annotations: {}\n  name: a\n",
+         "kind: K\napiVersion: v1\nmetadata:\n  annotations: {x/y: z}\n  name: a\n"},
+        {"kind: K\napiVersion: v1\nmetadata:\n  annotations: {b: c}\n  name: a\n",
+         "kind: K\napiVersion: v1\nmetadata:\n  annotations: {x/y: z, b: c}\n  name: a\n"},
+    };
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        _cleanup_manifest_ struct manifest manifest = {0};
+        _cleanup_manifest_ struct manifest again = {0};
+        must_add(&manifest, texts[i][0]);
+        manifest_annotate(&manifest, "x/y", "z");
+        assert_string_equal(manifest.documents[0].text, texts[i][1]);
+        must_add(&again, manifest.documents[0].text);
+    }
+}
+
 static void keys_become_stubs(void **state)
 {
     (void)state;
@@ -146,9 +177,13 @@ static void keys_become_stubs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(documents_are_told_apart),     cmocka_unit_test(a_stream_without_an_end_of_line_is_whole),
-        cmocka_unit_test(later_documents_override),     cmocka_unit_test(the_order_suits_a_cluster),
-        cmocka_unit_test(what_is_no_object_is_refused), cmocka_unit_test(keys_become_stubs),
+        cmocka_unit_test(documents_are_told_apart),
+        cmocka_unit_test(a_stream_without_an_end_of_line_is_whole),
+        cmocka_unit_test(later_documents_override),
+        cmocka_unit_test(the_order_suits_a_cluster),
+        cmocka_unit_test(what_is_no_object_is_refused),
+        cmocka_unit_test(keys_become_stubs),
+        cmocka_unit_test(an_annotation_is_put_into_every_document),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
