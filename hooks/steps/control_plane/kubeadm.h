@@ -21,5 +21,7 @@ int control_plane_stamp(struct run *run, bool current, struct error **err);
 
 /* Waits until the kubelet's /healthz says ok: systemd counts it as started long before. */
 int kubelet_wait(struct run *run, struct error **err);
+/* Queries it once. STATUS_UNIT. */
+int kubelet_query(struct run *run, struct deadline deadline, struct error **err);
 
 #endif

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "app/paths.h"
+#include "hooks/clients/docker_bridge.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/runner.h"
 #include "hooks/steps/cluster/apply_addons.h"
@@ -46,9 +47,25 @@ static int routes_restart(struct run *run, struct error **err)
     return restart_running(run, "k8s-routes.service", err);
 }
 
+/* With live-restore, Docker keeps its network as it is while a container runs (dockerd(8), "live restore"). */
+static void tell_bridge(const struct run *run)
+{
+    _cleanup_free_ char *address = docker_bridge_address();
+    if (address != NULL && strcmp(address, run->facts->parameters.docker_bip) != 0) {
+        log_warning(
+            "docker0 keeps %s while containers run: docker_bip %s takes effect when the cluster is restarted, or "
+            "stopped and started",
+            address, run->facts->parameters.docker_bip);
+    }
+}
+
 static int docker_restart(struct run *run, struct error **err)
 {
-    return restart_running(run, "docker.service", err);
+    if (restart_running(run, "docker.service", err) < 0) {
+        return -1;
+    }
+    tell_bridge(run);
+    return 0;
 }
 
 static int kubelet_restart(struct run *run, struct error **err)

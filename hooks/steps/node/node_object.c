@@ -38,7 +38,7 @@ static int node_annotation_apply(struct run *run, struct error **err)
 
 const struct step step_annotate_node = {"annotate node", node_annotation_done, node_annotation_apply, NULL};
 
-static int ask_kubelet(struct run *run, struct deadline deadline, struct error **err)
+int kubelet_query(struct run *run, struct deadline deadline, struct error **err)
 {
     (void)run;
     static const struct http_request request = {.url = "http://127.0.0.1:10248/healthz", .limit = 65536};
@@ -47,39 +47,5 @@ static int ask_kubelet(struct run *run, struct deadline deadline, struct error *
 
 int kubelet_wait(struct run *run, struct error **err)
 {
-    return run_until(run, ask_kubelet, "kubelet", "healthy", run->conf->timeouts.unit_s, err);
+    return run_until(run, kubelet_query, "kubelet", "healthy", run->conf->timeouts.unit_s, err);
 }
-
-static bool not_ready(void *reason, const json_t *node)
-{
-    const char *why = "it has no Ready condition yet";
-    const char *ready = kube_condition(node, "Ready", &why);
-    bool is_ready = ready != NULL && strcmp(ready, "True") == 0;
-    free(*(char **)reason);
-    *(char **)reason = xstrdup(is_ready ? NULL : why);
-    return !is_ready;
-}
-
-/* The node object tells what the kubelet said last, which may have been before it was started anew: so the kubelet is
- * asked too. */
-static int watch_node(struct run *run, struct deadline deadline, struct error **err)
-{
-    _cleanup_free_ char *path =
-        xasprintf("/api/v1/nodes?fieldSelector=metadata.name%%3D%s", run->facts->self->node_name);
-    _cleanup_free_ char *reason = NULL;
-    if (ask_kubelet(run, deadline, err) < 0 || run_kube(run, err) < 0) {
-        return -1;
-    }
-    if (kube_watch(run->kube, path, deadline, not_ready, &reason, err) < 0) {
-        return reason == NULL ? -1 : error_wrap(err, "%s", reason);
-    }
-    return 0;
-}
-
-static int node_ready_apply(struct run *run, struct error **err)
-{
-    _cleanup_free_ char *what = xasprintf("node %s", run->facts->self->node_name);
-    return run_until(run, watch_node, what, "Ready", run->conf->timeouts.api_s, err);
-}
-
-const struct step step_wait_for_node = {"wait for node Ready", NULL, node_ready_apply, NULL};

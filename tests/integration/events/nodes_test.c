@@ -6,12 +6,16 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "hooks/clients/pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/cluster/leaving.h"
+#include "hooks/steps/node/node_ready.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/json.h"
 #include "lib/core/logger.h"
@@ -278,12 +282,59 @@ static void what_names_a_former_machine_goes_before_pods_start(void **state)
     assert_int_equal(step_set_provider_ids.done(&run, &err), 1);
 }
 
+/* READY as it was reported AGO seconds before now, in the boot BOOT. */
+static bool ready(const char *status, int ago, const char *boot, time_t started)
+{
+    char at[32];
+    time_t when = time(NULL) - ago;
+    struct tm tm;
+    const char *why = NULL;
+    (void)strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &tm));
+    _cleanup_json_ json_t *node = json_pack("{s{s{ss} s[{ss ss ss}]}}", "status", "nodeInfo", "bootID", boot,
+                                            "conditions", "type", "Ready", "status", status, "lastHeartbeatTime", at);
+    bool is = node_reported_ready(node, "this-boot", started, &why);
+    assert_int_equal(is, why == NULL);
+    return is;
+}
+
+static void a_report_of_an_earlier_kubelet_does_not_count(void **state)
+{
+    (void)state;
+    time_t started = time(NULL) - 60;
+    _cleanup_json_ json_t *empty = json_object();
+    const char *why = NULL;
+    assert_true(ready("True", 10, "this-boot", started));
+    assert_false(ready("True", 70, "this-boot", started));
+    assert_false(ready("True", 10, "that-boot", started));
+    assert_false(ready("False", 10, "this-boot", started));
+    assert_false(ready("Unknown", 10, "this-boot", started));
+    assert_false(node_reported_ready(empty, "this-boot", started, &why));
+}
+
+static void when_a_process_was_started_is_known(void **state)
+{
+    (void)state;
+    time_t before = time(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    time_t started = process_started(pid);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    assert_in_range(started, before - 1, time(NULL) + 1);
+    assert_int_equal(process_started(pid), 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kubelet_is_gone_when_it_has_not_reported_for_long_enough),
         cmocka_unit_test(a_dead_node_leaves_with_its_pods_and_attachments),
         cmocka_unit_test(a_node_whose_pods_do_not_end_stays_and_is_uncordoned),
+        cmocka_unit_test(a_report_of_an_earlier_kubelet_does_not_count),
+        cmocka_unit_test(when_a_process_was_started_is_known),
         cmocka_unit_test(what_names_a_former_machine_goes_before_pods_start),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
