@@ -79,17 +79,28 @@ static int check_volumes(struct run *run, const json_t *pod, struct error **err)
     return 0;
 }
 
-/* The API server itself is asked whether a budget forbids it: an eviction that is only tried. */
-static int check_budget(struct run *run, const json_t *pod, struct error **err)
+/* An eviction that is only tried; the server itself knows whether a budget forbids it. */
+static int try_eviction(struct run *run, const json_t *pod, const char *version, long *code, struct error **err)
 {
     _cleanup_json_ json_t *eviction =
-        json_pack("{ss ss s{ss ss} s{s[s]}}", "apiVersion", "policy/v1beta1", "kind", "Eviction", "metadata", "name",
+        json_pack("{ss ss s{ss ss} s{s[s]}}", "apiVersion", version, "kind", "Eviction", "metadata", "name",
                   pod_name(pod), "namespace", pod_namespace(pod), "deleteOptions", "dryRun", "All");
     _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/%s/pods/%s/eviction", pod_namespace(pod), pod_name(pod));
+    return kube_post(run->kube, path, eviction, run_deadline(run, 10), code, err);
+}
+
+/* Servers before 1.22 know evictions of policy/v1beta1 alone, later ones may have dropped it: then they answer 400. */
+static int check_budget(struct run *run, const json_t *pod, struct error **err)
+{
+    static const char *const versions[] = {"policy/v1beta1", "policy/v1"};
     _cleanup_error_ struct error *refusal = NULL;
-    long code = 0;
-    if (kube_post(run->kube, path, eviction, run_deadline(run, 10), &code, &refusal) == 0 || code == 404) {
-        return 0;
+    long code = 400;
+    for (size_t i = 0; i < ELEMENTS(versions) && code == 400; i++) {
+        error_freep(&refusal);
+        refusal = NULL;
+        if (try_eviction(run, pod, versions[i], &code, &refusal) == 0 || code == 404) {
+            return 0;
+        }
     }
     return error_new(err, code == 429 ? STATUS_SCALE_IN_BUDGET : refusal->status, "pod %s/%s cannot be evicted: %s",
                      pod_namespace(pod), pod_name(pod), refusal->message);
