@@ -237,11 +237,9 @@ static bool leave_election(const struct run *run, char *const *leaving)
         return false;
     }
     (void)json_unpack(root, "{s{ss s?s}}", "version", "number", &version, "distribution", &distribution);
-    int major = 0;
-    int minor = 0;
-    if (version == NULL || sscanf(version, "%d.%d", &major, &minor) != 2) {
-        return false;
-    }
+    char *rest = NULL;
+    long major = version == NULL ? 0 : strtol(version, &rest, 10);
+    long minor = rest == NULL || *rest != '.' ? 0 : strtol(rest + 1, NULL, 10);
     bool opensearch = strcmp(distribution, "opensearch") == 0;
     if (major < 7 && !opensearch) {
         return false;

@@ -51,7 +51,6 @@ time_t process_started(long pid)
     _cleanup_free_ char *path = xasprintf("/proc/%ld/stat", pid);
     _cleanup_free_ char *text = NULL;
     struct timespec now;
-    unsigned long long ticks = 0;
     size_t len = 0;
     if (pid <= 0 || file_read(path, 0, &text, &len, NULL) < 0 || clock_gettime(CLOCK_BOOTTIME, &now) < 0) {
         return 0;
@@ -60,10 +59,11 @@ time_t process_started(long pid)
     for (int i = 2; field != NULL && i < 22; i++) {
         field = strchr(field + 1, ' ');
     }
-    if (field == NULL || sscanf(field, "%llu", &ticks) != 1) {
+    if (field == NULL) {
         return 0;
     }
-    return time(NULL) - (now.tv_sec - (time_t)(ticks / (unsigned long long)sysconf(_SC_CLK_TCK)));
+    time_t after_boot = (time_t)(strtoull(field, NULL, 10) / (unsigned long long)sysconf(_SC_CLK_TCK));
+    return time(NULL) - (now.tv_sec - after_boot);
 }
 
 struct watch {

@@ -34,7 +34,6 @@ struct machine {
     char *pub_key; /* NULL, or for passphraseless ssh */
     char *token;   /* what custom_metadata printed, or NULL */
     bool adding, deleting;
-    bool fresh; /* its VM was started by the last appcenter_boot */
     struct process nspawn;
     struct process leader; /* its process 1 */
     int notify;            /* socket that tells when it is up; between machine_start and machine_wait */

@@ -40,11 +40,6 @@ static bool chosen(const struct machine *machine)
     return machine == one;
 }
 
-static bool fresh(const struct machine *machine)
-{
-    return machine->fresh;
-}
-
 int appcenter_boot(struct lab *lab, struct error **err)
 {
     if (network_up(lab, err) != 0 || network_enter(lab, err) != 0 || metadata_up(lab, err) != 0) {
@@ -63,8 +58,7 @@ int appcenter_boot(struct lab *lab, struct error **err)
     struct task *task = progress_begin(NULL, "booting %zu machines", lab->n_machines);
     int r = 0;
     for (size_t i = 0; r == 0 && i < lab->n_machines; i++) {
-        lab->machines[i]->fresh = !process_alive(&lab->machines[i]->nspawn);
-        if (lab->machines[i]->fresh) {
+        if (!process_alive(&lab->machines[i]->nspawn)) {
             r = machine_start(lab, lab->machines[i], err);
         }
     }
@@ -77,8 +71,8 @@ int appcenter_boot(struct lab *lab, struct error **err)
     }
     progress_end(task, r == 0, NULL);
     r = lab_save(lab, r == 0 ? err : NULL) == 0 ? r : -1;
-    /* The agent of a new VM renders before any event and runs its reload command then. */
-    return r == 0 ? services_run(lab, fresh, "reload", err) : -1;
+    /* The agent of a new VM runs its reload command before any event, those of the others as the metadata changed. */
+    return r == 0 ? services_run(lab, every, "reload", err) : -1;
 }
 
 static int make_keys(struct lab *lab, struct machine *machine, struct error **err)
@@ -184,7 +178,7 @@ int appcenter_add(struct lab *lab, const struct role_count *counts, struct error
     if (services_run(lab, every, "scale_out.pre_check", err) != 0 || add_machines(lab, counts, true, err) != 0) {
         return -1;
     }
-    int r = appcenter_boot(lab, err) == 0 && appcenter_reload(lab, err) == 0 && bring_up(lab, adding, err) == 0 &&
+    int r = appcenter_boot(lab, err) == 0 && bring_up(lab, adding, err) == 0 &&
                     services_run(lab, staying, "scale_out", err) == 0
                 ? 0
                 : -1;
