@@ -2,11 +2,13 @@
 
 #include <string.h>
 
+#include "app/facts/facts_check.h"
 #include "app/facts/facts_links.h"
 #include "app/facts/parameters.h"
 #include "lib/core/json.h"
 #include "lib/core/syntax.h"
 #include "lib/core/util.h"
+#include "lib/crypto/ssh_key.h"
 
 static int invalid(struct error **err, const char *path, const char *key, const char *needed)
 {
@@ -62,8 +64,8 @@ static int read_host(struct host *host, const struct host_role *is, const char *
         return -1;
     }
     const char *ip = json_text(entry, "ip");
-    if (ip == NULL || !syntax_ipv4(ip, NULL)) {
-        return invalid(err, path, "ip", "an IPv4 address");
+    if (ip == NULL || !facts_host_address(ip)) {
+        return invalid(err, path, "ip", "an IPv4 address that a host can have");
     }
     host->ip = xstrdup(ip);
     const char *sid = json_text(entry, "sid");
@@ -76,12 +78,11 @@ static int read_host(struct host *host, const struct host_role *is, const char *
     }
     host->mac = xstrdup(mac == NULL ? "" : mac);
     const char *pub_key = json_text(entry, "pub_key");
-    size_t len = pub_key == NULL ? 0 : strcspn(pub_key, "\r\n");
-    if (len > 0) {
-        host->pub_key = xstrndup(pub_key, len);
-        if (pub_key[len + strspn(pub_key + len, "\r\n")] != '\0' || !one_line(host->pub_key)) {
-            return invalid(err, path, "pub_key", "one line");
-        }
+    _cleanup_error_ struct error *why = NULL;
+    if (!str_empty(pub_key) && ssh_public_line(pub_key, &host->pub_key, &why) < 0) {
+        return error_new(err, STATUS_METADATA_INVALID,
+                         "metadata: %s/pub_key must be \"ssh-rsa BASE64\" and maybe a comment, without options: %s",
+                         path, why->message);
     }
     host->token = token_text(json_object_get(entry, "token"));
     host->node_name = xasprintf("%s-%d", is->name, host->sid);
@@ -134,7 +135,7 @@ static int read_hosts(struct facts *facts, const json_t *tree, struct error **er
                              facts->hosts[i].sid);
         }
     }
-    return 0;
+    return facts_check_hosts(facts, err);
 }
 
 static bool is_self(const struct host *host, const json_t *self)
@@ -175,7 +176,7 @@ static int point_at_hosts(struct facts *facts, const json_t *tree, struct error 
     }
     if (facts->self == NULL) {
         return error_new(err, STATUS_METADATA_INVALID,
-                         "metadata: /host (its instance_id, or its role, sid and ip) is none of /hosts");
+                         "metadata: /host (its instance_id, or its role, sid and ip) is not among /hosts");
     }
     /* /host tells what /hosts leaves out */
     const char *mac = json_text(self, "mac");
@@ -232,25 +233,6 @@ static void choose_network(struct facts *facts, const struct conf *conf, struct 
     }
 }
 
-/* Docker's route to its bridge would take the packets for that host. */
-static void check_bridge_address(const struct facts *facts, struct problems *problems)
-{
-    uint32_t bridge = 0;
-    uint32_t address = 0;
-    int prefix = 0;
-    int all = 0;
-    for (size_t i = 0; facts->parameters.docker_bip != NULL && i < facts->n_hosts; i++) {
-        const struct host *host = &facts->hosts[i];
-        _cleanup_free_ char *cidr = xasprintf("%s/32", host->ip);
-        if (syntax_cidr(facts->parameters.docker_bip, &bridge, &prefix) && syntax_cidr(cidr, &address, &all) &&
-            cidr_overlap(bridge, prefix, address, all)) {
-            problem_add(problems, STATUS_PARAMETER, "docker_bip \"%s\": a network apart from %s, the address of %s",
-                        facts->parameters.docker_bip, host->ip, host->node_name);
-            return;
-        }
-    }
-}
-
 static int check_bridge(const struct facts *facts, struct error **err)
 {
     for (size_t i = 0; facts->network == NETWORK_BRIDGE && i < facts->n_hosts; i++) {
@@ -279,11 +261,12 @@ int facts_load(struct facts **result, const json_t *tree, const struct conf *con
     }
     parameters_read(&facts->parameters, json_object_get(tree, "env"), &problems);
     choose_network(facts, conf, &problems);
-    check_bridge_address(facts, &problems);
     if (facts_read_links(facts, tree, &problems, err) < 0 || check_bridge(facts, err) < 0 ||
         facts_read_versions(facts, conf, err) < 0) {
         return -1;
     }
+    facts_check_names(facts, &problems);
+    facts_check_networks(facts, &problems);
     if (problems.count > 0) {
         return error_new(err, problems.status, "the cluster's parameters are not acceptable:%s", problems.text.data);
     }

@@ -303,19 +303,6 @@ static void read_one(const struct parameter *row, struct parameters *p, const js
     }
 }
 
-static void check_bip(const struct parameters *p, const char *taken, const char *what, struct problems *problems)
-{
-    uint32_t a = 0;
-    uint32_t b = 0;
-    int a_prefix = 0;
-    int b_prefix = 0;
-    if (p->docker_bip != NULL && syntax_cidr(p->docker_bip, &a, &a_prefix) && syntax_cidr(taken, &b, &b_prefix) &&
-        cidr_overlap(a, a_prefix, b, b_prefix)) {
-        problem_add(problems, STATUS_PARAMETER, "docker_bip \"%s\": a network apart from %s, that of the %s",
-                    p->docker_bip, taken, what);
-    }
-}
-
 void parameters_read(struct parameters *parameters, const json_t *env, struct problems *problems)
 {
     for (const struct parameter *row = parameter_table; row->key != NULL; row++) {
@@ -324,10 +311,6 @@ void parameters_read(struct parameters *parameters, const json_t *env, struct pr
     if (parameters->enable_hostnic && parameters->max_pods > HOSTNIC_PODS) {
         problem_add(problems, STATUS_PARAMETER, "max_pods \"%d\": at most %d with enable_hostnic \"true\"",
                     parameters->max_pods, HOSTNIC_PODS);
-    }
-    check_bip(parameters, SERVICE_CIDR, "services", problems);
-    if (!parameters->enable_hostnic) {
-        check_bip(parameters, POD_CIDR, "pods", problems);
     }
 }
 

@@ -187,6 +187,45 @@ int ssh_public_key(const char *line, EVP_PKEY **key, unsigned char fingerprint[S
     return 0;
 }
 
+int ssh_public_line(const char *line, char **clean, struct error **err)
+{
+    static const char kind[] = "ssh-rsa ";
+    size_t blank = strlen(line);
+    while (blank > 0 && strchr(" \t\r\n", line[blank - 1]) != NULL) {
+        blank--;
+    }
+    _cleanup_free_ char *text = xstrndup(line, blank);
+    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
+        if (*c < 0x20 || *c == 0x7f) {
+            return error_new(err, STATUS_CRYPTO, "the public key is not one line of text");
+        }
+    }
+    if (!str_starts(text, kind)) {
+        return error_new(err, STATUS_CRYPTO, "the public key does not begin with \"ssh-rsa\"");
+    }
+    char *base64 = text + strlen(kind);
+    char *comment = base64 + strcspn(base64, " ");
+    if (*comment != '\0') {
+        *comment++ = '\0';
+        comment += strspn(comment, " ");
+    }
+    _cleanup_free_ unsigned char *blob = NULL;
+    size_t len = 0;
+    if (base64_decode(base64, &blob, &len, err) < 0) {
+        return error_wrap(err, "the public key");
+    }
+    struct wire wire = {.at = blob, .left = len};
+    bool named = wire_is(wire_string(&wire), "ssh-rsa");
+    (void)wire_string(&wire);
+    (void)wire_string(&wire);
+    if (!named || wire.bad || wire.left != 0) {
+        return error_new(err, STATUS_CRYPTO, "the public key was cut or changed");
+    }
+    _cleanup_free_ char *again = base64_encode(blob, len);
+    *clean = xasprintf("%s%s%s%s", kind, again, *comment != '\0' ? " " : "", comment);
+    return 0;
+}
+
 /* d modulo each prime less one: OpenSSH leaves them out of the file. */
 static bool add_exponents(struct rsa *rsa)
 {

@@ -1,59 +1,8 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <string.h>
-
-#include "app/facts/facts.h"
-#include "lib/core/util.h"
-#include "tests/lab/shared/cluster.h"
-#include "tests/lab/shared/tree.h"
+#include "tests/unit/app/facts_fixture.h"
 
 #define KEY "ABCDEFGHIJKLMNOPQRST"
-#define SECRET "0123456789abcdefghijABCDEFGHIJ0123456789"
 
 /* The metadata of one host of a cluster, free to be changed. */
-static json_t *metadata(const char *cluster, const char *role, int sid)
-{
-    struct error *err = NULL;
-    _cleanup_json_ json_t *document = cluster_load(cluster, &err);
-    assert_null(err);
-    _cleanup_json_ json_t *view = cluster_view(document, role, sid);
-    assert_non_null(view);
-    return json_deep_copy(view);
-}
-
-static void put(json_t *tree, const char *path, const char *value)
-{
-    _cleanup_json_ json_t *leaf = json_string(value);
-    assert_true(tree_put(tree, path, leaf, true));
-}
-
-static struct facts *load(json_t *tree)
-{
-    struct facts *facts = NULL;
-    _cleanup_error_ struct error *err = NULL;
-    if (facts_load(&facts, tree, NULL, &err) < 0) {
-        fail_msg("facts_load: %s", err->message);
-    }
-    return facts;
-}
-
-static void assert_refused(const json_t *tree, const struct conf *conf, int status, const char *needle)
-{
-    struct facts *facts = NULL;
-    _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(facts_load(&facts, tree, conf, &err), -1);
-    assert_null(facts);
-    if (err->status != status || strstr(err->message, needle) == NULL) {
-        fail_msg("status %d, \"%s\" instead of %d, \"%s\"", (int)err->status, err->message, (int)status, needle);
-    }
-    assert_null(strstr(err->message, SECRET));
-}
-
 static void hosts_are_by_role_then_sid(void **state)
 {
     (void)state;
@@ -86,7 +35,7 @@ static void self_is_told_by_instance_or_by_role_sid_and_ip(void **state)
     assert_int_equal(facts->self_cpu, 4);
     assert_int_equal(facts->self_memory_mib, 8192);
     put(tree, "/host/ip", "192.168.3.77");
-    assert_refused(tree, NULL, STATUS_METADATA_INVALID, "is none of /hosts");
+    assert_refused(tree, NULL, STATUS_METADATA_INVALID, "is not among /hosts");
     put(tree, "/host/instance_id", "i-log00003");
     _cleanup_(facts_freep) struct facts *other = load(tree);
     assert_string_equal(other->self->node_name, "log-3");
@@ -113,7 +62,7 @@ static void broken_structure_is_named(void **state)
                  {"/hosts/node/i-nod00001/mac", "a\nb", "/hosts/node/i-nod00001/mac"},
                  {"/hosts/client/i-cli00001/pub_key", "ssh-rsa A\nssh-rsa B", "/hosts/client/i-cli00001/pub_key"},
                  {"/hosts/node/i x", "leaf", "/hosts/node holds an unusable instance id"},
-                 {"/host", NULL, "is none of /hosts"}};
+                 {"/host", NULL, "is not among /hosts"}};
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         _cleanup_json_ json_t *tree = metadata("three-logs", "master", 1);
         if (cases[i].value == NULL) {

@@ -221,19 +221,6 @@ static void hostnic_has_room_for_60_pods(void **state)
     assert_null(complaint(env, NULL));
 }
 
-static void docker_keeps_clear_of_the_cluster_s_networks(void **state)
-{
-    (void)state;
-    _cleanup_free_ char *services = complaint(environment("docker_bip", "10.96.200.1/24"), NULL);
-    assert_non_null(strstr(services, "docker_bip \"10.96.200.1/24\": a network apart from 10.96.0.0/16"));
-    _cleanup_free_ char *both = complaint(environment("docker_bip", "10.0.0.1/8"), NULL);
-    assert_non_null(strstr(both, "apart from 10.96.0.0/16"));
-    assert_non_null(strstr(both, "apart from 10.244.0.0/16"));
-    json_t *env = environment("docker_bip", "10.244.0.1/24");
-    json_object_set_new(env, "enable_hostnic", json_string("true"));
-    assert_null(complaint(env, NULL));
-}
-
 static void quoting_keeps_a_message_on_its_line(void **state)
 {
     (void)state;
@@ -266,7 +253,6 @@ int main(void)
         cmocka_unit_test(the_bad_word_of_a_list_is_pointed_at),
         cmocka_unit_test(what_is_no_string_is_refused),
         cmocka_unit_test(hostnic_has_room_for_60_pods),
-        cmocka_unit_test(docker_keeps_clear_of_the_cluster_s_networks),
         cmocka_unit_test(quoting_keeps_a_message_on_its_line),
     };
     return cmocka_run_group_tests_name("parameters", tests, NULL, NULL);
