@@ -133,6 +133,7 @@ static const struct step *const restore[] = {
     &step_accept_parameters,
     &step_make_directories,
     &step_verify_backup,
+    &step_unpack_snapshot,
     &step_stop_kubelet,
     &step_start_docker,
     &step_drop_watches,

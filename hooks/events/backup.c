@@ -1,10 +1,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
 #include "hooks/files/backups.h"
@@ -13,6 +13,8 @@
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 #include "lib/system/tree.h"
+
+#define ETCD_DATABASE DATA_ETCD "/member/snap/db"
 
 static int save_etcd(struct run *run, const char *path, struct error **err)
 {
@@ -30,21 +32,33 @@ static int save_etcd(struct run *run, const char *path, struct error **err)
     return proc_run(&proc, NULL, err);
 }
 
-/* The authorities and keys, the kubeconfigs and the token: with etcd's snapshot, all that makes this cluster this
- * cluster. */
+/* CAs and keys, kubeconfigs and token: with etcd's snapshot, all that makes this cluster this cluster. Only the keys
+ * are indispensable: `start` makes what else is missing. */
 static int save_kubernetes(struct run *run, const char *path, struct error **err)
 {
-    return proc_exec(run->deadline, err, "tar", "--create", "--file", path, "--directory", DATA_KUBERNETES, "pki",
-                     "admin.conf", "controller-manager.conf", "scheduler.conf", "client.conf", "hooks/bootstrap-token",
-                     "hooks/stamps/certificates", NULL);
+    static const char *const wanted[] = {"admin.conf",  "controller-manager.conf", "scheduler.conf",
+                                         "client.conf", "hooks/bootstrap-token",   "hooks/stamps/certificates"};
+    static const char *const tar[] = {"tar", "--create", "--file", NULL, "--directory", DATA_KUBERNETES, "pki"};
+    const char *argv[ELEMENTS(tar) + ELEMENTS(wanted) + 1] = {NULL};
+    size_t n = 0;
+    for (; n < ELEMENTS(tar); n++) {
+        argv[n] = tar[n] != NULL ? tar[n] : path;
+    }
+    for (size_t i = 0; i < ELEMENTS(wanted); i++) {
+        _cleanup_free_ char *file = path_join(DATA_KUBERNETES, wanted[i]);
+        if (access(file, R_OK) == 0) {
+            argv[n++] = wanted[i];
+        }
+    }
+    const struct proc proc = {.argv = argv, .deadline = run->deadline};
+    return proc_run(&proc, NULL, err);
 }
 
-static int write_manifest(struct run *run, const char *directory, const char *name, const char *const *files,
-                          struct error **err)
+static int write_manifest(struct run *run, const char *name, struct error **err)
 {
     _cleanup_json_ json_t *sums = json_object();
-    for (; *files != NULL; files++) {
-        _cleanup_free_ char *path = path_join(directory, *files);
+    for (const char *const *file = backup_files; *file != NULL; file++) {
+        _cleanup_free_ char *path = path_join(BACKUP_UNFINISHED, *file);
         _cleanup_free_ char *sum = NULL;
         if (chmod(path, 0600) < 0) {
             return error_errno(err, STATUS_BACKUP, errno, "cannot protect %s", path);
@@ -52,40 +66,74 @@ static int write_manifest(struct run *run, const char *directory, const char *na
         if (sha256_file(path, &sum, err) < 0) {
             return -1;
         }
-        json_object_set_new(sums, *files, json_string(sum));
+        json_object_set_new(sums, *file, json_string(sum));
     }
-    _cleanup_json_ json_t *manifest = json_pack("{ss sI ss sO sO}", "name", name, "created", (json_int_t)time(NULL),
+    _cleanup_json_ json_t *manifest = json_pack("{ss sI ss sO* sO}", "name", name, "created", (json_int_t)time(NULL),
                                                 "cluster", run->facts->cluster.id, "kubernetes",
                                                 json_object_get(run->facts->versions, "kubernetes"), "sha256", sums);
     _cleanup_free_ char *text = json_dumps(manifest, JSON_INDENT(2));
-    _cleanup_free_ char *path = path_join(directory, "manifest.json");
-    return file_put_private(path, text, err);
+    return file_put_private(BACKUP_UNFINISHED "/manifest.json", text, err);
 }
 
-/* Made under a name that no list shows, and renamed when it is whole and on the disk. */
+/* Keys and kubeconfigs have some kilobytes each; what stays free keeps the kubelet from evicting pods (10 % is its
+ * default) and etcd from running out of space. */
+enum { KEYS_MIB = 16, SPARE_MIB = 1024, SPARE_PART = 10 };
+
+static int check_room(struct error **err)
+{
+    struct stat db;
+    struct statvfs fs;
+    if (stat(ETCD_DATABASE, &db) < 0) {
+        return error_errno(err, STATUS_BACKUP, errno, "etcd's database %s cannot be read", ETCD_DATABASE);
+    }
+    if (statvfs(BACKUP_DIRECTORY, &fs) < 0) {
+        return error_errno(err, STATUS_BACKUP, errno, "the free space of %s cannot be read", BACKUP_DIRECTORY);
+    }
+    unsigned long long part = (unsigned long long)fs.f_blocks * fs.f_frsize / SPARE_PART >> 20;
+    unsigned long long spare = part < SPARE_MIB ? part : SPARE_MIB;
+    unsigned long long needed = ((unsigned long long)db.st_size >> 20) + KEYS_MIB + spare;
+    unsigned long long available = (unsigned long long)fs.f_bavail * fs.f_frsize >> 20;
+    return available >= needed
+               ? 0
+               : error_new(err, STATUS_BACKUP,
+                           "/data has %llu MiB free, a backup needs %llu MiB of which %llu MiB stay free for etcd and "
+                           "pods: delete old backups with `k8s-master delete_snapshot`, run `k8s-master prune-images`, "
+                           "or enlarge the volume",
+                           available, needed, spare);
+}
+
+static int fill_backup(struct run *run, const char *name, struct error **err)
+{
+    /* What tar and etcdctl write is private from its first byte on. */
+    mode_t mask = umask(077);
+    bool filled = dir_make(BACKUP_UNFINISHED, 0700, err) == 0 &&
+                  save_etcd(run, BACKUP_UNFINISHED "/etcd.db", err) == 0 &&
+                  save_kubernetes(run, BACKUP_UNFINISHED "/kubernetes.tar", err) == 0 &&
+                  write_manifest(run, name, err) == 0 && tree_sync(BACKUP_UNFINISHED, err) == 0;
+    (void)umask(mask);
+    return filled ? 0 : -1;
+}
+
+/* Made under a name that no list shows, and renamed when it is complete and on the disk. What a failed one wrote is
+ * removed at once: it would take the space that etcd needs. */
 static int make_backup(struct run *run, const char *name, struct error **err)
 {
-    static const char *const files[] = {"etcd.db", "kubernetes.tar", NULL};
-    static const char making[] = BACKUP_DIRECTORY "/.making";
-    _cleanup_free_ char *final = xasprintf(BACKUP_DIRECTORY "/%s", name);
-    if (tree_remove(making, err) < 0 || dir_make(BACKUP_DIRECTORY, 0700, err) < 0 || dir_make(making, 0700, err) < 0 ||
-        save_etcd(run, BACKUP_DIRECTORY "/.making/etcd.db", err) < 0 ||
-        save_kubernetes(run, BACKUP_DIRECTORY "/.making/kubernetes.tar", err) < 0 ||
-        write_manifest(run, making, name, files, err) < 0 || tree_sync(making, err) < 0) {
+    _cleanup_free_ char *final = backup_path(name, "");
+    final[strlen(final) - 1] = '\0';
+    if (dir_make(BACKUP_DIRECTORY, 0700, err) < 0 || tree_remove(BACKUP_UNFINISHED, err) < 0 ||
+        backup_remove(name, err) < 0 || check_room(err) < 0) {
         return -1;
     }
-    if (rename(making, final) < 0) {
-        return error_errno(err, STATUS_BACKUP, errno, "cannot finish the backup %s", final);
+    if (fill_backup(run, name, err) < 0) {
+        (void)tree_remove(BACKUP_UNFINISHED, NULL);
+        return -1;
+    }
+    if (rename(BACKUP_UNFINISHED, final) < 0) {
+        (void)error_errno(err, STATUS_BACKUP, errno, "cannot rename the finished backup to %s", final);
+        (void)tree_remove(BACKUP_UNFINISHED, NULL);
+        return -1;
     }
     return tree_sync(BACKUP_DIRECTORY, err);
-}
-
-static int remove_backup(const char *name, struct error **err)
-{
-    _cleanup_free_ char *manifest = backup_path(name, "manifest.json");
-    _cleanup_free_ char *path = xasprintf(BACKUP_DIRECTORY "/%s", name);
-    /* Without its manifest what is left counts as nothing, should this be interrupted. */
-    return file_remove(manifest, NULL, err) < 0 ? -1 : tree_remove(path, err);
 }
 
 static int remove_old(long keep, struct error **err)
@@ -94,7 +142,7 @@ static int remove_old(long keep, struct error **err)
     long extra = keep == 0 ? 0 : (long)strv_length(names) - keep;
     for (long i = 0; i < extra; i++) {
         log_info("backup %s is older than the %ld that are kept", names[i], keep);
-        if (remove_backup(names[i], err) < 0) {
+        if (backup_remove(names[i], err) < 0) {
             return -1;
         }
     }
@@ -104,6 +152,21 @@ static int remove_old(long keep, struct error **err)
 static char *name_of_now(void)
 {
     return time_text(time(NULL), TIME_COMPACT);
+}
+
+/* A finished backup is never overwritten. */
+static int already_there(const char *name, struct error **err)
+{
+    _cleanup_json_ json_t *manifest = NULL;
+    _cleanup_free_ char *path = backup_path(name, "manifest.json");
+    if (access(path, F_OK) < 0) {
+        return 0;
+    }
+    if (backup_verify(name, &manifest, err) < 0) {
+        return error_wrap(err, "a backup of that name exists; delete it with `k8s-master delete_snapshot` first");
+    }
+    log_info("backup %s exists already", name);
+    return 1;
 }
 
 int event_backup(struct run *run, struct error **err)
@@ -118,10 +181,9 @@ int event_backup(struct run *run, struct error **err)
     if (request.name == NULL) {
         request.name = name_of_now();
     }
-    _cleanup_free_ char *done = backup_path(request.name, "manifest.json");
-    if (access(done, F_OK) == 0) {
-        log_info("backup %s is there already", request.name);
-        return 0;
+    int there = already_there(request.name, err);
+    if (there != 0) {
+        return there < 0 ? -1 : 0;
     }
     if (make_backup(run, request.name, err) < 0 || remove_old(request.keep, err) < 0) {
         return -1;
@@ -139,5 +201,5 @@ int event_delete_snapshot(struct run *run, struct error **err)
     if (request.name == NULL) {
         return error_new(err, STATUS_USAGE, "which backup? {\"snapshot_id\": \"NAME\"}");
     }
-    return remove_backup(request.name, err);
+    return backup_remove(request.name, err);
 }

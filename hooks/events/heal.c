@@ -9,9 +9,11 @@
 #include "hooks/clients/docker_unused.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/runner.h"
+#include "hooks/files/backups.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/net/http.h"
+#include "lib/system/tree.h"
 
 /* AppCenter gives `revive` 30 s. */
 enum { UNIT_S = 15, RESTART_S = 8, ASK_S = 3, STARTING_S = 120 };
@@ -91,6 +93,10 @@ static int heal_space(struct run *run, const char **done, struct error **err)
 {
     size_t removed = 0;
     *done = "stopped containers and unused images were removed";
+    /* What a killed `backup` left; none runs now, as this event has the lock. */
+    if (tree_remove(BACKUP_UNFINISHED, err) < 0) {
+        return -1;
+    }
     if (docker_remove_unused(json_object_get(run->facts->versions, "images"), run_deadline(run, UNIT_S), &removed,
                              err) < 0) {
         return -1;

@@ -7,6 +7,7 @@
 #include "app/paths.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
+#include "lib/system/tree.h"
 
 enum { KEPT_BY_DEFAULT = 7, NAME_LIMIT = 64 };
 
@@ -25,7 +26,7 @@ int backup_request_parse(const char *argument, struct backup_request *request, s
     }
     _cleanup_json_ json_t *object = json_loads(argument, 0, &where);
     if (!json_is_object(object)) {
-        return error_new(err, STATUS_USAGE, "the argument \"%s\" is no JSON object: %s", argument, where.text);
+        return error_new(err, STATUS_USAGE, "the argument \"%s\" is not a JSON object: %s", argument, where.text);
     }
     const char *name = json_string_value(json_object_get(object, "snapshot_id"));
     name = name != NULL ? name : json_string_value(json_object_get(object, "name"));
@@ -49,6 +50,8 @@ void backup_request_clear(struct backup_request *request)
     free(request->name);
 }
 
+const char *const backup_files[] = {"etcd.db", "kubernetes.tar", NULL};
+
 char *backup_path(const char *name, const char *file)
 {
     return xasprintf(BACKUP_DIRECTORY "/%s/%s", name, file);
@@ -62,25 +65,45 @@ int backup_manifest(const char *name, json_t **manifest, struct error **err)
     if (file_read(path, 0, &text, &len, NULL) < 0) {
         return error_errno(err, STATUS_BACKUP, errno, "there is no finished backup \"%s\": %s", name, path);
     }
-    *manifest = json_loadb(text, len, 0, NULL);
-    return *manifest != NULL ? 0 : error_new(err, STATUS_BACKUP, "%s is no JSON", path);
+    _cleanup_json_ json_t *read = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(read)) {
+        return error_new(err, STATUS_BACKUP, "%s does not hold a JSON object: this backup cannot be used", path);
+    }
+    *manifest = STEAL(read);
+    return 0;
+}
+
+/* A hash for each file, as text; nothing else is a backup. */
+static int verify_file(const char *name, const json_t *sums, const char *file, struct error **err)
+{
+    _cleanup_free_ char *path = backup_path(name, file);
+    _cleanup_free_ char *found = NULL;
+    const char *expected = json_string_value(json_object_get(sums, file));
+    if (expected == NULL) {
+        return error_new(err, STATUS_BACKUP,
+                         "the manifest of backup \"%s\" has no SHA-256 of %s: this backup cannot be used", name, file);
+    }
+    if (sha256_file(path, &found, err) < 0) {
+        return error_wrap(err, "backup \"%s\" cannot be used", name);
+    }
+    return strcmp(found, expected) == 0
+               ? 0
+               : error_new(err, STATUS_BACKUP, "%s has SHA-256 %s, expected %s: this backup cannot be used", path,
+                           found, expected);
 }
 
 int backup_verify(const char *name, json_t **manifest, struct error **err)
 {
-    const char *file;
-    json_t *expected;
-    if (backup_manifest(name, manifest, err) < 0) {
+    _cleanup_json_ json_t *read = NULL;
+    if (backup_manifest(name, &read, err) < 0) {
         return -1;
     }
-    json_object_foreach (json_object_get(*manifest, "sha256"), file, expected) {
-        _cleanup_free_ char *path = backup_path(name, file);
-        _cleanup_free_ char *found = NULL;
-        if (sha256_file(path, &found, err) < 0 || strcmp(found, json_string_value(expected)) != 0) {
-            return error_new(err, STATUS_BACKUP, "%s has SHA-256 %s, expected %s: this backup cannot be used", path,
-                             found != NULL ? found : "(unreadable)", json_string_value(expected));
+    for (const char *const *file = backup_files; *file != NULL; file++) {
+        if (verify_file(name, json_object_get(read, "sha256"), *file, err) < 0) {
+            return -1;
         }
     }
+    *manifest = STEAL(read);
     return 0;
 }
 
@@ -122,4 +145,12 @@ char **backup_list(void)
     }
     free(found);
     return names;
+}
+
+int backup_remove(const char *name, struct error **err)
+{
+    _cleanup_free_ char *manifest = backup_path(name, "manifest.json");
+    _cleanup_free_ char *path = xasprintf(BACKUP_DIRECTORY "/%s", name);
+    /* Without its manifest what is left counts as nothing, should this be interrupted. */
+    return file_remove(manifest, NULL, err) < 0 ? -1 : tree_remove(path, err);
 }

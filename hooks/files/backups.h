@@ -1,7 +1,7 @@
 /* Backups on /data: etcd's snapshot and what makes the cluster itself (authorities, keys, token).
  *
  * /data/backup/NAME/ holds etcd.db, kubernetes.tar and manifest.json, which has the SHA-256 of the other two; a backup
- * without a manifest was never finished. */
+ * without a manifest was never finished. .making/ holds the one that is being made, or what a killed `backup` left. */
 #ifndef HOOKS_FILES_BACKUPS_H
 #define HOOKS_FILES_BACKUPS_H
 
@@ -11,6 +11,11 @@
 #include "app/status.h"
 #include "lib/core/error.h"
 #include "lib/core/util.h"
+
+#define BACKUP_UNFINISHED BACKUP_DIRECTORY "/.making"
+
+/* What a backup consists of beside its manifest; ended by NULL. */
+extern const char *const backup_files[];
 
 struct backup_request {
     char *name; /* "snapshot_id" or "name"; NULL: none given */
@@ -22,17 +27,20 @@ struct backup_request {
 int backup_request_parse(const char *argument, struct backup_request *request, struct error **err);
 void backup_request_clear(struct backup_request *request);
 
-/* BACKUP_DIRECTORY/NAME/FILE. The caller frees. */
-char *backup_path(const char *name, const char *file);
-
 /* Names of the finished backups, the oldest first. The caller frees with strv_free. */
 char **backup_list(void);
 
 /* The manifest of NAME, a new reference; STATUS_BACKUP when there is none. */
 int backup_manifest(const char *name, json_t **manifest, struct error **err);
 
-/* Reads the manifest of NAME and verifies the SHA-256 of every file it lists. STATUS_BACKUP names the file, what was
- * expected and what was found. *manifest is a new reference. */
+/* Reads the manifest of NAME and verifies the SHA-256 of each of backup_files, which it must have. STATUS_BACKUP names
+ * the file, what was expected and what was found. *manifest is a new reference. */
 int backup_verify(const char *name, json_t **manifest, struct error **err);
+
+/* Deletes NAME, finished or not; absent is fine. */
+int backup_remove(const char *name, struct error **err);
+
+/* FILE of backup NAME. The caller frees. */
+char *backup_path(const char *name, const char *file);
 
 #endif

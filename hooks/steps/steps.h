@@ -104,6 +104,7 @@ extern const struct step step_upgrade_node;
 
 /* restore on the master, with everything stopped; the steps of start follow. */
 extern const struct step step_verify_backup;
+extern const struct step step_unpack_snapshot;
 extern const struct step step_restore_etcd;
 extern const struct step step_restore_keys;
 /* Closes API watches, so that their clients list the restored cluster again. */

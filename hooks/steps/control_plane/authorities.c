@@ -10,7 +10,6 @@
 
 #include "app/paths.h"
 #include "hooks/engine/run.h"
-#include "hooks/steps/control_plane/kubeadm.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/tree.h"

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,7 +8,6 @@
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
 #include "hooks/files/backups.h"
-#include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/control_plane/restore.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
@@ -17,6 +17,7 @@
 
 #define RESTORED DATA_ETCD ".restored"
 #define REPLACED DATA_ETCD ".before-restore"
+#define MARK "replaced-by-restore"
 
 /* The one asked for, or the newest. */
 static int chosen(const struct run *run, char **name, struct error **err)
@@ -74,28 +75,57 @@ static int restore_snapshot(struct run *run, const char *name, struct error **er
     return proc_run(&proc, NULL, err);
 }
 
-/* The data in use until now is kept beside, once: the way back from a restore that was a mistake. */
-static int swap_data(struct error **err)
+/* The data in use until now is kept as REPLACED: the way back from a restore that was a mistake. The mark tells it from
+ * an unpacked snapshot while it lies in RESTORED, should the event be killed there. */
+static int keep_replaced(struct error **err)
 {
+    if (access(RESTORED "/" MARK, F_OK) < 0) {
+        return 0;
+    }
     if (tree_remove(REPLACED, err) < 0) {
         return -1;
     }
-    if (rename(DATA_ETCD, REPLACED) < 0 && errno != ENOENT) {
-        return error_errno(err, STATUS_BACKUP, errno, "cannot move /data/etcd to " REPLACED);
-    }
-    if (rename(RESTORED, DATA_ETCD) < 0) {
-        return error_errno(err, STATUS_BACKUP, errno, "cannot move " RESTORED " to /data/etcd");
+    if (rename(RESTORED, REPLACED) < 0) {
+        return error_errno(err, STATUS_BACKUP, errno, "cannot move " RESTORED " to " REPLACED);
     }
     return tree_sync(DATA, err);
 }
 
-static int etcd_restored_apply(struct run *run, struct error **err)
+/* At no moment is there a /data/etcd without data, which a `start` would take for a new cluster's. */
+static int swap_data(struct error **err)
 {
-    _cleanup_free_ char *name = NULL;
-    if (chosen(run, &name, err) < 0 || tree_remove(RESTORED, err) < 0 || restore_snapshot(run, name, err) < 0) {
+    if (access(DATA_ETCD "/member", F_OK) == 0 && file_put_private(DATA_ETCD "/" MARK, "", err) < 0) {
         return -1;
     }
-    return tree_sync(RESTORED, err) < 0 ? -1 : swap_data(err);
+    if (dir_make(DATA_ETCD, 0700, err) < 0) {
+        return -1;
+    }
+    if (renameat2(AT_FDCWD, RESTORED, AT_FDCWD, DATA_ETCD, RENAME_EXCHANGE) < 0) {
+        return error_errno(err, STATUS_BACKUP, errno, "cannot exchange /data/etcd and " RESTORED);
+    }
+    return keep_replaced(err) < 0 || tree_remove(RESTORED, err) < 0 ? -1 : tree_sync(DATA, err);
+}
+
+/* While the cluster still runs: a snapshot that etcd refuses stops nothing. */
+static int snapshot_unpacked_apply(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *name = NULL;
+    if (chosen(run, &name, err) < 0 || keep_replaced(err) < 0 || tree_remove(RESTORED, err) < 0) {
+        return -1;
+    }
+    if (restore_snapshot(run, name, err) < 0) {
+        (void)tree_remove(RESTORED, NULL);
+        return error_wrap(err, "backup %s cannot be used; nothing was stopped", name);
+    }
+    return tree_sync(RESTORED, err);
+}
+
+const struct step step_unpack_snapshot = {"unpack etcd snapshot", NULL, snapshot_unpacked_apply, NULL};
+
+static int etcd_restored_apply(struct run *run, struct error **err)
+{
+    (void)run;
+    return swap_data(err);
 }
 
 const struct step step_restore_etcd = {"restore etcd data", NULL, etcd_restored_apply, NULL};
@@ -129,13 +159,19 @@ static int keys_restored_apply(struct run *run, struct error **err)
     }
     if (elsewhere && access(CA_KEY, R_OK) < 0) {
         return error_new(err, STATUS_BACKUP,
-                         "backup %s is of another cluster and this one has no authorities yet: run `k8s-master init` "
+                         "backup %s is of another cluster and this one has no CA yet: run `k8s-master init` "
                          "first",
                          name);
     }
-    _cleanup_free_ char *archive = xasprintf(BACKUP_DIRECTORY "/%s/kubernetes.tar", name);
-    if (proc_exec(run->deadline, err, "tar", "--extract", "--file", archive, "--directory", DATA_KUBERNETES,
-                  "--same-permissions", elsewhere ? "pki/sa.key" : NULL, "pki/sa.pub", NULL) < 0) {
+    _cleanup_free_ char *archive = backup_path(name, "kubernetes.tar");
+    const char *argv[] = {"tar",           "--extract",          "--file", archive, "--directory",
+                          DATA_KUBERNETES, "--same-permissions", NULL,     NULL,    NULL};
+    if (elsewhere) {
+        argv[ELEMENTS(argv) - 3] = "pki/sa.key";
+        argv[ELEMENTS(argv) - 2] = "pki/sa.pub";
+    }
+    const struct proc proc = {.argv = argv, .deadline = run->deadline};
+    if (proc_run(&proc, NULL, err) < 0) {
         return -1;
     }
     return tree_sync(DATA_KUBERNETES, err);

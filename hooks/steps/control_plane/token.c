@@ -1,6 +1,7 @@
 #include "hooks/steps/control_plane/token.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
@@ -30,11 +31,25 @@ static int token_value_done(struct run *run, struct error **err)
     return token_read(run, &token, NULL) == 0 && bootstrap_token_valid(token);
 }
 
+/* AppCenter registers the token once: where the file is lost, the value to keep is the one in the metadata, if it was
+ * published by this cluster. NULL where it was not. */
+static char *published_token(const struct run *run)
+{
+    _cleanup_token_ struct join_token published = {0};
+    _cleanup_free_ char *hash = NULL;
+    _cleanup_free_ char *ca = run_path(run, CA_CERTIFICATE);
+    if (run->facts->master != run->facts->self || facts_join_token(run->facts, &published, NULL) < 0 ||
+        ca_public_key_hash(ca, &hash, NULL) < 0 || strcmp(hash, published.ca_hash) != 0) {
+        return NULL;
+    }
+    return STEAL(published.bootstrap);
+}
+
 static int token_value_apply(struct run *run, struct error **err)
 {
     _cleanup_free_ char *path = run_state_path(run, "bootstrap-token");
-    _cleanup_secret_ char *token = NULL;
-    if (bootstrap_token_new(&token, err) < 0) {
+    _cleanup_secret_ char *token = published_token(run);
+    if (token == NULL && bootstrap_token_new(&token, err) < 0) {
         return -1;
     }
     return file_put_private(path, token, err);

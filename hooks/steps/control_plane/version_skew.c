@@ -1,5 +1,6 @@
 #include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "hooks/engine/run.h"
 #include "hooks/steps/control_plane/kubeadm.h"
@@ -30,13 +31,28 @@ static bool parse_version(const char *text, struct version *version)
     return true;
 }
 
-/* What the cluster was last brought to; NULL before that. The caller frees. */
+/* The tag of the API server's image: what runs, or would run after a start. NULL before there is a manifest. */
+static char *manifest_version(const struct run *run)
+{
+    static const char key[] = "kube-apiserver:v";
+    _cleanup_free_ char *path = run_path(run, "/etc/kubernetes/manifests/kube-apiserver.yaml");
+    _cleanup_free_ char *text = NULL;
+    const char *image = file_read(path, 0, &text, NULL, NULL) < 0 ? NULL : strstr(text, key);
+    if (image == NULL) {
+        return NULL;
+    }
+    image += strlen(key) - 1;
+    return xstrndup(image, strcspn(image, "@\"' \r\n"));
+}
+
+/* What the cluster was last brought to; NULL before that. Where the stamp is lost, the static pods tell it: without
+ * any, `start` from a newer image would move the control plane past `upgrade` and its checks. The caller frees. */
 static char *cluster_version(const struct run *run)
 {
     _cleanup_free_ char *path = run_state_path(run, "stamps/kubernetes");
     char *text = NULL;
     size_t len = 0;
-    return file_read(path, 64, &text, &len, NULL) < 0 ? NULL : text;
+    return file_read(path, 64, &text, &len, NULL) < 0 ? manifest_version(run) : text;
 }
 
 bool upgrade_pending(const struct run *run)

@@ -151,6 +151,14 @@ static void test_forward_server_restarts_fluent_bit(void **state)
     assert_string_equal(without, again);
 }
 
+/* A cluster's network stays what it is (enable_hostnic cannot be changed), and here nothing ends flannel's namespace.
+ */
+static int start_another_cluster(void **state)
+{
+    tear_down(state);
+    return set_up(state);
+}
+
 /* Its pods read the API key when they start, and follow vxnets while they run. */
 static void test_api_key_restarts_hostnic(void **state)
 {
@@ -187,8 +195,8 @@ int main(void)
         cmocka_unit_test(test_elasticsearch_moves),
         cmocka_unit_test(test_addon_of_a_former_release_is_deleted),
         cmocka_unit_test(test_forward_server_restarts_fluent_bit),
-        cmocka_unit_test(test_api_key_restarts_hostnic),
         cmocka_unit_test(test_port_range_without_30000),
+        cmocka_unit_test_setup(test_api_key_restarts_hostnic, start_another_cluster),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

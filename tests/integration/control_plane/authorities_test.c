@@ -1,58 +1,15 @@
 /* The step that issues the cluster's certificates, with the real kubeadm, in a mount namespace whose /data and
  * /etc/kubernetes are empty: what is lost on /data never costs a cluster its CAs. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/integration/control_plane/fixture.h"
 
 #include <glob.h>
-#include <sched.h>
-#include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/steps.h"
 #include "lib/crypto/crypto.h"
-#include "lib/system/file.h"
-#include "lib/system/proc.h"
 #include "lib/system/tree.h"
 
-#define KUBEADM "/var/cache/k8s-hooks/kubernetes-v1.20.2/kubeadm"
 #define ETCD_DATA "/data/etcd/member"
-
-static const char configuration[] = "apiVersion: kubeadm.k8s.io/v1beta2\n"
-                                    "kind: InitConfiguration\n"
-                                    "localAPIEndpoint: {advertiseAddress: 192.168.0.2, bindPort: 6443}\n"
-                                    "nodeRegistration: {name: master-1}\n"
-                                    "---\n"
-                                    "apiVersion: kubeadm.k8s.io/v1beta2\n"
-                                    "kind: ClusterConfiguration\n"
-                                    "kubernetesVersion: v1.20.2\n"
-                                    "controlPlaneEndpoint: 192.168.0.2:6443\n"
-                                    "networking: {serviceSubnet: 10.96.0.0/16, dnsDomain: cluster.local}\n"
-                                    "apiServer: {certSANs: [master.k8s, 192.168.0.2]}\n";
-
-static char domain[] = "master.k8s";
-static char ip[] = "192.168.0.2";
-static char node_name[] = "master-1";
-static struct host self = {.role = "master", .ip = ip, .node_name = node_name};
-static struct facts facts = {.self = &self, .master = &self, .parameters.api_external_domain = domain};
-static struct conf conf;
-static const struct role role = {.name = "master", .state = "/data/kubernetes/hooks"};
-
-static struct run new_run(void)
-{
-    return (struct run){.role = &role, .root = "", .conf = &conf, .facts = &facts, .deadline = deadline_in(120000)};
-}
-
-static void put(const char *path, const char *text)
-{
-    assert_int_equal(file_put_private(path, text, NULL), 0);
-}
 
 /* As the runner does it. */
 static int issue(struct error **err)
@@ -89,39 +46,11 @@ static char *find_aside(void)
     return path;
 }
 
-static void mount_empty(const char *path)
-{
-    assert_int_equal(dir_make(path, 0755, NULL), 0);
-    assert_int_equal(mount("tmpfs", path, "tmpfs", 0, NULL), 0);
-}
-
-static int set_up_machine(void **state)
-{
-    (void)state;
-    assert_int_equal(unshare(CLONE_NEWNS), 0);
-    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-    assert_int_equal(access(KUBEADM, X_OK), 0);
-    mount_empty("/usr/local/sbin");
-    assert_int_equal(symlink(KUBEADM, "/usr/local/sbin/kubeadm"), 0);
-    return 0;
-}
-
 static int new_data(void **state)
 {
     (void)state;
-    mount_empty("/data");
-    assert_int_equal(dir_make("/data/kubernetes/hooks", 0700, NULL), 0);
-    mount_empty("/etc/kubernetes");
-    assert_int_equal(umount("/etc/kubernetes"), 0);
-    assert_int_equal(mount("/data/kubernetes", "/etc/kubernetes", NULL, MS_BIND, NULL), 0);
-    put(KUBEADM_CONFIG, configuration);
+    new_data_of("64m");
     return 0;
-}
-
-static int drop_data(void **state)
-{
-    (void)state;
-    return umount("/etc/kubernetes") < 0 || umount("/data") < 0;
 }
 
 static void a_new_cluster_gets_keys_once(void **state)

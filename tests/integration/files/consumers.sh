@@ -202,6 +202,15 @@ parses() {
 }
 each "scripts: bash" parses 'etc/profile.d/*' 'opt/*.sh' 'etc/dhcp/*/*'
 
+# hostnic sends the content as it is, CSI without newlines; the kubelet registers the same instance as its provider id.
+instance_is() {
+    local id=${1%/etc/qingcloud/instance-id}/etc/kubernetes/kubelet.yaml
+    id=$(sed -n 's#^providerID: "qingcloud://\(.*\)"$#\1#p' "$id")
+    [ -n "$id" ] || echo "the kubelet has no provider id"
+    printf %s "$id" | cmp - "$1"
+}
+each "/etc/qingcloud/instance-id: the instance id and no newline" instance_is etc/qingcloud/instance-id
+
 # The key of a real client, as the metadata has it.
 key_is_taken() {
     ssh-keygen -q -t rsa -b 2048 -N '' -f "$work/key" &&

@@ -1,0 +1,283 @@
+/* backup, delete_snapshot and what restore does before and after the stop, with real etcd, etcdctl and kubeadm. */
+#include "tests/integration/control_plane/fixture.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+
+#include "hooks/events/events.h"
+#include "hooks/files/backups.h"
+#include "hooks/steps/steps.h"
+#include "lib/crypto/crypto.h"
+#include "lib/system/tree.h"
+
+#define ETCD_PKI "/etc/kubernetes/pki/etcd/"
+
+static pid_t etcd;
+
+/* etcdctl with the master's own certificates; what it printed. NULL when it failed. */
+static char *etcdctl(const char *verb, const char *key, const char *value)
+{
+    static const char *const environment[] = {"ETCDCTL_API=3", NULL};
+    const char *const argv[] = {"etcdctl",
+                                "--endpoints=https://127.0.0.1:2379",
+                                "--cacert=" ETCD_PKI "ca.crt",
+                                "--cert=" ETCD_PKI "healthcheck-client.crt",
+                                "--key=" ETCD_PKI "healthcheck-client.key",
+                                verb,
+                                key,
+                                value,
+                                NULL};
+    _cleanup_proc_ struct proc_result result = {0};
+    const struct proc proc = {
+        .argv = argv, .environment = environment, .keep_output = true, .deadline = deadline_in(5000)};
+    return proc_run(&proc, &result, NULL) == 0 ? xstrdup(result.output) : NULL;
+}
+
+static void etcd_put(const char *key)
+{
+    _cleanup_free_ char *answer = etcdctl("put", key, "value");
+    assert_non_null(answer);
+}
+
+static bool etcd_has(const char *key)
+{
+    _cleanup_free_ char *answer = etcdctl("get", key, NULL);
+    assert_non_null(answer);
+    return *answer != '\0';
+}
+
+static void start_etcd(void)
+{
+    pid_t parent = getpid();
+    etcd = fork();
+    if (etcd == 0) {
+        int log = open("/dev/null", O_WRONLY);
+        (void)dup2(log, 1);
+        (void)dup2(log, 2);
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent) {
+            execl("/usr/bin/etcd", "etcd", "--name=master-1", "--data-dir=/data/etcd",
+                  "--listen-client-urls=https://127.0.0.1:2379", "--advertise-client-urls=https://127.0.0.1:2379",
+                  "--cert-file=" ETCD_PKI "server.crt", "--key-file=" ETCD_PKI "server.key", "--client-cert-auth",
+                  "--trusted-ca-file=" ETCD_PKI "ca.crt", "--listen-peer-urls=http://127.0.0.1:2380",
+                  "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+                  "--initial-cluster=master-1=http://127.0.0.1:2380", NULL);
+        }
+        _exit(127);
+    }
+    struct deadline deadline = deadline_in(30000);
+    _cleanup_free_ char *answer = NULL;
+    while (answer == NULL && deadline_left(deadline) > 0) {
+        answer = etcdctl("get", "/", NULL);
+    }
+    assert_non_null(answer);
+}
+
+static void stop_etcd(void)
+{
+    assert_int_equal(kill(etcd, SIGTERM), 0);
+    assert_int_equal(waitpid(etcd, NULL, 0), etcd);
+    etcd = 0;
+}
+
+static int new_cluster(void **state)
+{
+    (void)state;
+    new_data_of("320m");
+    assert_int_equal(dir_make("/data/etcd", 0700, NULL), 0);
+    struct run run = new_run();
+    assert_int_equal(step_issue_certificates.apply(&run, NULL), 0);
+    start_etcd();
+    etcd_put("/before");
+    return 0;
+}
+
+static int end_cluster(void **state)
+{
+    if (etcd > 0) {
+        stop_etcd();
+    }
+    return drop_data(state);
+}
+
+static int backup(const char *argument, struct error **err)
+{
+    struct run run = new_run();
+    run.argument = argument;
+    return event_backup(&run, err);
+}
+
+static int apply(const struct step *step, const char *argument, struct error **err)
+{
+    struct run run = new_run();
+    run.argument = argument;
+    return step->apply(&run, err);
+}
+
+static void assert_mode(const char *path, mode_t mode)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, mode);
+}
+
+static void a_backup_is_private_and_sound(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *manifest = NULL;
+    assert_int_equal(unlink("/data/kubernetes/hooks/stamps/certificates"), 0);
+    assert_int_equal(backup("{\"name\": \"one\"}", NULL), 0);
+    assert_mode(BACKUP_DIRECTORY, 0700);
+    assert_mode(BACKUP_DIRECTORY "/one", 0700);
+    assert_mode(BACKUP_DIRECTORY "/one/etcd.db", 0600);
+    assert_mode(BACKUP_DIRECTORY "/one/kubernetes.tar", 0600);
+    assert_mode(BACKUP_DIRECTORY "/one/manifest.json", 0600);
+    assert_int_equal(backup_verify("one", &manifest, NULL), 0);
+    assert_int_equal(backup("{\"name\": \"one\"}", NULL), 0);
+}
+
+static void what_a_killed_backup_left_is_replaced(void **state)
+{
+    (void)state;
+    put(BACKUP_UNFINISHED "/etcd.db", "half a snapshot");
+    put(BACKUP_DIRECTORY "/one/etcd.db", "half deleted");
+    assert_int_equal(backup("{\"name\": \"one\"}", NULL), 0);
+    assert_int_equal(access(BACKUP_UNFINISHED, F_OK), -1);
+    _cleanup_json_ json_t *manifest = NULL;
+    assert_int_equal(backup_verify("one", &manifest, NULL), 0);
+}
+
+static void a_full_disk_refuses_a_backup_and_harms_nothing(void **state)
+{
+    (void)state;
+    struct statvfs fs;
+    struct error *err = NULL;
+    assert_int_equal(statvfs("/data", &fs), 0);
+    /* 40 MiB stay free: a snapshot would fit, and leave less than a tenth of the volume. */
+    off_t fill = (off_t)(fs.f_bavail * fs.f_frsize) - (off_t)(40 << 20);
+    _cleanup_close_ int fd = open("/data/filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(posix_fallocate(fd, 0, fill), 0);
+    assert_int_equal(backup("{\"name\": \"one\"}", &err), -1);
+    assert_int_equal(err->status, STATUS_BACKUP);
+    assert_non_null(strstr(err->message, "MiB free"));
+    error_free(err);
+    assert_int_equal(access(BACKUP_UNFINISHED, F_OK), -1);
+    assert_int_equal(access(BACKUP_DIRECTORY "/one", F_OK), -1);
+    etcd_put("/after");
+}
+
+static void a_failed_backup_leaves_no_file(void **state)
+{
+    (void)state;
+    struct run run = new_run();
+    run.argument = "{\"name\": \"one\"}";
+    run.deadline = deadline_in(3000);
+    stop_etcd();
+    assert_int_equal(event_backup(&run, NULL), -1);
+    assert_int_equal(access(BACKUP_UNFINISHED, F_OK), -1);
+    assert_int_equal(access(BACKUP_DIRECTORY "/one", F_OK), -1);
+}
+
+/* The manifest of a good backup with its member "sha256" replaced. */
+static void set_sums(const char *sums)
+{
+    _cleanup_json_ json_t *manifest = json_load_file(BACKUP_DIRECTORY "/one/manifest.json", 0, NULL);
+    assert_int_equal(json_object_set_new(manifest, "sha256", json_loads(sums, JSON_DECODE_ANY, NULL)), 0);
+    _cleanup_free_ char *text = json_dumps(manifest, 0);
+    put(BACKUP_DIRECTORY "/one/manifest.json", text);
+}
+
+static void a_manifest_without_both_hashes_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(backup("{\"name\": \"one\"}", NULL), 0);
+    _cleanup_json_ json_t *good = json_load_file(BACKUP_DIRECTORY "/one/manifest.json", 0, NULL);
+    const char *sum = json_string_value(json_object_get(json_object_get(good, "sha256"), "etcd.db"));
+    _cleanup_free_ char *half = xasprintf("{\"etcd.db\": \"%s\"}", sum);
+    _cleanup_free_ char *number = xasprintf("{\"etcd.db\": \"%s\", \"kubernetes.tar\": 5}", sum);
+    const char *const wrong[] = {"{}", "[]", "7", "null", "{\"etcd.db\": 7, \"kubernetes.tar\": 7}", half, number};
+    for (size_t i = 0; i < ELEMENTS(wrong); i++) {
+        struct error *err = NULL;
+        set_sums(wrong[i]);
+        assert_int_equal(apply(&step_verify_backup, "{\"name\": \"one\"}", &err), -1);
+        assert_int_equal(err->status, STATUS_BACKUP);
+        error_free(err);
+    }
+    static const char *const texts[] = {"", "[]", "\"text\"", "{"};
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        put(BACKUP_DIRECTORY "/one/manifest.json", texts[i]);
+        assert_int_equal(apply(&step_verify_backup, "{\"name\": \"one\"}", NULL), -1);
+    }
+    etcd_put("/after");
+}
+
+static void a_snapshot_that_etcd_refuses_stops_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(backup("{\"name\": \"one\"}", NULL), 0);
+    put(BACKUP_DIRECTORY "/one/etcd.db", "no snapshot");
+    _cleanup_free_ char *sum = NULL;
+    _cleanup_free_ char *tar = NULL;
+    assert_int_equal(sha256_file(BACKUP_DIRECTORY "/one/etcd.db", &sum, NULL), 0);
+    assert_int_equal(sha256_file(BACKUP_DIRECTORY "/one/kubernetes.tar", &tar, NULL), 0);
+    _cleanup_free_ char *sums = xasprintf("{\"etcd.db\": \"%s\", \"kubernetes.tar\": \"%s\"}", sum, tar);
+    set_sums(sums);
+    assert_int_equal(apply(&step_verify_backup, "{\"name\": \"one\"}", NULL), 0);
+    assert_int_equal(apply(&step_unpack_snapshot, "{\"name\": \"one\"}", NULL), -1);
+    assert_int_equal(access("/data/etcd.restored", F_OK), -1);
+    assert_true(etcd_has("/before"));
+}
+
+static void a_restore_keeps_what_it_replaced(void **state)
+{
+    (void)state;
+    assert_int_equal(backup("{\"name\": \"one\"}", NULL), 0);
+    etcd_put("/after");
+    assert_int_equal(apply(&step_unpack_snapshot, "{\"name\": \"one\"}", NULL), 0);
+    stop_etcd();
+    assert_int_equal(apply(&step_restore_etcd, "{\"name\": \"one\"}", NULL), 0);
+    start_etcd();
+    assert_true(etcd_has("/before"));
+    assert_false(etcd_has("/after"));
+    stop_etcd();
+    assert_int_equal(tree_remove("/data/etcd", NULL), 0);
+    assert_int_equal(rename("/data/etcd.before-restore", "/data/etcd"), 0);
+    start_etcd();
+    assert_true(etcd_has("/after"));
+}
+
+/* Killed after the exchange: what lies where the snapshot was unpacked is the cluster's own data. */
+static void a_killed_restore_loses_no_data(void **state)
+{
+    (void)state;
+    assert_int_equal(backup("{\"name\": \"one\"}", NULL), 0);
+    etcd_put("/after");
+    assert_int_equal(apply(&step_unpack_snapshot, "{\"name\": \"one\"}", NULL), 0);
+    stop_etcd();
+    put("/data/etcd/replaced-by-restore", "");
+    assert_int_equal(renameat2(AT_FDCWD, "/data/etcd", AT_FDCWD, "/data/etcd.restored", RENAME_EXCHANGE), 0);
+    assert_int_equal(apply(&step_unpack_snapshot, "{\"name\": \"one\"}", NULL), 0);
+    assert_int_equal(access("/data/etcd.before-restore/member", F_OK), 0);
+    assert_int_equal(tree_remove("/data/etcd", NULL), 0);
+    assert_int_equal(rename("/data/etcd.before-restore", "/data/etcd"), 0);
+    start_etcd();
+    assert_true(etcd_has("/after"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_backup_is_private_and_sound, new_cluster, end_cluster),
+        cmocka_unit_test_setup_teardown(what_a_killed_backup_left_is_replaced, new_cluster, end_cluster),
+        cmocka_unit_test_setup_teardown(a_full_disk_refuses_a_backup_and_harms_nothing, new_cluster, end_cluster),
+        cmocka_unit_test_setup_teardown(a_failed_backup_leaves_no_file, new_cluster, end_cluster),
+        cmocka_unit_test_setup_teardown(a_manifest_without_both_hashes_is_refused, new_cluster, end_cluster),
+        cmocka_unit_test_setup_teardown(a_snapshot_that_etcd_refuses_stops_nothing, new_cluster, end_cluster),
+        cmocka_unit_test_setup_teardown(a_restore_keeps_what_it_replaced, new_cluster, end_cluster),
+        cmocka_unit_test_setup_teardown(a_killed_restore_loses_no_data, new_cluster, end_cluster),
+    };
+    return cmocka_run_group_tests_name("backup", tests, set_up_machine, NULL);
+}
