@@ -32,15 +32,16 @@ static int try_lock(const char *cache, const char *name, int operation, int *fd,
     if (path == NULL) {
         return -1;
     }
-    _cleanup_close_ int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (file < 0) {
         return error_errno(err, STATUS_FILE, errno, "cannot open %s", path);
     }
     if (flock(file, operation | LOCK_NB) < 0) {
-        return errno == EWOULDBLOCK ? 0 : error_errno(err, STATUS_FILE, errno, "cannot lock %s", path);
+        int why = errno;
+        close(file);
+        return why == EWOULDBLOCK ? 0 : error_errno(err, STATUS_FILE, why, "cannot lock %s", path);
     }
     *fd = file;
-    file = -1;
     return 1;
 }
 

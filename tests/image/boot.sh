@@ -60,6 +60,10 @@ say lacking "$(for p in docker kubelet kubeadm kubectl etcdctl conntrack ipset /
 say modules "$(for m in overlay br_netfilter nf_conntrack ip_vs ip_vs_rr; do [ -e /sys/module/$m ] || echo $m; done)"
 say clock "$(systemctl is-active systemd-timesyncd.service; systemctl is-enabled logrotate.timer)"
 say journal "$(systemd-analyze cat-config systemd/journald.conf | grep ^SystemMaxUse)"
+say format "$(journalctl --header | sed -n 's/^Incompatible flags: *//p' | tr ' ' '\n' | sort -u)"
+say written "$(journalctl --quiet --lines=1 --output=cat | wc -l)"
+ip link add flannel.1 type vxlan id 1 dstport 8472 dev eth0 && made=$(cat /sys/class/net/flannel.1/address) && udevadm settle
+say vxlan "$([ "$made" = "$(cat /sys/class/net/flannel.1/address)" ] && networkctl status flannel.1 | sed -n 's/^ *State: *//p')"
 say agent "$(ls /etc/confd/conf.d | wc -l)"
 say pods "$(sysctl -n net.ipv4.conf.all.rp_filter fs.inotify.max_user_instances)"
 say forward "$(sysctl -n net.ipv4.ip_forward vm.max_map_count net.bridge.bridge-nf-call-iptables)"
@@ -117,6 +121,9 @@ expect "no program is missing" lacking ''
 expect "no kernel module is" modules ''
 expect "the clock is kept, logs are rotated" clock 'active enabled'
 expect "the journal has its limit" journal 'SystemMaxUse=500M'
+expect "the journal is in the format that readers in containers know" format ''
+expect "and is written" written 1
+expect "flannel's device keeps its MAC address and is nobody's" vxlan '.*unmanaged.*'
 expect "the agent's resources are there" agent '[1-9][0-9]*'
 expect "the hooks render the node's files" render 'status 0.*'
 expect "with the node's name" kubelet '--hostname-override=node-1'
