@@ -52,6 +52,8 @@ extern const struct check check_data_space;
 extern const struct check check_data_inodes;
 /* The kernel's clock is kept in step by some service. */
 extern const struct check check_clock;
+/* What pods send to the metadata servers is dropped: the kernel has the rules of /etc/k8s-metadata-guard. */
+extern const struct check check_metadata_guard;
 /* What the last test of the cloud API found; the API itself is not asked. */
 extern const struct check check_hostnic;
 /* log: the cluster health that Elasticsearch reports. */
@@ -69,6 +71,9 @@ void finding_fails(struct finding *finding, const char *remedy, const char *form
     __attribute__((format(printf, 3, 4)));
 /* The reason is ERR's message; frees ERR. */
 void finding_error(struct finding *finding, const char *remedy, struct error *err);
+
+/* Part of check_metadata_guard: compares the file's RULES with SAVED, what iptables-save prints. */
+void metadata_guard_compare(const char *rules, const char *saved, struct finding *finding);
 
 struct check_result {
     const struct check *check;

@@ -20,6 +20,7 @@ enum { UNIT_S = 15, RESTART_S = 8, ASK_S = 3, STARTING_S = 120 };
 
 #define DOCKER "docker.service"
 #define KUBELET "kubelet.service"
+#define METADATA_GUARD "k8s-metadata-guard.service"
 
 /* A unit that failed too often is not started again by systemd until it is told to forget. */
 static int start_unit(struct run *run, const char *unit, struct error **err)
@@ -184,11 +185,20 @@ static int heal_api_server(struct run *run, const char **done, struct error **er
     return end_container(run, "kube-apiserver", "KILL", STARTING_S, err);
 }
 
+static int heal_metadata_guard(struct run *run, const char **done, struct error **err)
+{
+    *done = "the rules that keep pods from the metadata servers were set again";
+    return run_units(run, err) < 0 || unit_restart(run->units, METADATA_GUARD, run_deadline(run, RESTART_S), err) < 0
+               ? -1
+               : 1;
+}
+
 const struct heal heals[] = {
     {.check = &check_docker, .apply = heal_docker},
     {.check = &check_data_space, .at_once = true, .apply = heal_space},
     {.check = &check_data_inodes, .at_once = true, .apply = heal_space},
     {.check = &check_certificates, .apply = heal_certificates},
+    {.check = &check_metadata_guard, .at_once = true, .apply = heal_metadata_guard},
     {.check = &check_kubelet, .apply = heal_kubelet},
     {.check = &check_kubelet_healthz, .alone = true, .apply = restart_kubelet},
     {.check = &check_api_server, .alone = true, .apply = heal_api_server},

@@ -25,25 +25,89 @@ static int render_file(const struct run *run, const json_t *context, struct rend
     return mustache_render(path, text, len, context, &options, &file->content, err);
 }
 
-/* Where the metadata server is known by its address, its name need not be looked up. */
-static void put_metadata_server(json_t *context, const struct conf *conf)
+/* The management listener of metad; where another is configured for reports, that one too. */
+enum { MANAGEMENT_PORT = 9611, HTTP_PORT = 80 };
+
+/* Takes "http://ADDRESS[:PORT]..." apart. False when it names a host instead of an address. */
+static bool parse_server(const char *url, char **ip, int *port)
 {
-    _cleanup_strv_ char **servers = meta_servers(conf);
-    const char *host = strstr(servers[0], "://");
+    const char *host = strstr(url, "://");
     struct in_addr address;
-    if (host != NULL) {
-        host += strlen("://");
-        _cleanup_free_ char *ip = xstrndup(host, strcspn(host, ":/"));
-        if (inet_pton(AF_INET, ip, &address) == 1) {
-            json_object_set_new(context, "metadata", json_pack("{s:s}", "ip", ip));
+    if (host == NULL) {
+        return false;
+    }
+    host += strlen("://");
+    _cleanup_free_ char *text = xstrndup(host, strcspn(host, ":/"));
+    const char *colon = host + strlen(text);
+    long number = HTTP_PORT;
+    if (inet_pton(AF_INET, text, &address) != 1) {
+        return false;
+    }
+    if (*colon == ':') {
+        _cleanup_free_ char *digits = xstrndup(colon + 1, strcspn(colon + 1, "/"));
+        if (!str_number(digits, 1, 65535, &number)) {
+            return false;
         }
     }
+    *ip = STEAL(text);
+    *port = (int)number;
+    return true;
+}
+
+static void add_server(json_t *servers, const char *url, bool management)
+{
+    _cleanup_free_ char *ip = NULL;
+    int port = 0;
+    if (!parse_server(url, &ip, &port)) {
+        return;
+    }
+    _cleanup_free_ char *ports =
+        management || port == MANAGEMENT_PORT ? xasprintf("%d", port) : xasprintf("%d,%d", port, MANAGEMENT_PORT);
+    size_t i = 0;
+    json_t *server = NULL;
+    json_array_foreach (servers, i, server) {
+        if (strcmp(json_string_value(json_object_get(server, "ip")), ip) == 0 &&
+            (port == MANAGEMENT_PORT || strcmp(json_string_value(json_object_get(server, "ports")), ports) == 0)) {
+            return;
+        }
+    }
+    json_array_append_new(servers, json_pack("{s:s, s:s, s:b, s:b}", "ip", ip, "ports", ports, "first",
+                                             json_array_size(servers) == 0, "last", 0));
+}
+
+/* Where a metadata server is known by its address, its name need not be looked up, and pods can be kept from it. */
+static void put_metadata_servers(json_t *context, const struct conf *conf)
+{
+    _cleanup_strv_ char **urls = meta_servers(conf);
+    _cleanup_json_ json_t *servers = json_array();
+    for (char **url = urls; *url != NULL; url++) {
+        add_server(servers, *url, false);
+    }
+    size_t known = json_array_size(servers);
+    if (!str_empty(conf->report.url)) {
+        add_server(servers, conf->report.url, true);
+    }
+    size_t count = json_array_size(servers);
+    if (count == 0) {
+        return;
+    }
+    json_object_set_new(json_array_get(servers, count - 1), "last", json_true());
+    json_object_set_new(context, "metadata", json_pack("{s:O}", "servers", servers));
+    if (known > 0) {
+        json_object_set(json_object_get(context, "metadata"), "ip", json_object_get(json_array_get(servers, 0), "ip"));
+    }
+}
+
+json_t *files_context(const struct run *run)
+{
+    json_t *context = facts_context(run->facts);
+    put_metadata_servers(context, run->conf);
+    return context;
 }
 
 static int render_all(const struct run *run, struct rendered *rendered, struct error **err)
 {
-    _cleanup_json_ json_t *context = facts_context(run->facts);
-    put_metadata_server(context, run->conf);
+    _cleanup_json_ json_t *context = files_context(run);
     _cleanup_json_ json_t *wanted = json_object(); /* paths: two sections may share one, with opposite conditions */
     rendered->files = xcalloc(rendered->conf->n_files + 1, sizeof *rendered->files);
     rendered->n_files = rendered->conf->n_files;

@@ -5,6 +5,10 @@
 #include "hooks/engine/rendered.h"
 #include "hooks/engine/role.h"
 
+/* What templates and the `when` of roles/ROLE.conf see: the facts and the metadata servers. A new reference, with
+ * secrets. */
+json_t *files_context(const struct run *run);
+
 /* run->rendered from run->facts, strictly. STATUS_CONFIG, STATUS_TEMPLATE, STATUS_FILE (a template cannot be read). */
 int files_render(struct run *run, struct error **err);
 

@@ -47,6 +47,20 @@ static int routes_restart(struct run *run, struct error **err)
     return restart_running(run, "k8s-routes.service", err);
 }
 
+/* Also where it does not run yet: the rules are needed from the moment the servers are known. They stay when no server
+ * is known by its address any more. */
+static int metadata_guard_restart(struct run *run, struct error **err)
+{
+    static const char unit[] = "k8s-metadata-guard.service";
+    struct unit_state state;
+    if (run_units(run, err) < 0 || unit_state(run->units, unit, &state, err) < 0) {
+        return -1;
+    }
+    return strcmp(state.load, "loaded") != 0
+               ? 0
+               : unit_restart(run->units, unit, run_deadline(run, run->conf->timeouts.unit_s), err);
+}
+
 /* With live-restore, Docker keeps its network as it is while a container runs (dockerd(8), "live restore"). */
 static void tell_bridge(const struct run *run)
 {
@@ -160,6 +174,7 @@ const struct reload_action reload_actions[] = {
     {"daemon-reload", false, daemon_reload, NULL, NULL},
     {"sysctl", false, sysctl, NULL, NULL},
     {"routes-restart", false, routes_restart, NULL, NULL},
+    {"metadata-guard-restart", false, metadata_guard_restart, NULL, NULL},
     {"docker-restart", false, docker_restart, NULL, NULL},
     {"kubelet-restart", false, kubelet_restart, NULL, NULL},
     {"certificate", true, certificate, NULL, NULL},

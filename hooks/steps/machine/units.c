@@ -9,7 +9,7 @@ static int for_units(struct run *run, int (*each)(struct run *run, const char *u
     if (files_render(run, err) < 0 || run_units(run, err) < 0) {
         return -1;
     }
-    _cleanup_json_ json_t *context = facts_context(run->facts);
+    _cleanup_json_ json_t *context = files_context(run);
     const struct role_conf *conf = run->rendered->conf;
     int result = 1;
     for (size_t i = 0; result == 1 && i < conf->n_units; i++) {
