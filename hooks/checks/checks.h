@@ -43,6 +43,11 @@ extern const struct check check_kubelet;
 extern const struct check check_kubelet_healthz;
 /* master: the API server's /readyz says ok. */
 extern const struct check check_api_server;
+/* master: kube-scheduler's and kube-controller-manager's /healthz say ok. */
+extern const struct check check_scheduler;
+extern const struct check check_controller_manager;
+/* master: etcd is healthy, no alarm is raised, and its database is below its quota (limits in per cent of it). */
+extern const struct check check_etcd;
 /* The node's Ready condition, read with the node's own certificate. */
 extern const struct check check_node_ready;
 /* Days left of every certificate of this host. */
@@ -71,6 +76,10 @@ void finding_fails(struct finding *finding, const char *remedy, const char *form
     __attribute__((format(printf, 3, 4)));
 /* The reason is ERR's message; frees ERR. */
 void finding_error(struct finding *finding, const char *remedy, struct error *err);
+
+struct etcd_size;
+/* Part of check_etcd: what SIZE means. */
+void etcd_size_find(const struct etcd_size *size, const struct check_limits *limits, struct finding *finding);
 
 /* Part of check_metadata_guard: compares the file's RULES with SAVED, what iptables-save prints. */
 void metadata_guard_compare(const char *rules, const char *saved, struct finding *finding);

@@ -28,6 +28,7 @@ const struct command commands[] = {
     {"backup", "[JSON]", "back up etcd and certificates to /data/backup", METADATA_ACCEPTED, CHANGES | MACHINE, 1740},
     {"restore", "[JSON]", "restore a backup", METADATA_OR_CACHED, STEPS, 1740},
     {"delete_snapshot", "[JSON]", "delete a backup", METADATA_NONE, CHANGES | MACHINE, 60},
+    {"compact-etcd", NULL, "free etcd's space: compact, defragment, end alarms", METADATA_OR_CACHED, CHANGES | MACHINE, 900},
     {"renew-certs", NULL, "renew the cluster's certificates now", METADATA_OR_CACHED, STEPS, 540},
     {"prune-images", "[JSON]", "remove unused images: {\"max_age_hours\": N}", METADATA_OR_CACHED, STEPS, 540},
     {"prune-logs", NULL, "delete logs older than keep_log_days", METADATA_OR_CACHED, STEPS | MACHINE, 600},

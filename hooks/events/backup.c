@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hooks/clients/etcd.h"
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
 #include "hooks/files/backups.h"
@@ -18,18 +19,8 @@
 
 static int save_etcd(struct run *run, const char *path, struct error **err)
 {
-    static const char *const environment[] = {"ETCDCTL_API=3", NULL};
-    const char *const argv[] = {"etcdctl",
-                                "--endpoints=https://127.0.0.1:2379",
-                                "--cacert=/etc/kubernetes/pki/etcd/ca.crt",
-                                "--cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt",
-                                "--key=/etc/kubernetes/pki/etcd/healthcheck-client.key",
-                                "snapshot",
-                                "save",
-                                path,
-                                NULL};
-    const struct proc proc = {.argv = argv, .environment = environment, .deadline = run->deadline};
-    return proc_run(&proc, NULL, err);
+    const char *const arguments[] = {"snapshot", "save", path, NULL};
+    return etcdctl(arguments, run->deadline, NULL, err);
 }
 
 /* CAs and keys, kubeconfigs and token: with etcd's snapshot, all that makes this cluster this cluster. Only the keys

@@ -14,6 +14,7 @@ int event_reload(struct run *run, struct error **err);
 int event_render(struct run *run, struct error **err);
 int event_backup(struct run *run, struct error **err);
 int event_delete_snapshot(struct run *run, struct error **err);
+int event_compact_etcd(struct run *run, struct error **err);
 int event_prune_images(struct run *run, struct error **err);
 int event_status(struct run *run, struct error **err);
 int event_facts(struct run *run, struct error **err);

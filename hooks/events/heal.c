@@ -1,15 +1,20 @@
 #include "hooks/events/heal.h"
 
 #include <signal.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "app/paths.h"
 #include "hooks/clients/docker.h"
 #include "hooks/clients/docker_unused.h"
+#include "hooks/clients/etcd.h"
+#include "hooks/clients/static_pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/runner.h"
+#include "hooks/engine/stamp.h"
 #include "hooks/files/backups.h"
+#include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/net/http.h"
@@ -98,40 +103,13 @@ static int heal_space(struct run *run, const char **done, struct error **err)
     if (tree_remove(BACKUP_UNFINISHED, err) < 0) {
         return -1;
     }
-    if (docker_remove_unused(json_object_get(run->facts->versions, "images"), run_deadline(run, UNIT_S), &removed,
+    if (docker_remove_stopped(run_deadline(run, UNIT_S), err) < 0 ||
+        docker_remove_unused(json_object_get(run->facts->versions, "images"), 0, run_deadline(run, UNIT_S), &removed,
                              err) < 0) {
         return -1;
     }
     log_info("%zu unused images were removed", removed);
     return 1;
-}
-
-/* Ends the running containers called NAME (a label that the kubelet gives them) that were made AGE seconds ago or
- * earlier; the kubelet starts a static pod's again. 1 when there was one. */
-static int end_container(struct run *run, const char *name, const char *signal, int64_t age, struct error **err)
-{
-    _cleanup_free_ char *filter = xasprintf("{\"label\":[\"io.kubernetes.container.name=%s\"]}", name);
-    _cleanup_free_ char *escaped = http_escape(filter);
-    _cleanup_free_ char *list = xasprintf("/containers/json?filters=%s", escaped);
-    _cleanup_json_ json_t *containers = NULL;
-    if (docker_call("GET", list, run_deadline(run, ASK_S), &containers, err) < 0) {
-        return -1;
-    }
-    int ended = 0;
-    size_t i = 0;
-    const json_t *container = NULL;
-    json_array_foreach (containers, i, container) {
-        if ((int64_t)time(NULL) - json_integer_value(json_object_get(container, "Created")) < age) {
-            continue;
-        }
-        const char *id = json_string_value(json_object_get(container, "Id"));
-        _cleanup_free_ char *path = xasprintf("/containers/%s/kill?signal=%s", id, signal);
-        if (docker_call("POST", path, run_deadline(run, ASK_S), NULL, err) < 0) {
-            return -1;
-        }
-        ended = 1;
-    }
-    return ended;
 }
 
 /* All at once: one after the other, as `renew-certs` does it, takes longer than there is. An API server that is asked
@@ -151,7 +129,8 @@ static int renew_certificates(struct run *run, const char **done, struct error *
         return -1;
     }
     for (size_t i = 0; i < ELEMENTS(parts); i++) {
-        if (end_container(run, parts[i].name, parts[i].signal, 0, err) < 0) {
+        const struct static_pod_end end = {.signal = parts[i].signal};
+        if (static_pod_end(parts[i].name, &end, run_deadline(run, ASK_S), err) < 0) {
             return -1;
         }
     }
@@ -178,11 +157,59 @@ static int heal_certificates(struct run *run, const char **done, struct error **
     return run->role->kubeconfig != NULL ? heal_cluster_api(run, done, err) : 0;
 }
 
-/* One that is starting is not ready either, and would never be if it were killed for that. */
+/* What the manifests hold together, so that a rewritten one shows. */
+static char *manifests_digest(const struct run *run)
+{
+    return stamp_of_files(run, STATIC_PODS "/kube-apiserver.yaml", STATIC_PODS "/kube-controller-manager.yaml",
+                          STATIC_PODS "/kube-scheduler.yaml", STATIC_PODS "/etcd.yaml", NULL);
+}
+
+/* A manifest that is missing or damaged is written again; else a container that hangs is killed, and the kubelet starts
+ * it again. One that is starting is not ready either, and would never be if it were killed for that. While the image
+ * brings another version, `upgrade` is what writes manifests. */
+static int heal_static_pod(struct run *run, const char *name, const char **done, struct error **err)
+{
+    static const struct static_pod_end end = {.signal = "KILL", .age_s = STARTING_S};
+    _cleanup_free_ char *before = manifests_digest(run);
+    if (!upgrade_pending(run) && step_write_static_pods.apply(run, err) < 0) {
+        return -1;
+    }
+    _cleanup_free_ char *after = manifests_digest(run);
+    if (strcmp(before, after) != 0) {
+        *done = "static pod manifests were missing or damaged and were written again";
+        return 1;
+    }
+    int ended = static_pod_end(name, &end, run_deadline(run, ASK_S), err);
+    return ended < 0 ? -1 : ended > 0;
+}
+
 static int heal_api_server(struct run *run, const char **done, struct error **err)
 {
     *done = "the API server hung and its container was killed";
-    return end_container(run, "kube-apiserver", "KILL", STARTING_S, err);
+    return heal_static_pod(run, "kube-apiserver", done, err);
+}
+
+static int heal_scheduler(struct run *run, const char **done, struct error **err)
+{
+    *done = "the scheduler hung and its container was killed";
+    return heal_static_pod(run, "kube-scheduler", done, err);
+}
+
+static int heal_controller_manager(struct run *run, const char **done, struct error **err)
+{
+    *done = "the controller manager hung and its container was killed";
+    return heal_static_pod(run, "kube-controller-manager", done, err);
+}
+
+/* An etcd that answers does not hang: what it reports (no space, no leader) a restart would not change. */
+static int heal_etcd(struct run *run, const char **done, struct error **err)
+{
+    struct etcd_size size;
+    *done = "etcd hung and its container was killed";
+    if (etcd_size(ETCD_METRICS, run_deadline(run, ASK_S), &size, NULL) == 0) {
+        return 0;
+    }
+    return heal_static_pod(run, "etcd", done, err);
 }
 
 static int heal_metadata_guard(struct run *run, const char **done, struct error **err)
@@ -201,7 +228,10 @@ const struct heal heals[] = {
     {.check = &check_metadata_guard, .at_once = true, .apply = heal_metadata_guard},
     {.check = &check_kubelet, .apply = heal_kubelet},
     {.check = &check_kubelet_healthz, .alone = true, .apply = restart_kubelet},
+    {.check = &check_etcd, .alone = true, .apply = heal_etcd},
     {.check = &check_api_server, .alone = true, .apply = heal_api_server},
+    {.check = &check_scheduler, .alone = true, .apply = heal_scheduler},
+    {.check = &check_controller_manager, .alone = true, .apply = heal_controller_manager},
     {.check = &check_node_ready, .alone = true, .apply = heal_node_ready},
     {.check = &check_cluster_api, .at_once = true, .apply = heal_cluster_api},
     {.check = NULL},

@@ -4,6 +4,7 @@
 
 #include "app/paths.h"
 #include "hooks/clients/elasticsearch.h"
+#include "hooks/clients/etcd.h"
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
 #include "hooks/events/figures.h"
@@ -101,6 +102,19 @@ static int add_api(struct run *run, json_t *items, struct deadline deadline, str
     return keep_sample(run, &now, err);
 }
 
+static int add_etcd(struct run *run, json_t *items, struct deadline deadline, struct error **err)
+{
+    struct etcd_size size;
+    if (run->facts->etcd_linked) {
+        return 0;
+    }
+    if (etcd_size(ETCD_METRICS, deadline, &size, err) < 0) {
+        return -1;
+    }
+    put(items, "etcd_use", size.file * PER_MILLE / size.quota);
+    return 0;
+}
+
 static int add_documents(struct run *run, json_t *items, struct deadline deadline, struct error **err)
 {
     _cleanup_json_ json_t *count = NULL;
@@ -117,6 +131,7 @@ static int add_documents(struct run *run, json_t *items, struct deadline deadlin
 
 const struct figures figures_node = {add_node};
 const struct figures figures_api_server = {add_api};
+const struct figures figures_etcd = {add_etcd};
 const struct figures figures_log_documents = {add_documents};
 
 int event_monitor(struct run *run, struct error **err)

@@ -1,11 +1,13 @@
+#include <time.h>
+
+#include "hooks/clients/docker_unused.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/runner.h"
 #include "hooks/events/events.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
-#include "lib/system/proc.h"
 
-enum { HOURS_BY_DEFAULT = 24 * 7, HOURS_LIMIT = 24 * 365 };
+enum { HOUR_S = 3600, HOURS_BY_DEFAULT = 24 * 7, HOURS_LIMIT = 24 * 365 };
 
 static int parse_age(const char *argument, long *hours, struct error **err)
 {
@@ -25,25 +27,23 @@ static int parse_age(const char *argument, long *hours, struct error **err)
     return 0;
 }
 
-/* Docker cannot tell the image's own archives from what was pulled, so those are loaded again after it. */
+/* The image's own stay, whatever name Docker lists them by: nobody could bring them back. */
 int event_prune_images(struct run *run, struct error **err)
 {
     static const struct step *const again[] = {&step_start_docker, &step_load_images, NULL};
     long hours = 0;
+    size_t removed = 0;
     if (parse_age(run->argument, &hours, err) < 0) {
         return -1;
     }
-    _cleanup_free_ char *until = xasprintf("until=%ldh", hours);
-    _cleanup_proc_ struct proc_result result = {0};
-    const char *const argv[] = {"docker", "image", "prune", "--all", "--force", "--filter", until, NULL};
-    const struct proc proc = {.argv = argv, .deadline = run->deadline};
     if (run->dry_run) {
         printf("would remove images that no container uses and that are older than %ld h\n", hours);
         return 0;
     }
-    if (proc_run(&proc, &result, err) < 0) {
+    if (docker_remove_unused(json_object_get(run->facts->versions, "images"), (int64_t)time(NULL) - hours * HOUR_S,
+                             run->deadline, &removed, err) < 0) {
         return -1;
     }
-    log_info("%s", result.tail);
+    log_info("%zu unused images were removed", removed);
     return steps_run(run, again, err);
 }

@@ -51,6 +51,11 @@ extern const struct step step_renew_certificates;
 extern const struct step step_restart_control_plane;
 /* master: the kubeconfig that is published, sealed, for the client. */
 extern const struct step step_issue_client_kubeconfig;
+/* master: the key that Secrets are encrypted with in etcd, generated once; a new first key, for `renew-certs`; and
+ * every Secret rewritten with the first key. */
+extern const struct step step_generate_encryption_key;
+extern const struct step step_rotate_encryption_key;
+extern const struct step step_encrypt_secrets;
 /* master: the bootstrap token's value, generated once. */
 extern const struct step step_generate_token;
 /* master: static pod manifests from kubeadm's configuration. */

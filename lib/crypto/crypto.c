@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -145,6 +146,17 @@ static int random_letters(char *to, size_t count, struct error **err)
             to[i++] = letters[byte % 36];
         }
     }
+    return 0;
+}
+
+int random_base64(size_t count, char **text, struct error **err)
+{
+    unsigned char bytes[64];
+    if (count > sizeof bytes || RAND_priv_bytes(bytes, (int)count) != 1) {
+        return error_new(err, STATUS_CRYPTO, "making a key of %zu bytes: the random generator failed", count);
+    }
+    *text = base64_encode(bytes, count);
+    OPENSSL_cleanse(bytes, sizeof bytes);
     return 0;
 }
 

@@ -15,6 +15,9 @@ int base64_decode(const char *text, unsigned char **data, size_t *len, struct er
 /* HMAC-SHA256 of TEXT under KEY, base64: the cloud API's signature. */
 char *hmac_sha256_base64(const char *key, const char *text);
 
+/* COUNT (at most 64) random bytes as base64: a secret key. The caller wipes and frees. STATUS_CRYPTO. */
+int random_base64(size_t count, char **text, struct error **err);
+
 char *sha256_hex(const void *data, size_t len);
 int sha256_file(const char *path, char **hex, struct error **err);
 

@@ -14,6 +14,7 @@ struct http {
     CURLM *multi; /* unlike an easy handle alone, it can wait on the signal's descriptor too */
     CURL *easy;
     char *ca, *cert, *key;
+    bool self_signed;
     char reason[CURL_ERROR_SIZE];
     const char *refused; /* the option that curl did not take, or NULL */
 };
@@ -43,6 +44,7 @@ int http_open(struct http **http, const struct http_tls *tls, struct error **err
         h->ca = xstrdup(tls->ca);
         h->cert = xstrdup(tls->cert);
         h->key = xstrdup(tls->key);
+        h->self_signed = tls->self_signed;
     }
     *http = h;
     return 0;
@@ -138,6 +140,10 @@ static void set_tls(struct http *http)
     if (http->ca != NULL) {
         SET(http, CURLOPT_CAPATH, NULL);
         SET(http, CURLOPT_CAINFO, http->ca);
+    }
+    if (http->self_signed) {
+        SET(http, CURLOPT_SSL_VERIFYPEER, 0L);
+        SET(http, CURLOPT_SSL_VERIFYHOST, 0L);
     }
     if (http->cert != NULL) {
         SET(http, CURLOPT_SSLCERT, http->cert);

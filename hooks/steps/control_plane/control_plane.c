@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "app/paths.h"
+#include "hooks/clients/static_pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
 #include "hooks/steps/control_plane/kubeadm.h"
@@ -105,29 +106,11 @@ static int cluster_settings_apply(struct run *run, struct error **err)
 const struct step step_apply_cluster_settings = {"apply cluster settings", cluster_settings_done,
                                                  cluster_settings_apply, NULL};
 
-/* The kubelet starts a static pod's container again when it ends. */
-static int restart_container(struct run *run, const char *name, struct error **err)
-{
-    _cleanup_proc_ struct proc_result list = {0};
-    _cleanup_free_ char *filter = xasprintf("name=k8s_%s_", name);
-    const char *const argv[] = {"docker", "ps", "--quiet", "--filter", filter, NULL};
-    const struct proc proc = {.argv = argv, .keep_output = true, .deadline = run_deadline(run, 20)};
-    if (proc_run(&proc, &list, err) < 0) {
-        return -1;
-    }
-    _cleanup_strv_ char **ids = strv_split(list.output);
-    for (char **id = ids; *id != NULL; id++) {
-        if (proc_exec(run_deadline(run, 60), err, "docker", "stop", "--time", "20", *id, NULL) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
 static int control_plane_restarted_apply(struct run *run, struct error **err)
 {
+    static const struct static_pod_end end = {.grace_s = 20};
     for (size_t i = 0; i < ELEMENTS(manifests); i++) {
-        if (restart_container(run, manifests[i], err) < 0) {
+        if (static_pod_end(manifests[i], &end, run_deadline(run, 60), err) < 0) {
             return -1;
         }
     }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "hooks/clients/static_pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/interrupt.h"
@@ -17,24 +18,6 @@
 
 /* Whoever was refused before tries again within a second or two, or within a minute when that went on for long. */
 enum { JUST_LOST_S = 10, LOST_BEFORE_S = 60 };
-
-/* Whether the API server ran until now. */
-static int end_api_server(struct run *run, struct error **err)
-{
-    static const char *const list[] = {"docker", "ps", "--quiet", "--filter", "name=k8s_kube-apiserver_", NULL};
-    _cleanup_proc_ struct proc_result found = {0};
-    const struct proc proc = {.argv = list, .keep_output = true, .deadline = run_deadline(run, 20)};
-    if (proc_run(&proc, &found, err) < 0) {
-        return -1;
-    }
-    _cleanup_strv_ char **ids = strv_split(found.output);
-    for (char **id = ids; *id != NULL; id++) {
-        if (proc_exec(run_deadline(run, 60), err, "docker", "stop", "--time", "0", *id, NULL) < 0) {
-            return -1;
-        }
-    }
-    return ids[0] != NULL;
-}
 
 static int listen_for_api(struct error **err)
 {
@@ -50,16 +33,17 @@ static int listen_for_api(struct error **err)
     return fd;
 }
 
-static int watchers_turned_away_apply(struct run *run, struct error **err)
+static int drop_watches_apply(struct run *run, struct error **err)
 {
-    int ran = end_api_server(run, err);
+    static const struct static_pod_end end = {.grace_s = 0};
+    int ran = static_pod_end("kube-apiserver", &end, run_deadline(run, 60), err);
     _cleanup_close_ int fd = ran < 0 ? -1 : listen_for_api(err);
     if (fd < 0) {
         return -1;
     }
     struct deadline deadline = run_deadline(run, ran > 0 ? JUST_LOST_S : LOST_BEFORE_S);
     size_t count = 0;
-    log_progress("making those who watch the cluster list it anew");
+    log_progress("closing API watches, so that their clients list the cluster again");
     while (deadline_left(deadline) > 0) {
         if (interrupt_wait_readable(fd, deadline, err) < 0) {
             return -1;
@@ -70,8 +54,8 @@ static int watchers_turned_away_apply(struct run *run, struct error **err)
             count++;
         }
     }
-    log_info("%zu connections were turned away", count);
+    log_info("%zu API watches were closed", count);
     return 0;
 }
 
-const struct step step_drop_watches = {"close API watches", NULL, watchers_turned_away_apply, NULL};
+const struct step step_drop_watches = {"close API watches", NULL, drop_watches_apply, NULL};

@@ -142,11 +142,47 @@ int restored_from_elsewhere(const struct run *run, bool *elsewhere, struct error
     return 0;
 }
 
+/* What lies in the etcd of another cluster needs these two of its keys; a backup of before Secrets were encrypted has
+ * one. */
+static int add_foreign_keys(struct run *run, const char *archive, char ***argv, struct error **err)
+{
+    static const char *const wanted[] = {"pki/sa.key", "pki/sa.pub", "pki/encryption.yaml"};
+    const char *const list[] = {"tar", "--list", "--file", archive, NULL};
+    const struct proc proc = {.argv = list, .keep_output = true, .deadline = run->deadline};
+    _cleanup_proc_ struct proc_result result = {0};
+    if (proc_run(&proc, &result, err) < 0) {
+        return -1;
+    }
+    _cleanup_strv_ char **members = strv_split(result.output);
+    for (size_t i = 0; i < ELEMENTS(wanted); i++) {
+        if (strv_contains(members, wanted[i])) {
+            strv_push(argv, wanted[i]);
+        }
+    }
+    return 0;
+}
+
+static int extract_keys(struct run *run, const char *name, bool elsewhere, struct error **err)
+{
+    _cleanup_free_ char *archive = backup_path(name, "kubernetes.tar");
+    const char *const tar[] = {"tar",           "--extract",         "--file", archive, "--directory",
+                               DATA_KUBERNETES, "--same-permissions"};
+    _cleanup_strv_ char **argv = NULL;
+    for (size_t i = 0; i < ELEMENTS(tar); i++) {
+        strv_push(&argv, tar[i]);
+    }
+    if (elsewhere && add_foreign_keys(run, archive, &argv, err) < 0) {
+        return -1;
+    }
+    const struct proc proc = {.argv = (const char *const *)argv, .deadline = run->deadline};
+    return proc_run(&proc, NULL, err);
+}
+
 /* The stamps tell of the cluster that was here before. Another cluster's machines keep the authorities that they trust
  * each other by: of the old cluster they need the key that its service accounts' tokens are signed with. */
 static int keys_restored_apply(struct run *run, struct error **err)
 {
-    static const char *const stamps[] = {"control-plane", "cluster-settings"};
+    static const char *const stamps[] = {"control-plane", "cluster-settings", "encryption"};
     _cleanup_free_ char *name = NULL;
     bool elsewhere = false;
     for (size_t i = 0; i < ELEMENTS(stamps); i++) {
@@ -163,15 +199,7 @@ static int keys_restored_apply(struct run *run, struct error **err)
                          "first",
                          name);
     }
-    _cleanup_free_ char *archive = backup_path(name, "kubernetes.tar");
-    const char *argv[] = {"tar",           "--extract",          "--file", archive, "--directory",
-                          DATA_KUBERNETES, "--same-permissions", NULL,     NULL,    NULL};
-    if (elsewhere) {
-        argv[ELEMENTS(argv) - 3] = "pki/sa.key";
-        argv[ELEMENTS(argv) - 2] = "pki/sa.pub";
-    }
-    const struct proc proc = {.argv = argv, .deadline = run->deadline};
-    if (proc_run(&proc, NULL, err) < 0) {
+    if (extract_keys(run, name, elsewhere, err) < 0) {
         return -1;
     }
     return tree_sync(DATA_KUBERNETES, err);

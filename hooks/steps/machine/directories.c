@@ -17,9 +17,13 @@ struct directory {
 
 /* Elasticsearch's container runs as uid 1000 (its image's own choice). */
 static const struct directory directories[] = {
-    {DATA_KUBERNETES, 0755, 0, EVERY},        {STATE_ON_DATA, 0700, 0, EVERY},
-    {"/data/var/lib/docker", 0711, 0, EVERY}, {"/data/var/lib/kubelet", 0700, 0, EVERY},
-    {DATA_HOSTNIC, 0700, 0, EVERY},           {DATA_ETCD, 0700, 0, CONTROL_PLANE},
+    {DATA_KUBERNETES, 0755, 0, EVERY},
+    {STATE_ON_DATA, 0700, 0, EVERY},
+    {"/data/var/lib/docker", 0711, 0, EVERY},
+    {"/data/var/lib/kubelet", 0700, 0, EVERY},
+    {DATA_KUBERNETES "/audit", 0700, 0, CONTROL_PLANE},
+    {DATA_HOSTNIC, 0700, 0, EVERY},
+    {DATA_ETCD, 0700, 0, CONTROL_PLANE},
     {DATA_ELASTICSEARCH, 0750, 1000, LOGS},
 };
 

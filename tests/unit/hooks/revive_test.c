@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "hooks/clients/docker_unused.h"
+#include "hooks/clients/image_name.h"
 #include "hooks/events/backoff.h"
 #include "lib/core/util.h"
 
@@ -86,20 +87,56 @@ static void images_in_use_or_of_the_machine_image_are_kept(void **state)
                   "sha256:d", "RepoTags", "Id", "sha256:e", "RepoTags", "k8s.gcr.io/pause:3.1");
     _cleanup_json_ json_t *containers = json_pack("[{ss}]", "ImageID", "sha256:a");
     _cleanup_json_ json_t *keep = json_pack("{ss}", "pause", "k8s.gcr.io/pause:3.2");
-    _cleanup_strv_ char **unused = docker_unused_images(images, containers, keep);
+    _cleanup_strv_ char **unused = docker_unused_images(images, containers, keep, 0);
     assert_int_equal(strv_length(unused), 3);
     assert_string_equal(unused[0], "sha256:c");
     assert_string_equal(unused[1], "sha256:d");
     assert_string_equal(unused[2], "sha256:e");
-    _cleanup_strv_ char **without_list = docker_unused_images(images, containers, NULL);
+    _cleanup_strv_ char **without_list = docker_unused_images(images, containers, NULL, 0);
     assert_int_equal(strv_length(without_list), 4);
-    _cleanup_strv_ char **none = docker_unused_images(NULL, NULL, NULL);
+    _cleanup_strv_ char **none = docker_unused_images(NULL, NULL, NULL, 0);
     assert_int_equal(strv_length(none), 0);
+}
+
+static void names_are_compared_in_their_full_form(void **state)
+{
+    (void)state;
+    static const char *const same[][2] = {
+        {"docker.io/fluent/fluent-bit:1.8", "fluent/fluent-bit:1.8"},
+        {"busybox", "docker.io/library/busybox:latest"},
+        {"index.docker.io/library/busybox:1.35", "busybox:1.35"},
+        {"localhost/x", "localhost/x:latest"},
+        {"registry:5000/x:1", "registry:5000/x:1"},
+        {"k8s.gcr.io/pause@sha256:00", "k8s.gcr.io/pause@sha256:00"},
+    };
+    static const char *const different[][2] = {
+        {"fluent/fluent-bit:1.8", "quay.io/fluent/fluent-bit:1.8"},
+        {"busybox:1.35", "busybox"},
+        {"docker.io/x/busybox", "busybox"},
+        {"registry:5000/x", "x"},
+        {"k8s.gcr.io/pause:3.2", "k8s.gcr.io/pause:3.1"},
+    };
+    for (size_t i = 0; i < ELEMENTS(same); i++) {
+        assert_true(image_name_same(same[i][0], same[i][1]));
+    }
+    for (size_t i = 0; i < ELEMENTS(different); i++) {
+        assert_false(image_name_same(different[i][0], different[i][1]));
+    }
+    _cleanup_json_ json_t *images =
+        json_pack("[{ss s[s] si}]", "Id", "sha256:1", "RepoTags", "fluent/fluent-bit:1.8", "Created", 1000);
+    _cleanup_json_ json_t *keep = json_pack("{ss}", "fluent_bit", "docker.io/fluent/fluent-bit:1.8");
+    _cleanup_strv_ char **none = docker_unused_images(images, NULL, keep, 0);
+    assert_null(none[0]);
+    _cleanup_strv_ char **too_new = docker_unused_images(images, NULL, NULL, 999);
+    assert_null(too_new[0]);
+    _cleanup_strv_ char **old = docker_unused_images(images, NULL, NULL, 1000);
+    assert_string_equal(old[0], "sha256:1");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_are_compared_in_their_full_form),
         cmocka_unit_test(what_was_never_tried_may_be),
         cmocka_unit_test(each_try_in_a_row_makes_the_wait_longer),
         cmocka_unit_test(one_does_not_hold_up_another),

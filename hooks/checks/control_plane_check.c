@@ -1,0 +1,103 @@
+#include <string.h>
+#include <unistd.h>
+
+#include "app/paths.h"
+#include "hooks/checks/checks.h"
+#include "hooks/clients/etcd.h"
+#include "hooks/engine/run.h"
+#include "lib/net/http.h"
+
+static const char no_manifest[] = "run `revive`, which writes the static pod's manifest again";
+
+/* The finding is made when the kubelet has no manifest to start NAME from. */
+static bool manifest_missing(const struct run *run, const char *name, struct finding *finding)
+{
+    _cleanup_free_ char *file = xasprintf(STATIC_PODS "/%s.yaml", name);
+    _cleanup_free_ char *path = run_path(run, file);
+    if (access(path, R_OK) == 0) {
+        return false;
+    }
+    finding_fails(finding, no_manifest, "%s is missing", file);
+    return true;
+}
+
+/* Both answer /healthz to everybody, with a certificate that they sign themselves at their start. */
+static void look_component(const struct check_context *context, const char *name, int port, struct finding *finding)
+{
+    static const struct http_tls tls = {.self_signed = true};
+    static const char remedy[] = "run `revive`, or see `docker ps -a` for it and its `docker logs`";
+    struct error *err = NULL;
+    struct http *http __attribute__((cleanup(http_freep))) = NULL;
+    _cleanup_answer_ struct http_answer answer = {0};
+    _cleanup_free_ char *url = xasprintf("https://127.0.0.1:%d/healthz", port);
+    const struct http_request request = {.url = url, .limit = 65536};
+    if (manifest_missing(context->run, name, finding)) {
+        return;
+    }
+    if (http_open(&http, &tls, &err) < 0 ||
+        http_do(http, &request, context->deadline, STATUS_UNHEALTHY, &answer, &err) < 0) {
+        finding_error(finding, remedy, err);
+    } else if (answer.code != 200) {
+        _cleanup_free_ char *reason = http_reason(&answer);
+        finding_fails(finding, remedy, "%s answers %ld: %s", name, answer.code, reason);
+    } else {
+        finding_ok(finding, "%s is healthy", name);
+    }
+}
+
+static void look_scheduler(const struct check_context *context, struct finding *finding)
+{
+    look_component(context, "kube-scheduler", 10259, finding);
+}
+
+static void look_controller_manager(const struct check_context *context, struct finding *finding)
+{
+    look_component(context, "kube-controller-manager", 10257, finding);
+}
+
+enum { PER_CENT = 100, MIB_BITS = 20 };
+
+void etcd_size_find(const struct etcd_size *size, const struct check_limits *limits, struct finding *finding)
+{
+    static const char remedy[] = "run `k8s-master compact-etcd`; then look for what writes so much";
+    long used = (long)(size->file * PER_CENT / size->quota);
+    _cleanup_free_ char *text =
+        xasprintf("etcd's database has %lld MiB, %ld %% of its quota of %lld MiB", (long long)(size->file >> MIB_BITS),
+                  used, (long long)(size->quota >> MIB_BITS));
+    if (used >= limits->fail) {
+        finding_fails(finding, remedy, "%s: at 100 %% every write is refused", text);
+    } else if (used >= limits->warn) {
+        finding_warns(finding, remedy, "%s", text);
+    } else {
+        finding_ok(finding, "etcd is healthy; %s", text + strlen("etcd's "));
+    }
+}
+
+static void look_etcd(const struct check_context *context, struct finding *finding)
+{
+    static const char remedy[] =
+        "see `docker ps -a` for etcd and its `docker logs`; run `k8s-master compact-etcd` when "
+        "it is out of space";
+    struct error *err = NULL;
+    struct etcd_size size;
+    const struct check_limits limits = context->limits;
+    if (context->run->facts->etcd_linked) {
+        finding_ok(finding, "etcd is a linked app's, whose own health check tells of it");
+        return;
+    }
+    if (manifest_missing(context->run, "etcd", finding)) {
+        return;
+    }
+    if (etcd_health(ETCD_METRICS, context->deadline, &err) < 0 ||
+        etcd_size(ETCD_METRICS, context->deadline, &size, &err) < 0) {
+        finding_error(finding, remedy, err);
+    } else {
+        etcd_size_find(&size, &limits, finding);
+    }
+}
+
+const struct check check_scheduler = {.name = "scheduler", .severity = FAILS, .look = look_scheduler};
+const struct check check_controller_manager = {
+    .name = "controller-manager", .severity = FAILS, .look = look_controller_manager};
+const struct check check_etcd = {
+    .name = "etcd", .severity = FAILS, .limits = {.warn = 75, .fail = 95}, .look = look_etcd};

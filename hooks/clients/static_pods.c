@@ -1,0 +1,39 @@
+#include "hooks/clients/static_pods.h"
+
+#include <time.h>
+
+#include "hooks/clients/docker.h"
+#include "lib/net/http.h"
+
+static int end_one(const json_t *container, const struct static_pod_end *end, struct deadline deadline,
+                   struct error **err)
+{
+    const char *id = json_string_value(json_object_get(container, "Id"));
+    _cleanup_free_ char *path = end->signal != NULL ? xasprintf("/containers/%s/kill?signal=%s", id, end->signal)
+                                                    : xasprintf("/containers/%s/stop?t=%d", id, end->grace_s);
+    return docker_call("POST", path, deadline, NULL, err);
+}
+
+int static_pod_end(const char *name, const struct static_pod_end *end, struct deadline deadline, struct error **err)
+{
+    _cleanup_free_ char *filter = xasprintf("{\"label\":[\"io.kubernetes.container.name=%s\"]}", name);
+    _cleanup_free_ char *escaped = http_escape(filter);
+    _cleanup_free_ char *list = xasprintf("/containers/json?filters=%s", escaped);
+    _cleanup_json_ json_t *containers = NULL;
+    if (docker_call("GET", list, deadline, &containers, err) < 0) {
+        return -1;
+    }
+    int ended = 0;
+    size_t i = 0;
+    const json_t *container = NULL;
+    json_array_foreach (containers, i, container) {
+        if ((int64_t)time(NULL) - json_integer_value(json_object_get(container, "Created")) < end->age_s) {
+            continue;
+        }
+        if (end_one(container, end, deadline, err) < 0) {
+            return -1;
+        }
+        ended++;
+    }
+    return ended;
+}
