@@ -60,6 +60,19 @@ complaint=$("$bin/k8s-hook" config show | sed -nE 's/^ *([a-z-]+) = .*/\1/p' | w
 done)
 result "hook.conf documents every key that config show prints" "$complaint"
 
+# keys FILE: those that a configuration file may have, from the tables of its parser
+keys() {
+    grep -oE 'CFG_[A-Z_]+\("[a-z0-9-]+"' "$1" | cut -d'"' -f2 | sort -u
+}
+for page in image.conf:bake/conf/image_conf.c addons.conf:hooks/addons/addons_conf.c; do
+    mapfile -t keys < <(keys "${page#*:}")
+    complaint=$(for key in "${keys[@]}"; do
+        grep -qE "^\.(B|BR|SS|TP|BI) (.*[ (\"])?${key}([ (\"].*)?$" "man/${page%%:*}.5" || echo "man/${page%%:*}.5 has no $key"
+    done)
+    [ ${#keys[@]} -gt 3 ] || complaint="${page#*:} has too few keys: ${keys[*]}"
+    result "the manual has every key of ${page%%:*}" "$complaint"
+done
+
 # offers WORD... : what is completed after a command line, whose last word is the one being typed
 offers() {
     PATH=$PWD/$bin:$PATH bash --norc -c '
