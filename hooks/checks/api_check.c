@@ -51,7 +51,7 @@ static void look_cluster_api(const struct check_context *context, struct finding
     struct kubeconfig config __attribute__((cleanup(kubeconfig_free))) = {0};
     struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
     _cleanup_free_ char *text = NULL;
-    _cleanup_free_ char *path = run_path(context->run, ROOT_KUBECONFIG);
+    _cleanup_free_ char *path = run_path_followed(context->run, ROOT_KUBECONFIG);
     if (kubeconfig_read(path, &config, &err) < 0 || kubeconfig_open(&config, &kube, &err) < 0 ||
         kube_get_text(kube, "/readyz", context->deadline, &text, NULL, &err) < 0) {
         finding_error(finding, remedy, err);

@@ -23,7 +23,7 @@ static void judge(const struct check_limits *limits, const char *what, double us
 static void look(const struct check_context *context, bool inodes, struct finding *finding)
 {
     const struct check_limits limits = context->limits;
-    _cleanup_free_ char *path = run_path(context->run, context->run->conf->paths.data);
+    _cleanup_free_ char *path = run_path_followed(context->run, context->run->conf->paths.data);
     struct statvfs fs;
     if (statvfs(path, &fs) < 0) {
         finding_fails(finding, "see whether the volume is there and mounted", "%s: %s", path, strerrordesc_np(errno));

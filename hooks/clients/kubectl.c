@@ -4,12 +4,13 @@
 #include <unistd.h>
 
 #include "app/paths.h"
+#include "hooks/engine/run.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 
 int kubectl(const struct run *run, const char *const *arguments, const char *input, char **output, struct error **err)
 {
-    _cleanup_free_ char *kubeconfig = path_join(run->root, ADMIN_KUBECONFIG);
+    _cleanup_free_ char *kubeconfig = run_path_followed(run, ADMIN_KUBECONFIG);
     _cleanup_free_ char *environment = xasprintf("KUBECONFIG=%s", kubeconfig);
     _cleanup_free_ char *own = path_join(run->conf->paths.opt, "bin/kubectl");
     _cleanup_free_ const char **argv = xcalloc(2, sizeof *argv);
@@ -44,6 +45,6 @@ bool kubectl_kind_unknown(const struct error *err)
 
 bool kubectl_ready(const struct run *run)
 {
-    _cleanup_free_ char *kubeconfig = path_join(run->root, ADMIN_KUBECONFIG);
+    _cleanup_free_ char *kubeconfig = run_path_followed(run, ADMIN_KUBECONFIG);
     return access(kubeconfig, R_OK) == 0;
 }

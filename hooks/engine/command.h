@@ -8,7 +8,8 @@
 enum {
     CHANGES = 1, /* takes the lock: one such event at a time on a host */
     DRY_RUN = 2, /* supports --dry-run; refused for what changes something and does not */
-    MACHINE = 4, /* needs the running machine: refused under --root */
+    MACHINE = 4, /* changes the running machine: under --root only with --dry-run */
+    NO_ROOT = 8, /* is about the running machine alone: refused under --root */
 };
 
 struct command {
@@ -22,6 +23,9 @@ struct command {
 
 /* Ended by one without a name. */
 extern const struct command commands[];
+
+/* Whether the options of RUN fit: STATUS_USAGE for --dry-run or --root with what does not support it. */
+int command_accepts(const struct command *command, const struct run *run, struct error **err);
 
 /* The command called NAME if ROLE has such an event, else NULL. */
 const struct command *command_find(const struct role *role, const char *name);

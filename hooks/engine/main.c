@@ -157,6 +157,9 @@ static int run_command(struct run *run, const struct command *command, struct er
     if (event == NULL) {
         return error_new(err, STATUS_USAGE, "`%s` has no --check on a %s", run->event, run->role->name);
     }
+    if (command_accepts(command, run, err) < 0) {
+        return -1;
+    }
     /* The metadata first: when it is refused, nothing has been touched, not even the lock. */
     if (run_facts(run, command->source, err) < 0 ||
         ((command->flags & CHANGES) != 0 && !run->dry_run && take_lock(run, command->source, err) < 0)) {

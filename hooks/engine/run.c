@@ -6,7 +6,7 @@
 #include "hooks/engine/rendered.h"
 #include "lib/core/interrupt.h"
 #include "lib/core/logger.h"
-#include "lib/system/file.h"
+#include "lib/system/root_path.h"
 
 static int use_tree(struct run *run, json_t *tree, struct error **err)
 {
@@ -146,7 +146,11 @@ static int open_kube(const struct run *run, const struct http_tls *tls, struct k
         return error_new(err, STATUS_METADATA_INVALID, "the metadata names no master host");
     }
     _cleanup_free_ char *server = xasprintf("https://%s:%d", run->facts->master->ip, API_PORT);
-    return kube_open(kube, server, tls, err);
+    _cleanup_free_ char *ca = run_path_followed(run, tls->ca);
+    _cleanup_free_ char *cert = run_path_followed(run, tls->cert);
+    _cleanup_free_ char *key = run_path_followed(run, tls->key);
+    const struct http_tls below_root = {.ca = ca, .cert = cert, .key = key};
+    return kube_open(kube, server, &below_root, err);
 }
 
 int run_kube(struct run *run, struct error **err)
@@ -161,14 +165,19 @@ int run_kube_as_node(const struct run *run, struct kube **kube, struct error **e
 
 char *run_path(const struct run *run, const char *path)
 {
-    return path_join(run->root, path);
+    return root_path(run->root, path, false);
+}
+
+char *run_path_followed(const struct run *run, const char *path)
+{
+    return root_path(run->root, path, true);
 }
 
 char *run_state_path(const struct run *run, const char *name)
 {
     const char *state = run->conf->paths.state != NULL ? run->conf->paths.state : run->role->state;
     _cleanup_free_ char *path = xasprintf("%s/%s", state, name);
-    return run_path(run, path);
+    return run_path_followed(run, path);
 }
 
 struct deadline run_deadline(const struct run *run, int seconds)

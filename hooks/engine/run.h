@@ -40,8 +40,11 @@ int run_kube(struct run *run, struct error **err);
 /* A connection of its own (for threads) with the node's certificate, on the master too. The caller frees it. */
 int run_kube_as_node(const struct run *run, struct kube **kube, struct error **err);
 
-/* PATH under --root, and NAME in the state directory (itself under --root). The caller frees. */
+/* PATH under --root, whose links lead nowhere else: to write it, to remove it, or to look at it without following what
+ * it is itself a link to. run_path_followed: to read it. NAME in the state directory, itself under --root. The caller
+ * frees. */
 char *run_path(const struct run *run, const char *path);
+char *run_path_followed(const struct run *run, const char *path);
 char *run_state_path(const struct run *run, const char *name);
 
 /* The deadline of one wait inside the event: SECONDS from now, never later than the event's. */

@@ -41,7 +41,7 @@ char *stamp_of_files(const struct run *run, ...)
     va_list paths;
     va_start(paths, run);
     for (const char *path = va_arg(paths, const char *); path != NULL; path = va_arg(paths, const char *)) {
-        _cleanup_free_ char *full = run_path(run, path);
+        _cleanup_free_ char *full = run_path_followed(run, path);
         _cleanup_free_ char *text = NULL;
         size_t len = 0;
         if (file_read(full, 0, &text, &len, NULL) == 0) {

@@ -160,6 +160,21 @@ static int already_there(const char *name, struct error **err)
     return 1;
 }
 
+/* What --dry-run prints: the backup, and those that it would push out. */
+static int preview(const struct backup_request *request, struct error **err)
+{
+    _cleanup_strv_ char **names = backup_list();
+    long extra = request->keep == 0 ? 0 : (long)strv_length(names) + 1 - request->keep;
+    if (access(BACKUP_DIRECTORY, F_OK) == 0 && check_room(err) < 0) {
+        return -1;
+    }
+    printf("would make backup %s\n", request->name);
+    for (long i = 0; i < extra && names[i] != NULL; i++) {
+        printf("would delete backup %s\n", names[i]);
+    }
+    return 0;
+}
+
 int event_backup(struct run *run, struct error **err)
 {
     _cleanup_(backup_request_clear) struct backup_request request = {0};
@@ -176,6 +191,9 @@ int event_backup(struct run *run, struct error **err)
     if (there != 0) {
         return there < 0 ? -1 : 0;
     }
+    if (run->dry_run) {
+        return preview(&request, err);
+    }
     if (make_backup(run, request.name, err) < 0 || remove_old(request.keep, err) < 0) {
         return -1;
     }
@@ -191,6 +209,12 @@ int event_delete_snapshot(struct run *run, struct error **err)
     }
     if (request.name == NULL) {
         return error_new(err, STATUS_USAGE, "which backup? {\"snapshot_id\": \"NAME\"}");
+    }
+    if (run->dry_run) {
+        _cleanup_free_ char *path = backup_path(request.name, "");
+        bool there = access(path, F_OK) == 0;
+        printf(there ? "would delete backup %s\n" : "there is no backup %s\n", request.name);
+        return 0;
     }
     return backup_remove(request.name, err);
 }

@@ -57,7 +57,7 @@ static int add_node(struct run *run, json_t *items, struct deadline deadline, st
 
 static void add_disk(const struct run *run, json_t *items)
 {
-    _cleanup_free_ char *path = run_path(run, run->conf->paths.data);
+    _cleanup_free_ char *path = run_path_followed(run, run->conf->paths.data);
     struct statvfs fs;
     if (statvfs(path, &fs) == 0) {
         double total = (double)(fs.f_blocks - fs.f_bfree + fs.f_bavail);

@@ -22,7 +22,7 @@ static int open_api(struct run *run, struct api *api, struct error **err)
         api->kube = run->kube;
         return 0;
     }
-    _cleanup_free_ char *path = run_path(run, run->role->kubeconfig);
+    _cleanup_free_ char *path = run_path_followed(run, run->role->kubeconfig);
     if (kubeconfig_read(path, &api->config, err) < 0 || kubeconfig_open(&api->config, &api->own, err) < 0) {
         return -1;
     }
@@ -85,7 +85,7 @@ static int tab_kubeconfig(struct run *run, json_t **table, struct error **err)
     static const char *const paths[] = {ROOT_KUBECONFIG, ADMIN_KUBECONFIG};
     for (size_t i = 0; i < ELEMENTS(paths); i++) {
         struct kubeconfig config __attribute__((cleanup(kubeconfig_free))) = {0};
-        _cleanup_free_ char *path = run_path(run, paths[i]);
+        _cleanup_free_ char *path = run_path_followed(run, paths[i]);
         if (kubeconfig_read(path, &config, NULL) == 0) {
             *table = kubeconfig_table(paths[i], &config, time(NULL));
             return 0;

@@ -37,13 +37,15 @@ static void keep_problem(struct certificate *certificate, struct error *err)
 static void add_matching(const struct run *run, const char *pattern, struct certificates *to)
 {
     _cleanup_free_ char *full = run_path(run, pattern);
-    size_t root = strlen(full) - strlen(pattern);
+    int directory = (int)(strrchr(pattern, '/') - pattern);
     glob_t found = {0};
     if (glob(full, 0, NULL, &found) == 0) {
         for (size_t i = 0; i < found.gl_pathc; i++) {
             struct error *err = NULL;
-            struct certificate *certificate = add(to, found.gl_pathv[i] + root);
-            if (cert_read(found.gl_pathv[i], &certificate->info, &err) < 0) {
+            _cleanup_free_ char *path = xasprintf("%.*s%s", directory, pattern, strrchr(found.gl_pathv[i], '/'));
+            _cleanup_free_ char *file = run_path_followed(run, path);
+            struct certificate *certificate = add(to, path);
+            if (cert_read(file, &certificate->info, &err) < 0) {
                 keep_problem(certificate, err);
             }
         }
@@ -53,7 +55,7 @@ static void add_matching(const struct run *run, const char *pattern, struct cert
 
 static void add_kubeconfig(const struct run *run, const char *path, struct certificates *to)
 {
-    _cleanup_free_ char *full = run_path(run, path);
+    _cleanup_free_ char *full = run_path_followed(run, path);
     struct kubeconfig config __attribute__((cleanup(kubeconfig_free))) = {0};
     struct error *err = NULL;
     if (kubeconfig_read(full, &config, &err) < 0) {

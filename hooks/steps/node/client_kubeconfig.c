@@ -17,7 +17,7 @@ static int open_kubeconfig(const struct run *run, char **text, size_t *len, stru
     if (facts_join_token(run->facts, &token, err) < 0) {
         return -1;
     }
-    _cleanup_free_ char *key = run_path(run, private_key);
+    _cleanup_free_ char *key = run_path_followed(run, private_key);
     if (token.kubeconfig == NULL) {
         return error_new(err, STATUS_CRYPTO,
                          "the master published no kubeconfig for this client: it had no pub_key then");

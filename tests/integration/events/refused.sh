@@ -30,9 +30,9 @@ node() {
 
 result "good metadata is accepted" "$(node 0 facts)"
 
-# waits_for_lock: `init` in the background, which waits for the event that this shell plays; its pid is in $event
+# waits_for_lock: `reload` in the background, which waits for the event that this shell plays; its pid is in $event
 waits_for_lock() {
-    "$build/bin/k8s-node" init --root "$work/root" --config "$work/hook.conf" >"$work/log" 2>&1 9>&- &
+    "$build/bin/k8s-node" reload --root "$work/root" --config "$work/hook.conf" >"$work/log" 2>&1 9>&- &
     event=$!
     timeout 60 grep -q 'waiting for another event on this host: `start`' <(exec 9>&- && tail -f --pid=$event "$work/log")
 }

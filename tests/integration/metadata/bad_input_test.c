@@ -66,12 +66,16 @@ static void serve(struct fixture *f, const json_t *view)
     metad_map(f->metad, "127.0.0.1", mapping);
 }
 
-/* Runs "k8s-node ARGUMENTS..." on the fixture's root, configuration and server; the status, and everything it said. */
+/* Runs "k8s-node EVENT" on the fixture's root, configuration and server, init and start with --dry-run, as they need a
+ * machine; the status, and everything it said. */
 static int run_node(struct fixture *f, const char *event, const char *source, char **said)
 {
     _cleanup_free_ char *program = xasprintf("%s/bin/k8s-node", build_directory());
     _cleanup_free_ char *absolute = realpath(program, NULL);
-    const char *argv[] = {absolute, event, "--root", f->root, "--config", f->conf, "--metadata", source, NULL};
+    bool machine = strcmp(event, "init") == 0 || strcmp(event, "start") == 0;
+    const char *argv[] = {
+        absolute, event, "--root", f->root, "--config", f->conf, "--metadata", source, machine ? "--dry-run" : NULL,
+        NULL};
     struct proc proc = {.argv = argv, .deadline = deadline_in(LONG), .keep_output = true};
     struct proc_result result = {0};
     _cleanup_error_ struct error *err = NULL;
