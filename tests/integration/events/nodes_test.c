@@ -218,6 +218,33 @@ static void a_node_whose_pods_do_not_end_stays_and_is_uncordoned(void **state)
     assert_false(json_is_true(json_object_get(json_object_get(node, "spec"), "unschedulable")));
 }
 
+/* In kubectl's place: what it drains is there again at once, as with a pod that names its node itself. */
+static void pods_that_come_back_refuse_unless_they_are_given_up(void **state)
+{
+    (void)state;
+    static const char text[] = "#!/bin/sh\nexit 0\n";
+    static const char *const leaving[] = {"ssd-node-1", NULL};
+    _cleanup_error_ struct error *err = NULL;
+    char *opt = conf.paths.opt;
+    _cleanup_free_ char *played = path_join(server.root, "drain-in-vain");
+    _cleanup_free_ char *bin = path_join(played, "bin/kubectl");
+    const struct file_spec spec = {.path = bin, .data = text, .len = strlen(text), .mode = 0755};
+    must(file_put(&spec, NULL, &err), &err);
+    make_node("ssd-node-1", "True", 90, "{}", "{}");
+    make_pod("pinned", "ssd-node-1", 30);
+    see(leaving);
+    conf.paths.opt = played;
+    assert_int_equal(node_evacuate(&run, "ssd-node-1", &err), -1);
+    assert_int_equal(err->status, STATUS_DESTROY_PODS);
+    assert_non_null(strstr(err->message, "default/pinned"));
+    error_freep(&err);
+    err = NULL;
+    _cleanup_json_ json_t *patch = json_pack("{s{s{ss}}}", "metadata", "annotations", DISCARD_ANNOTATION, "true");
+    must(kube_merge_patch(run.kube, "/api/v1/nodes/ssd-node-1", patch, deadline_in(30000), &err), &err);
+    must(node_evacuate(&run, "ssd-node-1", &err), &err);
+    conf.paths.opt = opt;
+}
+
 static void make_csinode(const char *name, const char *uid, const char *instance)
 {
     _cleanup_free_ char *text = xasprintf("{\"metadata\": {\"name\": \"%s\", \"ownerReferences\": [{\"apiVersion\": "
@@ -333,6 +360,7 @@ int main(void)
         cmocka_unit_test(a_kubelet_is_gone_when_it_has_not_reported_for_long_enough),
         cmocka_unit_test(a_dead_node_leaves_with_its_pods_and_attachments),
         cmocka_unit_test(a_node_whose_pods_do_not_end_stays_and_is_uncordoned),
+        cmocka_unit_test(pods_that_come_back_refuse_unless_they_are_given_up),
         cmocka_unit_test(a_report_of_an_earlier_kubelet_does_not_count),
         cmocka_unit_test(when_a_process_was_started_is_known),
         cmocka_unit_test(what_names_a_former_machine_goes_before_pods_start),
