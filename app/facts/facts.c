@@ -102,6 +102,13 @@ static int host_order(const void *a, const void *b)
     return x->is != y->is ? (x->is < y->is ? -1 : 1) : x->sid - y->sid;
 }
 
+static int number_or_zero(const json_t *object, const char *key)
+{
+    int n = 0;
+    const char *value = json_text(object, key);
+    return value != NULL && syntax_number(value, 0, INT32_MAX, &n) ? n : 0;
+}
+
 /* Roles of a later release of the app, unknown here, are passed over. */
 static int read_hosts(struct facts *facts, const json_t *tree, struct error **err)
 {
@@ -124,6 +131,7 @@ static int read_hosts(struct facts *facts, const json_t *tree, struct error **er
             if (read_host(host, is, instance, entry, err) < 0) {
                 return -1;
             }
+            host->memory_mib = number_or_zero(entry, "memory");
             host->adding = listed(tree, "adding-hosts", host) != NULL;
             host->deleting = listed(tree, "deleting-hosts", host) != NULL;
         }
@@ -149,13 +157,6 @@ static bool is_self(const struct host *host, const json_t *self)
     const char *ip = json_text(self, "ip");
     return sid != NULL && role != NULL && ip != NULL && strcmp(role, host->role) == 0 && strcmp(ip, host->ip) == 0 &&
            strtol(sid, NULL, 10) == host->sid;
-}
-
-static int number_or_zero(const json_t *object, const char *key)
-{
-    int n = 0;
-    const char *value = json_text(object, key);
-    return value != NULL && syntax_number(value, 0, INT32_MAX, &n) ? n : 0;
 }
 
 static int point_at_hosts(struct facts *facts, const json_t *tree, struct error **err)

@@ -32,6 +32,7 @@ struct host {
     char *node_name; /* <role>-<sid>, "_" as "-" */
     char *pub_key;   /* "ssh-rsa ...", or NULL */
     char *token;     /* what custom_metadata printed, or NULL */
+    int memory_mib;  /* 0: not told */
     bool adding, deleting;
 };
 

@@ -198,6 +198,20 @@ static json_t *api_context(const struct facts *facts)
     return api;
 }
 
+/* What the kubelet, Docker and a shim a pod take grows with the machine and with max_pods; a quarter of the machine at
+ * most, so that pods of a small one find room. */
+static void put_reserved(json_t *kube, const struct facts *facts)
+{
+    enum { LEAST_MIB = 256, MIB_A_POD = 5, LEAST_MILLIS = 100, PODS_BY_DEFAULT = 60 };
+    int memory = facts->self_memory_mib;
+    int wanted = memory / 20 + facts->parameters.max_pods * MIB_A_POD;
+    int most = memory == 0 ? wanted : memory / 4;
+    int reserved = wanted < most ? wanted : most;
+    put_number(kube, "reserved_memory_mib", reserved > LEAST_MIB ? reserved : LEAST_MIB);
+    int more_pods = facts->parameters.max_pods - PODS_BY_DEFAULT;
+    put_number(kube, "reserved_cpu_millis", LEAST_MILLIS + (more_pods > 0 ? more_pods : 0));
+}
+
 static json_t *kube_context(const struct facts *facts)
 {
     static const char *const names[] = {"warn", "info", "debug"};
@@ -216,6 +230,7 @@ static json_t *kube_context(const struct facts *facts)
     put_number(kube, "log_level", level);
     put_text(kube, "log_name", names[level < 2 ? level : 2]);
     put_number(kube, "max_pods", facts->parameters.max_pods);
+    put_reserved(kube, facts);
     put_text(kube, "service_cidr", SERVICE_CIDR);
     put_text(kube, "pod_cidr", POD_CIDR);
     put_text(kube, "dns_ip", DNS_IP);
@@ -284,6 +299,25 @@ static json_t *network_context(const struct facts *facts)
     return network;
 }
 
+/* Half of the smallest log node, the rest is the file system's cache; below 32 GiB Java's pointers are half as long.
+ * All nodes get the same, as one StatefulSet holds them. */
+static void put_heap(json_t *logging, const struct facts *facts)
+{
+    enum { BY_DEFAULT_MIB = 1024, MOST_MIB = 31 * 1024 };
+    int memory = 0;
+    for (size_t i = 0; i < facts->n_hosts; i++) {
+        const struct host *host = &facts->hosts[i];
+        bool counts = host->is->log && !host->deleting && host->memory_mib > 0;
+        if (counts && (memory == 0 || host->memory_mib < memory)) {
+            memory = host->memory_mib;
+        }
+    }
+    int heap = memory == 0 ? BY_DEFAULT_MIB : memory / 2;
+    heap = heap < MOST_MIB ? heap : MOST_MIB;
+    put_number(logging, "heap_mib", heap);
+    put_number(logging, "memory_limit_mib", memory == 0 ? 2 * heap : memory - memory / 8);
+}
+
 static json_t *logging_context(const struct facts *facts)
 {
     json_t *logging = json_object();
@@ -301,6 +335,7 @@ static json_t *logging_context(const struct facts *facts)
     put_flag(logging, "keep_all", p->keep_log_days == 0);
     put_number(logging, "replicas", nodes ? facts->n_logs : 0);
     put_number(logging, "minimum_masters", nodes ? facts->n_logs / 2 + 1 : 0);
+    put_heap(logging, facts);
     if (p->fluent_forward_host != NULL) {
         json_t *forward = json_object();
         put_text(forward, "host", p->fluent_forward_host);
