@@ -1,5 +1,6 @@
 #include "app/facts/facts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "app/facts/facts_links.h"
@@ -212,6 +213,13 @@ static void put_reserved(json_t *kube, const struct facts *facts)
     put_number(kube, "reserved_cpu_millis", LEAST_MILLIS + (more_pods > 0 ? more_pods : 0));
 }
 
+/* PodDisruptionBudget is served as policy/v1 from Kubernetes 1.21 on, as v1beta1 until 1.24. */
+static const char *policy_api(const char *version)
+{
+    int minor = 0;
+    return version != NULL && sscanf(version, "v1.%d", &minor) == 1 && minor >= 21 ? "policy/v1" : "policy/v1beta1";
+}
+
 static json_t *kube_context(const struct facts *facts)
 {
     static const char *const names[] = {"warn", "info", "debug"};
@@ -223,6 +231,7 @@ static json_t *kube_context(const struct facts *facts)
     }
     const char *api = json_text(facts->versions, "kubeadm_api");
     const char *runtime = json_text(facts->versions, "container_runtime");
+    put_text(kube, "policy_api", policy_api(json_text(facts->versions, "kubernetes")));
     put_text(kube, "kubeadm_api", api);
     put_flag(kube, "kubeadm_v1beta4", api != NULL && strcmp(api, "v1beta4") == 0);
     put_flag(kube, "cri_dockerd", runtime != NULL && strcmp(runtime, "cri-dockerd") == 0);

@@ -16,6 +16,8 @@
 #include "hooks/addons/addons_files.h"
 #include "hooks/clients/kubectl.h"
 #include "lib/system/file.h"
+#include "lib/system/proc.h"
+#include "lib/system/tree.h"
 #include "tests/lab/shared/apiserver.h"
 #include "tests/lab/shared/cluster.h"
 
@@ -38,13 +40,29 @@ static inline void must(int result, struct error **err)
     }
 }
 
-/* What a golden cluster's image brings, beside the server's kubectl. */
-static inline int link_image_part(const char *name, struct error **err)
+/* What an image brings, beside the server's kubectl: versions.json of the golden clusters, and the release manifests.
+ */
+static inline int bring_image_parts(struct error **err)
 {
-    _cleanup_free_ char *golden = path_join(OPT, name);
-    _cleanup_free_ char *target = realpath(golden, NULL);
-    _cleanup_free_ char *link = path_join(conf.paths.opt, name);
-    return link_make(target, link, NULL, err);
+    _cleanup_free_ char *versions = realpath(OPT "/versions.json", NULL);
+    _cleanup_free_ char *link = path_join(conf.paths.opt, "versions.json");
+    _cleanup_free_ char *manifests = path_join(conf.paths.opt, "manifests");
+    return link_make(versions, link, NULL, err) < 0
+               ? -1
+               : proc_exec(deadline_in(30000), err, "tests/upstream", manifests, (char *)NULL);
+}
+
+/* Without them no test of this kind has anything to say: one line tells why, and main ends. */
+static inline bool releases_there(void)
+{
+    char directory[] = "/tmp/releases-XXXXXX";
+    bool there = mkdtemp(directory) != NULL &&
+                 proc_exec(deadline_in(30000), NULL, "tests/upstream", directory, (char *)NULL) == 0;
+    (void)tree_remove(directory, NULL);
+    if (!there) {
+        printf("1..1\nok 1 - add-ons # SKIP no release manifests: set UPSTREAM to their directory\n");
+    }
+    return there;
 }
 
 static inline int set_up(void **state)
@@ -53,7 +71,7 @@ static inline int set_up(void **state)
     _cleanup_error_ struct error *err = NULL;
     if (apiserver_start(&server, &err) == 0 && apiserver_kube(&server, &kube, &err) == 0) {
         conf.paths.opt = path_join(server.root, "opt/kubernetes");
-        if (link_image_part("manifests", &err) == 0 && link_image_part("versions.json", &err) == 0) {
+        if (bring_image_parts(&err) == 0) {
             return 0;
         }
     }
