@@ -24,6 +24,7 @@ const struct command commands[] = {
     {"tab", "TABLE", "print nodes, components, certificates or kubeconfig", METADATA_CACHED, 0, 9},
     {"metadata", NULL, "print what this host registers: the join token", METADATA_OR_CACHED, NO_ROOT, 60},
     {"reload", NULL, "apply changed metadata: files, then what they need", METADATA_LIVE, CHANGES | DRY_RUN, 600},
+    {"reconcile", NULL, "reload again what is not as it should be", METADATA_ACCEPTED, CHANGES | DRY_RUN, 540},
     {"render", NULL, "show the role's files; --root: write them there", METADATA_OR_CACHED, DRY_RUN, 60},
     {"backup", "[JSON]", "back up etcd and certificates to /data/backup", METADATA_ACCEPTED, HOST, 1740},
     {"restore", "[JSON]", "restore a backup", METADATA_OR_CACHED, HOST, 1740},

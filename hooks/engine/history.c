@@ -87,6 +87,34 @@ static long peak_kib(void)
     return peak;
 }
 
+static bool found_nothing_to_do(const json_t *run)
+{
+    size_t i = 0;
+    json_t *step = NULL;
+    bool nothing =
+        json_integer_value(json_object_get(run, "status")) == STATUS_OK && json_object_get(run, "status") != NULL;
+    json_array_foreach (json_object_get(run, "steps"), i, step) {
+        const char *result = json_string_value(json_object_get(step, "result"));
+        nothing = nothing && result != NULL && strcmp(result, "done") == 0;
+    }
+    return nothing;
+}
+
+/* What a timer runs every few minutes would leave no room for anything else: of its runs in a row that found nothing to
+ * do the last one stays. */
+static void forget_idle_run(json_t *runs)
+{
+    size_t n = json_array_size(runs);
+    const json_t *last = json_array_get(runs, n - 1);
+    const json_t *before = n > 1 ? json_array_get(runs, n - 2) : NULL;
+    const char *event = json_string_value(json_object_get(last, "event"));
+    const char *event_before = json_string_value(json_object_get(before, "event"));
+    if (event_before != NULL && strcmp(event, "reconcile") == 0 && strcmp(event_before, event) == 0 &&
+        found_nothing_to_do(last) && found_nothing_to_do(before)) {
+        json_array_remove(runs, n - 2);
+    }
+}
+
 void history_end(struct history *history, const struct error *err)
 {
     json_object_set_new(history->run, "ms", json_integer(clock_ms() - history->started));
@@ -96,6 +124,7 @@ void history_end(struct history *history, const struct error *err)
         _cleanup_free_ char *text = utf8_text(err->message, LONGEST_ERROR);
         json_object_set_new(history->run, "error", json_string(text));
     }
+    forget_idle_run(history->runs);
     store(history);
     json_decref(history->runs);
     free(history->path);

@@ -11,6 +11,9 @@ int event_metadata(struct run *run, struct error **err);
 int event_monitor(struct run *run, struct error **err);
 int event_tab(struct run *run, struct error **err);
 int event_reload(struct run *run, struct error **err);
+/* What k8s-reconcile.timer runs: `reload` where there is anything to do. A reload that failed is done again by it, and
+ * the master's add-ons are brought back to what they should be. */
+int event_reconcile(struct run *run, struct error **err);
 int event_render(struct run *run, struct error **err);
 int event_backup(struct run *run, struct error **err);
 int event_delete_snapshot(struct run *run, struct error **err);
@@ -28,6 +31,7 @@ int event_facts(struct run *run, struct error **err);
     {"monitor", NULL, event_monitor}, \
     {"tab", NULL, event_tab}, \
     {"reload", NULL, event_reload}, \
+    {"reconcile", NULL, event_reconcile}, \
     {"render", NULL, event_render}, \
     {"status", NULL, event_status}, \
     {"facts", NULL, event_facts}

@@ -219,6 +219,23 @@ int reload_settle(struct run *run, const struct reload_action *actions, struct e
     return pending_load(run, &pending, err) < 0 ? -1 : apply_actions(run, actions, false, pending, err);
 }
 
+int reload_due(struct run *run, const struct reload_action *actions, struct error **err)
+{
+    _cleanup_json_ json_t *pending = NULL;
+    size_t changed = 0;
+    size_t due = 0;
+    if (!files_there(run)) {
+        return 0;
+    }
+    if (files_compare(run, &changed, err) < 0 || pending_load(run, &pending, err) < 0) {
+        return -1;
+    }
+    if (changed > 0 || json_object_size(pending) > 0) {
+        return 1;
+    }
+    return pending_add_due(run, actions, pending, &due, err) < 0 ? -1 : due > 0;
+}
+
 int reload_owed(const struct run *run, const struct reload_action *actions, bool local, struct error **err)
 {
     _cleanup_json_ json_t *pending = NULL;

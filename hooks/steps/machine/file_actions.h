@@ -30,6 +30,9 @@ int reload_files(struct run *run, const struct reload_action *actions, struct er
 /* Does all that is recorded. */
 int reload_settle(struct run *run, const struct reload_action *actions, struct error **err);
 
+/* 1 when `reload` would do anything: a file differs, an action is recorded, or one is due that no file tells. */
+int reload_due(struct run *run, const struct reload_action *actions, struct error **err);
+
 /* 1 when something is recorded, with LOCAL only what does not concern the cluster; 0 when not. */
 int reload_owed(const struct run *run, const struct reload_action *actions, bool local, struct error **err);
 
