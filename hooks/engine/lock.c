@@ -23,7 +23,7 @@ struct waiter {
 
 static void *wait_in_flock(void *data)
 {
-    const struct waiter *waiter = data;
+    _cleanup_free_ struct waiter *waiter = data;
     while (flock(waiter->lock, LOCK_EX) < 0 && errno == EINTR) {
     }
     (void)eventfd_write(waiter->woken, 1);
@@ -31,22 +31,21 @@ static void *wait_in_flock(void *data)
 }
 
 /* flock has no deadline of its own. On failure the thread stays behind in flock, and ends with the process that is
- * about to end: so the waiter must outlive this frame. */
+ * about to end. */
 static int wait_for(int lock, struct deadline deadline, struct error **err)
 {
-    static struct waiter waiter;
-    waiter = (struct waiter){lock, eventfd(0, EFD_CLOEXEC)};
-    if (waiter.woken < 0) {
-        return error_errno(err, STATUS_FAILED, errno, "cannot wait for the lock");
-    }
+    struct waiter *waiter = xcalloc(1, sizeof *waiter);
+    int woken = eventfd(0, EFD_CLOEXEC);
     pthread_t thread;
-    int failure = pthread_create(&thread, NULL, wait_in_flock, &waiter);
+    *waiter = (struct waiter){lock, woken};
+    int failure = woken < 0 ? errno : pthread_create(&thread, NULL, wait_in_flock, waiter);
     if (failure != 0) {
+        free(waiter);
         return error_errno(err, STATUS_FAILED, failure, "cannot wait for the lock");
     }
     (void)pthread_detach(thread);
-    int woken = interrupt_wait_readable(waiter.woken, deadline, err);
-    return woken != 0 ? (woken > 0 ? 0 : -1) : error_new(err, STATUS_LOCKED, "still held when the deadline passed");
+    int ready = interrupt_wait_readable(woken, deadline, err);
+    return ready != 0 ? (ready > 0 ? 0 : -1) : error_new(err, STATUS_LOCKED, "still held when the deadline passed");
 }
 
 /* The state directory, or the nearest one above that is there: a full or read-only disk has none made. */

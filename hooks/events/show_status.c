@@ -19,7 +19,7 @@ static void print_run(const json_t *run, bool steps)
     printf("%s  %-12s%s", started, json_text_or(run, "event", ""),
            json_is_true(json_object_get(run, "check")) ? " --check" : "");
     if (status == NULL) {
-        puts("  unfinished: it goes on, or was killed");
+        puts("  not finished: running or killed");
     } else {
         printf("  %8.1f s  status %lld  %s\n", (double)number_of(run, "ms") / 1000, number_of(run, "status"),
                json_text_or(run, "error", ""));
@@ -29,7 +29,7 @@ static void print_run(const json_t *run, bool steps)
     json_array_foreach (json_object_get(run, "steps"), i, step) {
         const char *result = json_text_or(step, "result", "");
         if (steps || status == NULL) {
-            printf("    %-30s %-10s %8.1f s\n", json_text_or(step, "name", ""), *result != '\0' ? result : "unfinished",
+            printf("    %-30s %-12s %8.1f s\n", json_text_or(step, "name", ""), *result != '\0' ? result : "not finished",
                    (double)number_of(step, "ms") / 1000);
         }
     }
