@@ -165,11 +165,20 @@ install: all
 	$(call install_tree,confd,*.t*,/etc/confd)
 	$(call install_tree,man,*.1,/usr/share/man/man1)
 	$(call install_tree,man,*.5,/usr/share/man/man5)
+	$(call install_tree,man,*.7,/usr/share/man/man7)
 	$(call install_tree,man,*.8,/usr/share/man/man8)
 	install -D -m 0644 completions/k8s-hooks $(DESTDIR)/usr/share/bash-completion/completions/k8s-hooks
 	cd $(DESTDIR)/usr/share/bash-completion/completions && for b in $(notdir $(BINARIES)); do ln -sf k8s-hooks $$b; done
 
-# the texts of exit statuses in the app package, from the table in app/status.h
+# what is generated from the table of exit statuses in app/status.h: the app package's texts, k8s-hooks(7), and the table in
+# docs/troubleshooting.md
+statuses: locale
+	awk -v rows="$$($(B)/bin/k8s-hook statuses --man | sed 's/\\/\\\\/g')" \
+		'/^.\\" end of/ { inside = 0 } !inside { print } /^.\\" begin of/ { inside = 1; print rows }' \
+		man/k8s-hooks.7 >$(B)/k8s-hooks.7 && cp $(B)/k8s-hooks.7 man
+	sed '/^|---|---|---|---|$$/q' docs/troubleshooting.md >$(B)/troubleshooting.md
+	$(B)/bin/k8s-hook statuses >>$(B)/troubleshooting.md && cp $(B)/troubleshooting.md docs
+# the texts of exit statuses in the app package
 ERROR_TEXTS = (map(select(.status != 0) | {key: "err_code\(.status)", value: .[$$locale]}) | from_entries) as $$texts \
 	| $$old[0] | with_entries(select(.key | startswith("err_code") | not)) + $$texts
 locale: $(B)/bin/k8s-hook
@@ -186,6 +195,6 @@ package:
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps kubernetes ready test golden bench fuzz locale package check-style demo lab-down install clean
+.PHONY: all tests deps kubernetes ready test golden bench fuzz locale statuses package check-style demo lab-down install clean
 .SECONDARY:
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

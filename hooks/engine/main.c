@@ -127,7 +127,8 @@ static char *help_filter(int key, const char *text, void *input)
             buffer_printf(&help, "  %-22s %s\n", usage, command->summary);
         }
     }
-    buffer_puts(&help, "\nExit status: 0 when the event did its work; every other number is in the README's table.");
+    buffer_puts(&help, "\nExit status: 0 when the event did its work; `k8s-hook statuses` explains the\nothers, as "
+                       "k8s-hooks(7) does.");
     return help.data;
 }
 

@@ -29,8 +29,8 @@ static void print_run(const json_t *run, bool steps)
     json_array_foreach (json_object_get(run, "steps"), i, step) {
         const char *result = json_text_or(step, "result", "");
         if (steps || status == NULL) {
-            printf("    %-30s %-12s %8.1f s\n", json_text_or(step, "name", ""), *result != '\0' ? result : "not finished",
-                   (double)number_of(step, "ms") / 1000);
+            printf("    %-30s %-12s %8.1f s\n", json_text_or(step, "name", ""),
+                   *result != '\0' ? result : "not finished", (double)number_of(step, "ms") / 1000);
         }
     }
 }

@@ -27,7 +27,7 @@ missing() {
     done
 }
 
-for page in man/*.[58]; do
+for page in man/*.[578]; do
     complaint=$(grep -q '^\.so ' "$page" || groff -man -ww -Tutf8 -z "$page" 2>&1)
     result "$page is well-formed" "$complaint"
 done
@@ -50,6 +50,14 @@ for program in k8s-master k8s-node k8s-log k8s-client k8s-hook k8s-bake; do
     said=$(timeout 10 "$bin/$program" --version)
     result "$program tells its version" "$([[ $said =~ ^$program\ [0-9a-f] ]] || echo "it says: $said")"
 done
+
+result "k8s-hooks(7) has every exit status as the program has it (make statuses)" \
+    "$(diff <("$bin/k8s-hook" statuses --man) <(sed -n '/^.\\" begin of/,/^.\\" end of/{//!p}' man/k8s-hooks.7))"
+for program in k8s-master k8s-client; do
+    result "--help of $program leads to the exit statuses" \
+        "$("$bin/$program" --help | tr '\n' ' ' | grep -q 'k8s-hook statuses' || echo "it does not name them")"
+done
+result "k8s-client offers no event of the master's" "$(events k8s-client | grep -xE 'backup|restore|metadata|destroy|renew-certs')"
 
 mapfile -t keys < <(sed -nE 's/^ +(# )?([a-z-]+) = .*/\2/p; s/^([a-z]+) \{$/\1/p' hooks/hook.conf | sort -u)
 complaint=$(missing man/hook.conf.5 "${keys[@]}")
