@@ -20,6 +20,12 @@ for command in "${commands[@]}"; do
     fi
 done
 
+commands_of() {
+    sed -n '/^```sh client$/,/^```$/p' "$1"
+}
+result "both languages of the user guide have the same commands" \
+    "$(diff <(commands_of docs/user-guide.md) <(commands_of docs/user-guide.zh-cn.md))"
+
 for document in README.md CONTRIBUTING.md docs/*.md; do
     missing=
     for program in $(grep -oE 'build/(bin|lab)/[a-z0-9-]+' "$document" | sort -u); do

@@ -8,6 +8,7 @@
 #include "lib/core/interrupt.h"
 #include "lib/system/file.h"
 #include "tests/lab/lab/cluster/package.h"
+#include "tests/lab/lab/cluster/script.h"
 #include "tests/lab/lab/image/image.h"
 #include "tests/lab/lab/machine/network.h"
 #include "tests/lab/lab/progress.h"
@@ -140,18 +141,6 @@ static bool run_lines(struct scenario *s, struct tap *tap)
     return tap->failed == before;
 }
 
-static char **split_lines(const char *text)
-{
-    char **lines = xcalloc(1, sizeof *lines);
-    while (*text != '\0') {
-        size_t len = strcspn(text, "\n");
-        _cleanup_free_ char *line = xstrndup(text, len);
-        strv_push(&lines, line);
-        text += len + (text[len] == '\n');
-    }
-    return lines;
-}
-
 static void scenario_free(struct scenario *s)
 {
     free(s->name);
@@ -166,14 +155,11 @@ static int scenario_load(struct scenario *s, const struct lab *lab, const char *
     static const char *const roles[] = {"master", "node", "ssd_node", "log", "client"};
     _cleanup_free_ char *script = xasprintf("%s/tests/e2e/%s/scenario", lab->source, name);
     _cleanup_free_ char *values = xasprintf("%s/tests/e2e/%s/values.json", lab->source, name);
-    _cleanup_free_ char *text = NULL;
-    size_t len;
     json_error_t why;
     *s = (struct scenario){.name = xstrdup(name), .kept = json_object(), .timeout_s = 120};
-    if (file_read(script, 0, &text, &len, err) != 0) {
+    if (script_load(lab, script, &s->lines, err) != 0) {
         return -1;
     }
-    s->lines = split_lines(text);
     s->values = json_load_file(values, 0, &why);
     if (s->values == NULL) {
         return error_new(err, STATUS_FILE, "%s:%d: %s", values, why.line, why.text);
