@@ -70,7 +70,7 @@ char **confd_parse_nodes(const char *text)
 
 char **confd_nodes(const char *path)
 {
-    _cleanup_fclose_ FILE *file = file_stream(path);
+    _cleanup_fclose_ FILE *file = path == NULL ? NULL : file_stream(path);
     _cleanup_buffer_ struct buffer text = {0};
     char block[1024];
     size_t len = 0;

@@ -61,7 +61,7 @@ static const struct step *const stop[] = {
     NULL,
 };
 
-/* Runs before the new machines do: the token they join with must be honoured by then. */
+/* Runs before the new machines do: the token they join with must be valid by then. */
 static const struct step *const scale_out_check[] = {
     &step_check_cluster,
     &step_check_room,

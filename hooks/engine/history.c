@@ -17,9 +17,9 @@ struct history {
     json_t *runs;  /* the whole file */
     json_t *run;   /* borrowed: its last member */
     json_t *steps; /* borrowed */
-    json_t *step;  /* borrowed: the one that goes on */
+    json_t *step;  /* borrowed: the current one */
     int64_t started;
-    bool failed; /* to write; said once */
+    bool failed; /* to write; warned once */
 };
 
 static json_t *load(const char *path)
@@ -34,7 +34,7 @@ static void store(struct history *history)
     _cleanup_error_ struct error *err = NULL;
     _cleanup_free_ char *text = json_dumps(history->runs, JSON_COMPACT);
     if (file_put_private(history->path, text, &err) < 0 && !history->failed) {
-        log_warning("the record of this run is not kept: %s", err->message);
+        log_warning("cannot record this run: %s", err->message);
         history->failed = true;
     }
 }

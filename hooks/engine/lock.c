@@ -75,7 +75,7 @@ static char *read_holder(const char *path)
     return STEAL(text);
 }
 
-/* For those who wait; that it cannot be written is no reason not to go on. */
+/* For those who wait: a failure to write it never fails the event. */
 static void write_holder(const char *path, const char *event)
 {
     struct stat st;

@@ -7,7 +7,7 @@
 
 /* Locks the state directory itself, which needs no write: /data may be full or read-only. Held until the process ends.
  * Another holder is waited for until DEADLINE, then STATUS_LOCKED which names it: its event and pid, from <state>/lock.
- * *fd is the lock; *waited tells that another held it. */
+ * *fd is the lock; *waited is set when another held it. */
 int lock_take(const struct run *run, struct deadline deadline, int *fd, bool *waited, struct error **err);
 
 #endif

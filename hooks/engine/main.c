@@ -34,15 +34,15 @@ enum {
 
 static const struct argp_option argp_options[] = {
     {"root", OPTION_ROOT, "DIR", 0, "take DIR as the machine's root directory", 0},
-    {"metadata", OPTION_METADATA, "URL|FILE", 0, "ask this metadata server, or read the tree from a JSON file", 0},
+    {"metadata", OPTION_METADATA, "URL|FILE", 0, "query this metadata server, or read a JSON file", 0},
     {"config", OPTION_CONFIG, "FILE", 0, "instead of /etc/k8s-hooks/hook.conf", 0},
-    {"dry-run", OPTION_DRY_RUN, NULL, 0, "change nothing; print the steps that would run and the diff of each file", 0},
-    {"check", OPTION_CHECK, NULL, 0, "with scale-out, scale-in, upgrade: only tell whether it may go on", 0},
-    {"force", OPTION_FORCE, NULL, 0, "with destroy: go on although data would be lost", 0},
-    {"diff", OPTION_DIFF, NULL, 0, "with render, reload: only show what would change", 0},
-    {"blame", OPTION_BLAME, NULL, 0, "with status: the steps by the time they took", 0},
+    {"dry-run", OPTION_DRY_RUN, NULL, 0, "change nothing; print the steps that would run and each file's diff", 0},
+    {"check", OPTION_CHECK, NULL, 0, "with scale-out, scale-in, upgrade: pre-check only", 0},
+    {"force", OPTION_FORCE, NULL, 0, "with destroy: leave although data would be lost", 0},
+    {"diff", OPTION_DIFF, NULL, 0, "with render, reload: show what would change, change nothing", 0},
+    {"blame", OPTION_BLAME, NULL, 0, "with status: the steps by duration", 0},
     {"json", OPTION_JSON, NULL, 0, "print results as JSON", 0},
-    {"verbose", 'v', NULL, 0, "say more", 0},
+    {"verbose", 'v', NULL, 0, "log more", 0},
     {0},
 };
 
@@ -102,7 +102,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case ARGP_KEY_END:
         if (options->event == NULL) {
-            argp_error(state, "which event? See --help");
+            argp_error(state, "no event given; see --help");
         }
         break;
     default:

@@ -60,7 +60,7 @@ struct role_conf {
     size_t n_checks;
 };
 
-/* What a changed file may need, in the order in which it is done; hooks/steps/machine/reload_actions.c does it.
+/* What a changed file may need, in the order of execution; hooks/steps/machine/reload_actions.c does it.
  * NULL-terminated. */
 extern char *const change_actions[];
 

@@ -203,13 +203,13 @@ int run_goes_on(const struct run *run, struct error **err)
                : error_new(err, STATUS_DEADLINE, "the deadline of `%s` passed before this", run->event);
 }
 
-int run_until(struct run *run, int (*ask)(struct run *run, struct deadline deadline, struct error **err),
+int run_until(struct run *run, int (*probe)(struct run *run, struct deadline deadline, struct error **err),
               const char *what, const char *wanted, int seconds, struct error **err)
 {
     struct deadline deadline = run_deadline(run, seconds);
     for (;;) {
         _cleanup_error_ struct error *last = NULL;
-        if (ask(run, deadline, &last) == 0) {
+        if (probe(run, deadline, &last) == 0) {
             return 0;
         }
         if (run_pause(250, deadline, err) < 0) {

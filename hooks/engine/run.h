@@ -11,8 +11,8 @@ enum metadata_source {
     METADATA_LIVE,      /* the servers must answer */
     METADATA_OR_CACHED, /* the last good answer when they do not: for what must work while they are down */
     METADATA_ACCEPTED,  /* and also when the servers' answer holds a parameter that is refused: for what must work
-                           whatever  the user has set meanwhile */
-    METADATA_CACHED,    /* the last good answer first, so that nothing is waited for */
+                           whatever the user has set meanwhile */
+    METADATA_CACHED,    /* the last good answer first, so that nothing waits */
 };
 
 /* run->tree and run->facts. STATUS_METADATA_*, STATUS_PARAMETER, or STATUS_USAGE when this host has another role. A
@@ -32,7 +32,7 @@ int run_facts_wait(struct run *run, struct deadline deadline, struct error **err
 /* run->units. STATUS_UNIT under --root: files can be written elsewhere, services cannot be run there. */
 int run_units(struct run *run, struct error **err);
 
-/* run->kube: the API server as this host may ask it. On the master the API server's own kubelet client certificate
+/* run->kube: the API server as this host may query it. On the master the API server's own kubelet client certificate
  * (group system:masters), elsewhere the node's certificate, which the API server lets see and change its own node only.
  */
 int run_kube(struct run *run, struct error **err);
@@ -58,9 +58,9 @@ int run_goes_on(const struct run *run, struct error **err);
  * tries of something that gives no event. */
 int run_pause(int ms, struct deadline deadline, struct error **err);
 
-/* Calls ASK until it returns 0, for at most SECONDS: what is asked gives no event before it listens. The error says
- * that WHAT did not become WANTED, why ASK failed last, and what the kubelet logged. */
-int run_until(struct run *run, int (*ask)(struct run *run, struct deadline deadline, struct error **err),
+/* Calls PROBE until it returns 0, for at most SECONDS: what is probed gives no event before it listens. The error names
+ * WHAT that did not become WANTED, why PROBE failed last, and what the kubelet logged. */
+int run_until(struct run *run, int (*probe)(struct run *run, struct deadline deadline, struct error **err),
               const char *what, const char *wanted, int seconds, struct error **err);
 
 void run_close(struct run *run);

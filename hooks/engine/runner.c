@@ -47,7 +47,7 @@ static int step_preview(struct run *run, const struct step *step, struct error *
         return 0;
     }
     printf("%-30s would run\n", step->name);
-    /* What an earlier step makes is not there yet, so a test that cannot tell is no failure of a dry run. */
+    /* What an earlier step makes is not there yet, so a test that fails does not fail a dry run. */
     if (done < 0) {
         printf("  as things are now: %s\n", unknown->message);
     }

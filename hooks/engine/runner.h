@@ -14,7 +14,7 @@ const struct step *const *role_steps(const struct role *role, const char *name);
  * the event's deadline passed before it. The error begins with the step's name. */
 int step_run(struct run *run, const struct step *step, struct error **err);
 
-/* Records the run in the state directory step by step (hooks/engine/history.h), so that `status` can tell where a
+/* Records the run in the state directory step by step (hooks/engine/history.h), so that `status` shows where a
  * killed run was. With --dry-run nothing is applied: prints each step and what it would do. */
 int steps_run(struct run *run, const struct step *const *steps, struct error **err);
 

@@ -1,4 +1,4 @@
-/* Stamps: what a step was last done with, so that it is done again only when that changed. */
+/* Stamps: what a step was last done with: it is done again only when that changed. */
 #ifndef HOOKS_ENGINE_STAMP_H
 #define HOOKS_ENGINE_STAMP_H
 

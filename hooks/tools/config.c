@@ -10,7 +10,7 @@
 
 static const char usage[] = "Usage: k8s-hook config check --metadata FILE|URL [--previous FILE]\n"
                             "                             [--config FILE]\n"
-                            "           tells all that is wrong with a cluster's parameters, key by key\n"
+                            "           prints all that is wrong with a cluster's parameters, key by key\n"
                             "       k8s-hook config show [--json] [--config FILE]\n"
                             "           the hooks' own configuration, with hook.conf.d/*.conf and defaults\n"
                             "       k8s-hook config parameters [--json]\n"

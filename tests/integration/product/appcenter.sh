@@ -137,8 +137,8 @@ result "the hooks have every event that is called" "$(unknown_commands)"
 # The smallest cluster that the form gives, as the metadata would tell it.
 jq '{cluster: {app_id: "app-00000000", cluster_id: "cl-00000000", user_id: "usr-00000000", vxnet, zone: "pek3a"},
     env: (.env | map_values(tostring)),
-    hosts: ([.nodes[] | . as $node | {key: .role, value: ([range(.count)
-        | {key: "i-\($node.role)\(.)", value: {ip: "192.168.\($node.services.start.order).\(. + 2)", sid: "\(. + 1)",
+    hosts: ([.nodes | to_entries[] | .key as $i | .value | . as $node | {key: .role, value: ([range(.count)
+        | {key: "i-\($node.role)\(.)", value: {ip: "192.168.\($i + 2).\(. + 2)", sid: "\(. + 1)",
         node_id: "cln-\($node.role)\(.)", mac: "52:54:00:00:00:01", role: $node.role, instance_id: "i-\($node.role)\(.)",
         cpu: "\($node.cpu)", memory: "\($node.memory)"}}] | from_entries)} | select(.value != {})] | from_entries)}
     | {self: (. + {host: .hosts.master["i-master0"]})}' "$cluster" >"$work/metadata.json"
