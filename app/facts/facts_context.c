@@ -9,6 +9,8 @@
 #include "lib/core/util.h"
 
 #define PUBLIC_REGISTRY "dockerhub.qingcloud.com"
+/* Its account for public repositories, name and password: the user guide's, known to everybody. */
+#define PUBLIC_REGISTRY_GUEST "guest"
 
 static void put_text(json_t *object, const char *key, const char *value)
 {
@@ -262,9 +264,10 @@ static json_t *registry_context(const struct facts *facts)
     put_values(registry, "mirrors", p->registry_mirrors);
     put_values(registry, "insecure", p->insecure_registries);
     put_text(registry, "server", p->private_registry == NULL ? PUBLIC_REGISTRY : p->private_registry);
-    put_flag(registry, "login", p->dockerhub_username != NULL);
-    put_text(registry, "username", p->dockerhub_username);
-    put_text(registry, "password", p->dockerhub_password);
+    bool guest = p->dockerhub_username == NULL && p->private_registry == NULL;
+    put_flag(registry, "login", guest || p->dockerhub_username != NULL);
+    put_text(registry, "username", guest ? PUBLIC_REGISTRY_GUEST : p->dockerhub_username);
+    put_text(registry, "password", guest ? PUBLIC_REGISTRY_GUEST : p->dockerhub_password);
     return registry;
 }
 
