@@ -343,6 +343,9 @@ static json_t *logging_context(const struct facts *facts)
     put_number(logging, "port", facts->es_port);
     put_flag(logging, "by_name", !nodes && !syntax_ipv4(facts->es_host, NULL));
     put_text(logging, "service_ip", ELASTICSEARCH_IP);
+    put_flag(logging, "typeless", true);
+    put_text(logging, "type", "_doc");
+    put_flag(logging, "kibana", true);
     put_number(logging, "keep_days", p->keep_log_days);
     put_flag(logging, "keep_all", p->keep_log_days == 0);
     put_number(logging, "replicas", nodes ? facts->n_logs : 0);

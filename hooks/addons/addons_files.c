@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hooks/clients/elasticsearch_release.h"
 #include "hooks/engine/run.h"
 #include "hooks/files/files.h"
 #include "lib/core/logger.h"
@@ -53,6 +54,7 @@ int addons_files_render(const struct run *run, bool off_machine, struct rendered
         return 0;
     }
     _cleanup_json_ json_t *context = facts_context(run->facts);
+    elasticsearch_describe(run, context);
     return addons_render(addons, run->conf, context, off_machine, err);
 }
 

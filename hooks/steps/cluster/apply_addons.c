@@ -2,12 +2,15 @@
 
 #include "hooks/addons/addons.h"
 #include "hooks/addons/addons_files.h"
+#include "hooks/clients/elasticsearch_release.h"
 #include "hooks/steps/steps.h"
 
 /* The plan looks into CONTEXT, so the caller keeps both. */
 static int make_plan(struct run *run, json_t **context, struct addons_plan **plan, struct error **err)
 {
     *context = facts_context(run->facts);
+    elasticsearch_find_release(run);
+    elasticsearch_describe(run, *context);
     return addons_plan_make(plan, run, *context, err);
 }
 

@@ -4,8 +4,8 @@
 #include <time.h>
 
 #include "hooks/clients/elasticsearch.h"
-#include "hooks/clients/log_index.h"
 #include "hooks/engine/run.h"
+#include "hooks/steps/cluster/log_index.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/net/http.h"

@@ -1,6 +1,6 @@
 /* Names of the daily indices that logs and metrics are written to. */
-#ifndef HOOKS_CLIENTS_LOG_INDEX_H
-#define HOOKS_CLIENTS_LOG_INDEX_H
+#ifndef HOOKS_STEPS_CLUSTER_LOG_INDEX_H
+#define HOOKS_STEPS_CLUSTER_LOG_INDEX_H
 
 #include <stdbool.h>
 #include <stdint.h>

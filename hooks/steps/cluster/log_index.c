@@ -1,4 +1,4 @@
-#include "hooks/clients/log_index.h"
+#include "hooks/steps/cluster/log_index.h"
 
 #include <ctype.h>
 #include <string.h>
