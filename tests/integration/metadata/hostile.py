@@ -14,7 +14,8 @@ import sys
 import tempfile
 import threading
 
-import hostile_addons
+sys.path.insert(1, "tests/integration/addons")
+import hostile_addons  # noqa: E402
 import yaml
 
 BUILD = os.environ.get("BUILD", "build")
