@@ -56,7 +56,7 @@ struct exchange {
     const char *method, *path, *content_type;
     const char *accept;   /* NULL: JSON or text */
     const json_t *object; /* NULL: no body */
-    long allowed;         /* an HTTP status that is no error besides 2xx */
+    long allowed;         /* an HTTP status that is not an error, besides 2xx */
     bool (*line)(void *context, const char *line);
     void *context;
 };

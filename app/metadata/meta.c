@@ -12,7 +12,7 @@
 #define ANSWER_LIMIT ((size_t)64 << 20) /* 10,000 hosts are about 10 MiB */
 #define FIRST_PAUSE_MS 200
 #define LONGEST_PAUSE_MS 5000
-#define LONG_POLL_MS 60000 /* a long poll's connection may die unseen: ask anew after this */
+#define LONG_POLL_MS 60000 /* a long poll's connection may die unseen: request again after this */
 
 struct meta {
     char **servers; /* empty for a file */

@@ -26,7 +26,7 @@ static const char *kind_of(const json_t *value)
     }
 }
 
-/* The path of the first leaf that is no string, with *leaf that leaf; NULL when there is none. The caller frees. */
+/* The path of the first leaf that is not a string, with *leaf that leaf; NULL when there is none. The caller frees. */
 static char *find_wrong_leaf(const json_t *value, const json_t **leaf)
 {
     if (json_is_string(value)) {
@@ -55,7 +55,7 @@ static int check(json_t *json, const json_error_t *reason, json_t **tree, struct
                          reason->column);
     }
     if (json == NULL) {
-        return error_new(err, STATUS_METADATA_INVALID, "this is no JSON: wrong at line %d column %d", reason->line,
+        return error_new(err, STATUS_METADATA_INVALID, "not JSON: wrong at line %d column %d", reason->line,
                          reason->column);
     }
     if (!json_is_object(json)) {

@@ -9,8 +9,8 @@
 #include "app/status.h"
 #include "lib/core/error.h"
 
-/* The object in TEXT; STATUS_METADATA_INVALID when it is none, or when a leaf is no string (the message names its path
- * and quotes nothing: the tree holds secrets). *tree is a new reference. */
+/* The object in TEXT; STATUS_METADATA_INVALID when it is none, or when a leaf is not a string (the message names its
+ * path and quotes nothing: the tree holds secrets). *tree is a new reference. */
 int meta_tree_parse(const char *text, size_t len, json_t **tree, struct error **err);
 
 /* From a file that holds the tree or {"self": tree}. STATUS_FILE when it cannot be read. */

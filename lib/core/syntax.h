@@ -23,7 +23,7 @@ bool syntax_ipv4(const char *s, uint32_t *address);
 bool syntax_cidr(const char *s, uint32_t *address, int *prefix);
 bool cidr_overlap(uint32_t a, int a_prefix, uint32_t b, int b_prefix);
 
-/* RFC 1123: labels of lower-case letters, digits and inner "-", 63 each, 253 in all; the last label is no number, so
+/* RFC 1123: labels of lower-case letters, digits and inner "-", 63 each, 253 in all; the last label is not a number, so
  * that no mistyped address passes for a name. */
 bool syntax_dns_name(const char *s);
 

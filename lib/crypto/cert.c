@@ -56,19 +56,19 @@ static bool to_time(const ASN1_TIME *from, time_t *to)
 
 int cert_parse(const char *pem, size_t len, struct cert_info *info, struct error **err)
 {
-    *info = (struct cert_info){0};
     _cleanup_x509_ X509 *cert = NULL;
     if (load(pem, len, &cert, err) < 0) {
         return -1;
     }
-    if (!to_time(X509_get0_notBefore(cert), &info->not_before) ||
-        !to_time(X509_get0_notAfter(cert), &info->not_after)) {
+    struct cert_info read = {0};
+    if (!to_time(X509_get0_notBefore(cert), &read.not_before) || !to_time(X509_get0_notAfter(cert), &read.not_after)) {
         return error_new(err, STATUS_CRYPTO, "the certificate's times cannot be read");
     }
     char name[256] = "";
     (void)X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof name);
-    info->subject = xstrdup(name);
-    info->names = alternative_names(cert);
+    read.subject = xstrdup(name);
+    read.names = alternative_names(cert);
+    *info = read;
     return 0;
 }
 
@@ -76,7 +76,6 @@ int cert_read(const char *path, struct cert_info *info, struct error **err)
 {
     _cleanup_secret_ char *pem = NULL;
     size_t len = 0;
-    *info = (struct cert_info){0};
     if (file_read(path, 1 << 20, &pem, &len, err) < 0) {
         return error_wrap(err, "reading a certificate");
     }
@@ -104,7 +103,7 @@ int ca_public_key_hash(const char *path, char **hash, struct error **err)
     size_t len = 0;
     _cleanup_x509_ X509 *cert = NULL;
     if (file_read(path, 1 << 20, &pem, &len, err) < 0 || load(pem, len, &cert, err) < 0) {
-        return error_wrap(err, "reading the authority's certificate %s", path);
+        return error_wrap(err, "reading the CA certificate %s", path);
     }
     unsigned char *der = NULL;
     int der_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);

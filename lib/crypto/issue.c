@@ -16,15 +16,15 @@
 #include "lib/crypto/openssl.h"
 #include "lib/system/file.h"
 
-struct authority {
+struct ca {
     X509 *cert;
     EVP_PKEY *key;
 };
 
-static void authority_clear(struct authority *authority)
+static void ca_clear(struct ca *ca)
 {
-    X509_free(authority->cert);
-    EVP_PKEY_free(authority->key);
+    X509_free(ca->cert);
+    EVP_PKEY_free(ca->key);
 }
 
 static int fail(struct error **err, const char *what)
@@ -34,28 +34,28 @@ static int fail(struct error **err, const char *what)
     return error_new(err, STATUS_CRYPTO, "%s: %s", what, reason);
 }
 
-static int open_authority(const char *cert, const char *key, struct authority *authority, struct error **err)
+static int open_ca(const char *cert, const char *key, struct ca *ca, struct error **err)
 {
     _cleanup_fclose_ FILE *cert_file = file_stream(cert);
     if (cert_file == NULL) {
-        return error_errno(err, STATUS_CRYPTO, errno, "cannot read the authority's certificate %s", cert);
+        return error_errno(err, STATUS_CRYPTO, errno, "cannot read the CA certificate %s", cert);
     }
     _cleanup_fclose_ FILE *key_file = file_stream(key);
     if (key_file == NULL) {
-        return error_errno(err, STATUS_CRYPTO, errno, "cannot read the authority's key %s", key);
+        return error_errno(err, STATUS_CRYPTO, errno, "cannot read the CA key %s", key);
     }
-    authority->cert = PEM_read_X509(cert_file, NULL, NULL, NULL);
-    authority->key = PEM_read_PrivateKey(key_file, NULL, NULL, NULL);
-    if (authority->cert == NULL || authority->key == NULL) {
-        return fail(err, authority->cert == NULL ? cert : key);
+    ca->cert = PEM_read_X509(cert_file, NULL, NULL, NULL);
+    ca->key = PEM_read_PrivateKey(key_file, NULL, NULL, NULL);
+    if (ca->cert == NULL || ca->key == NULL) {
+        return fail(err, ca->cert == NULL ? cert : key);
     }
     return 0;
 }
 
-static bool add_extension(X509 *cert, const struct authority *authority, int nid, const char *value)
+static bool add_extension(X509 *cert, const struct ca *ca, int nid, const char *value)
 {
     X509V3_CTX context;
-    X509V3_set_ctx(&context, authority->cert, cert, NULL, NULL, 0);
+    X509V3_set_ctx(&context, ca->cert, cert, NULL, NULL, 0);
     X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
     bool added = extension != NULL && X509_add_ext(cert, extension, -1) == 1;
     X509_EXTENSION_free(extension);
@@ -78,16 +78,15 @@ static bool set_subject(X509 *cert, const char *name, const char *group)
            X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1;
 }
 
-static bool fill(X509 *cert, EVP_PKEY *key, const struct authority *authority, const char *name, const char *group)
+static bool fill(X509 *cert, EVP_PKEY *key, const struct ca *ca, const char *name, const char *group)
 {
     return X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) && set_subject(cert, name, group) &&
-           X509_set_issuer_name(cert, X509_get_subject_name(authority->cert)) == 1 &&
+           X509_set_issuer_name(cert, X509_get_subject_name(ca->cert)) == 1 &&
            X509_gmtime_adj(X509_getm_notBefore(cert), -300) != NULL &&
-           X509_set1_notAfter(cert, X509_get0_notAfter(authority->cert)) == 1 && X509_set_pubkey(cert, key) == 1 &&
-           add_extension(cert, authority, NID_basic_constraints, "critical,CA:FALSE") &&
-           add_extension(cert, authority, NID_key_usage, "critical,digitalSignature,keyEncipherment") &&
-           add_extension(cert, authority, NID_ext_key_usage, "clientAuth") &&
-           X509_sign(cert, authority->key, EVP_sha256()) != 0;
+           X509_set1_notAfter(cert, X509_get0_notAfter(ca->cert)) == 1 && X509_set_pubkey(cert, key) == 1 &&
+           add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") &&
+           add_extension(cert, ca, NID_key_usage, "critical,digitalSignature,keyEncipherment") &&
+           add_extension(cert, ca, NID_ext_key_usage, "clientAuth") && X509_sign(cert, ca->key, EVP_sha256()) != 0;
 }
 
 static char *bio_text(BIO *bio)
@@ -100,8 +99,8 @@ static char *bio_text(BIO *bio)
 int issue_client(const char *ca_cert, const char *ca_key, const char *name, const char *group, char **cert, char **key,
                  struct error **err)
 {
-    _cleanup_(authority_clear) struct authority authority = {0};
-    if (open_authority(ca_cert, ca_key, &authority, err) < 0) {
+    _cleanup_(ca_clear) struct ca ca = {0};
+    if (open_ca(ca_cert, ca_key, &ca, err) < 0) {
         return -1;
     }
     _cleanup_pkey_ EVP_PKEY *new_key = EVP_EC_gen("P-256");
@@ -109,7 +108,7 @@ int issue_client(const char *ca_cert, const char *ca_key, const char *name, cons
     _cleanup_bio_ BIO *cert_text = BIO_new(BIO_s_mem());
     _cleanup_bio_ BIO *key_text = BIO_new(BIO_s_secmem());
     if (new_key == NULL || new_cert == NULL || cert_text == NULL || key_text == NULL ||
-        !fill(new_cert, new_key, &authority, name, group) || PEM_write_bio_X509(cert_text, new_cert) != 1 ||
+        !fill(new_cert, new_key, &ca, name, group) || PEM_write_bio_X509(cert_text, new_cert) != 1 ||
         PEM_write_bio_PKCS8PrivateKey(key_text, new_key, NULL, NULL, 0, NULL, NULL) != 1) {
         return fail(err, "cannot issue a client certificate");
     }

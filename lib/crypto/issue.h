@@ -1,11 +1,11 @@
-/* Client certificates from the cluster's own authority. */
+/* Client certificates from the cluster's own CA. */
 #ifndef LIB_CRYPTO_ISSUE_H
 #define LIB_CRYPTO_ISSUE_H
 
 #include "lib/core/error.h"
 
-/* A new P-256 key and a client certificate for it, signed by the authority in CA_CERT and CA_KEY (PEM files), valid as
- * long as the authority itself. NAME and GROUP become the common name and the organisation, which Kubernetes takes as
+/* A new P-256 key and a client certificate for it, signed by the CA in CA_CERT and CA_KEY (PEM files), valid as
+ * long as the CA itself. NAME and GROUP become the common name and the organisation, which Kubernetes takes as
  * user and group (kubernetes.io/docs/reference/access-authn-authz/authentication). The caller frees *cert (PEM), wipes
  * and frees *key (PEM, PKCS#8). STATUS_CRYPTO. */
 int issue_client(const char *ca_cert, const char *ca_key, const char *name, const char *group, char **cert, char **key,

@@ -1,4 +1,4 @@
-/* libcurl, loaded by the first who asks a server: it brings thirty libraries, and loading those takes as long as
+/* libcurl, loaded by the first request: it brings thirty libraries, and loading those takes as long as
  * rendering the files of a thousand hosts does. */
 #ifndef LIB_NET_CURL_H
 #define LIB_NET_CURL_H

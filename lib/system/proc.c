@@ -248,7 +248,8 @@ static char *last_lines(const struct buffer *tail)
     return xstrndup(start, len);
 }
 
-static int judge(const struct proc *proc, const siginfo_t *end, enum why why, const char *tail, struct error **err)
+static int judge(const struct proc *proc, const siginfo_t *end, enum why why, int64_t ms, const char *tail,
+                 struct error **err)
 {
     _cleanup_free_ char *name = short_name(proc->argv);
     const char *before = *tail == '\0' ? "" : "; it printed:\n";
@@ -256,7 +257,7 @@ static int judge(const struct proc *proc, const siginfo_t *end, enum why why, co
         return interrupt_check(err) < 0 ? error_wrap(err, "running %s", name) : 0;
     }
     if (why == DEADLINE) {
-        return error_new(err, STATUS_DEADLINE, "%s: ended because its time was up%s%s", name, before, tail);
+        return error_new(err, STATUS_DEADLINE, "%s: timed out after %.1f s%s%s", name, (double)ms / 1000, before, tail);
     }
     if (end->si_code != CLD_EXITED) {
         return error_new(err, STATUS_COMMAND, "%s: killed by signal %d (%s)%s%s", name, end->si_status,
@@ -297,7 +298,7 @@ int proc_run(const struct proc *proc, struct proc_result *result, struct error *
     if (child.too_long) {
         return error_new(err, STATUS_COMMAND, "%s: printed more than %d MiB", proc->argv[0], OUTPUT_LIMIT >> 20);
     }
-    return judge(proc, &end, why, to->tail, err);
+    return judge(proc, &end, why, to->ms, to->tail, err);
 }
 
 void proc_result_free(struct proc_result *result)

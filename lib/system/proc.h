@@ -12,7 +12,7 @@ struct proc {
     const char *const *environment; /* NULL-terminated "NAME=value" beside PATH, HOME, LANG=C.UTF-8; NULL: none */
     const char *input;              /* given on stdin and closed; NULL: /dev/null. For secrets. */
     bool keep_output;               /* stdout whole, not only its tail */
-    int ok_status;                  /* an exit status beside 0 that is no failure; 0: none */
+    int ok_status;                  /* an exit status beside 0 that is not a failure; 0: none */
     struct deadline deadline;       /* then SIGTERM, SIGKILL 5 s later, to its whole process group */
 };
 

@@ -84,7 +84,7 @@ void units_freep(struct units **units)
 static int call_failed(int r, const sd_bus_error *error, const char *method, const char *name, struct error **err)
 {
     const char *reason = error->message != NULL ? error->message : strerrordesc_np(-r);
-    return error_new(err, r == -ETIMEDOUT ? STATUS_DEADLINE : STATUS_UNIT, "%s %s: systemd says: %s", method, name,
+    return error_new(err, r == -ETIMEDOUT ? STATUS_DEADLINE : STATUS_UNIT, "%s %s: systemd answers: %s", method, name,
                      reason);
 }
 
@@ -168,25 +168,28 @@ static int unit_path(const char *name, char **path, struct error **err)
 
 int unit_state(struct units *units, const char *name, struct unit_state *state, struct error **err)
 {
-    *state = (struct unit_state){0};
+    struct unit_state now = {0};
     _cleanup_free_ char *path = NULL;
     if (unit_path(name, &path, err) < 0) {
         return -1;
     }
     _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-    int r = get_string(units, path, "LoadState", state->load, sizeof state->load, &error);
-    r = r < 0 ? r : get_string(units, path, "ActiveState", state->active, sizeof state->active, &error);
-    r = r < 0 ? r : get_string(units, path, "SubState", state->sub, sizeof state->sub, &error);
-    r = r < 0 ? r : get_string(units, path, "UnitFileState", state->file, sizeof state->file, &error);
-    if (r >= 0 && strcmp(state->active, "active") == 0) {
+    int r = get_string(units, path, "LoadState", now.load, sizeof now.load, &error);
+    r = r < 0 ? r : get_string(units, path, "ActiveState", now.active, sizeof now.active, &error);
+    r = r < 0 ? r : get_string(units, path, "SubState", now.sub, sizeof now.sub, &error);
+    r = r < 0 ? r : get_string(units, path, "UnitFileState", now.file, sizeof now.file, &error);
+    if (r >= 0 && strcmp(now.active, "active") == 0) {
         r = sd_bus_get_property_trivial(units->bus, DESTINATION, path, UNIT, "ActiveEnterTimestamp", &error, 't',
-                                        &state->active_since_us);
+                                        &now.active_since_us);
     }
     if (r >= 0 && str_ends(name, ".service")) {
-        r = sd_bus_get_property_trivial(units->bus, DESTINATION, path, SERVICE, "MainPID", &error, 'u',
-                                        &state->main_pid);
+        r = sd_bus_get_property_trivial(units->bus, DESTINATION, path, SERVICE, "MainPID", &error, 'u', &now.main_pid);
     }
-    return r < 0 ? call_failed(r, &error, "reading the state of", name, err) : 0;
+    if (r < 0) {
+        return call_failed(r, &error, "reading the state of", name, err);
+    }
+    *state = now;
+    return 0;
 }
 
 int unit_active(struct units *units, const char *name, struct error **err)
@@ -259,7 +262,7 @@ static int run_job(struct units *units, const char *method, const char *what, co
     int r = sd_bus_match_signal(units->bus, &slot, NULL, MANAGER_PATH, MANAGER, "JobRemoved", on_job_removed, &job);
     _cleanup_message_ sd_bus_message *message = new_call(units, method);
     if (r < 0 || message == NULL || (r = sd_bus_message_append(message, "ss", name, "replace")) < 0) {
-        return error_errno(err, STATUS_UNIT, r < 0 ? -r : ENOMEM, "%s %s: asking systemd", what, name);
+        return error_errno(err, STATUS_UNIT, r < 0 ? -r : ENOMEM, "%s %s: querying systemd", what, name);
     }
     _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_message_ sd_bus_message *reply = NULL;

@@ -23,7 +23,7 @@ struct unit_state {
     uint64_t active_since_us; /* CLOCK_REALTIME; 0 when not active */
 };
 
-/* NAME is the full unit name ("docker.service"). An absent unit is no error: load says not-found. */
+/* NAME is the full unit name ("docker.service"). An absent unit is not an error: load says not-found. */
 int unit_state(struct units *units, const char *name, struct unit_state *state, struct error **err);
 /* 1 when active, 0 when not. */
 int unit_active(struct units *units, const char *name, struct error **err);

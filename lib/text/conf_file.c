@@ -55,7 +55,7 @@ static int skip_string(struct scan *scan, const char *name, struct error **err)
         scan->line += *scan->at == '\n';
     }
     if (*scan->at == '\0') {
-        return error_new(err, STATUS_CONFIG, "%s:%d: the string has no end", name, line);
+        return error_new(err, STATUS_CONFIG, "%s:%d: unterminated string", name, line);
     }
     scan->at++;
     return 0;
@@ -71,7 +71,7 @@ static int skip_comment(struct scan *scan, const char *name, struct error **err)
 {
     const char *end = strstr(scan->at + 2, "*/");
     if (end == NULL) {
-        return error_new(err, STATUS_CONFIG, "%s:%d: the comment has no end", name, scan->line);
+        return error_new(err, STATUS_CONFIG, "%s:%d: unterminated comment", name, scan->line);
     }
     blank(scan, (size_t)(end + 2 - scan->at));
     return 0;
@@ -121,7 +121,7 @@ int conf_text_clean(char *text, const char *name, struct error **err)
 int conf_text_parse(cfg_t *cfg, const char *name, const char *text, size_t len, struct error **err)
 {
     if (memchr(text, '\0', len) != NULL) {
-        return error_new(err, STATUS_CONFIG, "%s: this is no configuration file: it holds a NUL byte", name);
+        return error_new(err, STATUS_CONFIG, "%s: not a configuration file: it holds a NUL byte", name);
     }
     _cleanup_free_ char *copy = xstrndup(text, len);
     if (conf_text_clean(copy, name, err) < 0) {
@@ -135,7 +135,7 @@ int conf_text_parse(cfg_t *cfg, const char *name, const char *text, size_t len, 
     if (reason != NULL) {
         return error_new(err, STATUS_CONFIG, "%s", reason);
     }
-    return r == CFG_SUCCESS ? 0 : error_new(err, STATUS_CONFIG, "%s: this is no configuration file", name);
+    return r == CFG_SUCCESS ? 0 : error_new(err, STATUS_CONFIG, "%s: not a configuration file", name);
 }
 
 int conf_file_parse(cfg_t *cfg, const char *path, struct error **err)

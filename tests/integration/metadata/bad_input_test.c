@@ -204,7 +204,7 @@ static void garbage(void **state)
 {
     struct fixture *f = *state;
     metad_fault(f->metad, &(struct metad_fault){.kind = METAD_BODY, .code = 200, .body = "<html>portal</html>"});
-    assert_refused(f, f->url, STATUS_METADATA_INVALID, "this is no JSON: wrong at line 1 column 1");
+    assert_refused(f, f->url, STATUS_METADATA_INVALID, "not JSON: wrong at line 1 column 1");
 }
 
 static void half_a_json(void **state)

@@ -44,7 +44,7 @@ static void each_bad_answer_has_its_status(void **state)
     const struct metad_fault number = {.kind = METAD_BODY, .code = 200, .body = "{\"env\":{\"max_pods\":60}}"};
     assert_fails(f, not_found, STATUS_METADATA_UNKNOWN_HOST, "HTTP 404 \"Not found\"");
     assert_fails(f, broken, STATUS_METADATA_UNREACHABLE, "HTTP 500 \"no store\"");
-    assert_fails(f, page, STATUS_METADATA_INVALID, "this is no JSON");
+    assert_fails(f, page, STATUS_METADATA_INVALID, "not JSON");
     assert_fails(f, number, STATUS_METADATA_INVALID, "/env/max_pods is a number");
     assert_fails(f, (struct metad_fault){.kind = METAD_HALF}, STATUS_METADATA_INVALID, "the JSON ends too early");
     assert_fails(f, (struct metad_fault){.kind = METAD_CLOSE}, STATUS_METADATA_UNREACHABLE, "/self: ");

@@ -163,12 +163,13 @@ static void what_is_no_certificate_is_refused(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
-    struct cert_info info;
+    struct cert_info info = {.not_after = 7};
     assert_int_equal(cert_parse("hello", 5, &info, &err), -1);
     assert_int_equal(err->status, STATUS_CRYPTO);
     error_freep(&err);
     assert_int_equal(cert_read("/no/such/cert", &info, &err), -1);
     assert_int_equal(err->status, STATUS_FILE);
+    assert_int_equal(info.not_after, 7); /* outputs stay as they were on failure */
 }
 
 /* The pipeline of kubeadm's own documentation is the reference. */
