@@ -122,13 +122,22 @@ golden: tests
 bench: tests
 	set -e; for b in $(filter $(B)/tests/bench/%,$(TESTS)); do $$b; done
 
-# libFuzzer comes with clang: everything under test is compiled by it
+# libFuzzer comes with clang: everything under test is compiled by it, once for all targets
 FUZZ_SECONDS ?= 30
 FUZZERS = $(patsubst tests/fuzz/%.c,build-fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
-build-fuzz/%: tests/fuzz/%.c $(wildcard lib/*/*.[ch] app/*.[ch] app/*/*.[ch])
+FUZZ_CC = clang -g -O1 -std=gnu11 -fsanitize=address,undefined -fno-sanitize-recover=all $(CPPFLAGS) \
+	-DSUITE_VERSION='"fuzz"' -MMD -MP
+FUZZED = $(patsubst %.c,build-fuzz/%.o,$(wildcard lib/*/*.c app/*.c app/*/*.c hooks/*/*.c hooks/steps/*/*.c \
+	bake/conf/pins.c))
+build-fuzz/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	clang -g -O1 -std=gnu11 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(CPPFLAGS) \
-		-DSUITE_VERSION='"fuzz"' -o $@ $< $(wildcard lib/*/*.c app/*.c app/*/*.c) $(LDLIBS)
+	@echo "clang $<"
+	@$(FUZZ_CC) -fsanitize=fuzzer-no-link -c -o $@ $<
+build-fuzz/fuzzed.a: $(filter-out build-fuzz/hooks/tools/k8s-hook.o,$(FUZZED))
+	@rm -f $@ && $(AR) rcs $@ $^
+build-fuzz/%_fuzz: build-fuzz/tests/fuzz/%_fuzz.o build-fuzz/fuzzed.a
+	@echo "ld $@"
+	@clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
 fuzz: $(FUZZERS)
 	set -e; for f in $(notdir $(FUZZERS)); do mkdir -p build-fuzz/corpus/$$f; \
 		build-fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build-fuzz/$$f. build-fuzz/corpus/$$f \
@@ -197,4 +206,4 @@ clean:
 
 .PHONY: all tests deps kubernetes ready test golden bench fuzz locale statuses package check-style demo lab-down install clean
 .SECONDARY:
--include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
+-include $(shell find $(B) build-fuzz -type f -name '*.d' 2>/dev/null)

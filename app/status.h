@@ -54,7 +54,7 @@
     X(CLOUD_QUOTA, 112, "The cloud API quota is used up", "云平台 API 配额已用尽", "Wait an hour, then rerun")         \
     X(VXNET_ABSENT, 113, "A pod vxnet does not exist", "Pod 私有网络不存在", "Correct pod_vxnets")                     \
     X(VXNET_ADDRESSES, 114, "The pod vxnets have too few addresses", "Pod 私有网络地址不足",                           \
-      "Add a vxnet to pod_vxnets: each has 252 addresses")                                                             \
+      "Add a vxnet to pod_vxnets: each has addresses for 240 pods")                                                    \
     X(VXNET_VPC, 115, "A pod vxnet is not in the cluster's VPC", "Pod 私有网络不在集群所在 VPC 中",                    \
       "Join all pod vxnets to the cluster's VPC")                                                                      \
     X(VXNET_CLUSTER, 116, "The cluster vxnet is among the pod vxnets", "集群私有网络不能用作 Pod 私有网络",            \

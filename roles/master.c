@@ -8,7 +8,7 @@
 static const struct step *const init[] = {
     &step_accept_parameters,
     &step_probe_elasticsearch,
-    &step_check_hostnic,
+    &step_check_cloud,
     &step_make_directories,
     &step_write_files,
     &step_apply_system_settings,
@@ -26,7 +26,7 @@ static const struct step *const init[] = {
 /* The system disk may be new: all but what lies on /data is made again. */
 static const struct step *const start[] = {
     &step_accept_parameters,
-    &step_check_hostnic,
+    &step_check_cloud,
     &step_make_directories,
     &step_write_files,
     &step_apply_system_settings,

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "app/facts/parameters.h"
+#include "app/cloud/cloud_answer.h"
 #include "lib/core/interrupt.h"
 #include "lib/core/json.h"
 #include "lib/crypto/crypto.h"
@@ -12,17 +12,6 @@ enum {
     TRIES = 3,
     TRY_MS = 15000,
     PAUSE_MS = 200,
-};
-
-/* docs.qingcloud.com/api/common/error_code.html */
-enum {
-    RET_DONE = 0,
-    RET_AUTHENTICATION = 1200,
-    RET_EXPIRED = 1300,
-    RET_DENIED = 1400,
-    RET_NOT_FOUND = 2100,
-    RET_QUOTA = 2500,
-    RET_SERVER = 5000, /* and above: the server's own trouble */
 };
 
 struct cloud {
@@ -111,38 +100,6 @@ void cloud_freep(struct cloud **cloud)
     cloud_free(*cloud);
 }
 
-static int refused(const struct cloud *cloud, const char *action, json_int_t code, const char *message,
-                   struct error **err)
-{
-    const char *host = cloud->account.host;
-    switch (code) {
-    case RET_AUTHENTICATION:
-    case RET_DENIED:
-        return error_new(err, STATUS_CLOUD_KEY,
-                         "%s at %s: the API key is refused: %lld, %s: correct access_key_id and "
-                         "secret_access_key",
-                         action, host, (long long)code, message);
-    case RET_EXPIRED:
-        return error_new(err, STATUS_CLOUD_KEY,
-                         "%s at %s: the signature is refused as too old: %lld, %s: this host's clock "
-                         "must be right within a minute",
-                         action, host, (long long)code, message);
-    case RET_QUOTA:
-        return error_new(err, STATUS_CLOUD_QUOTA, "%s at %s: the quota is used up: %lld, %s: wait an hour", action,
-                         host, (long long)code, message);
-    default:
-        return error_new(err, STATUS_CLOUD_UNREACHABLE, "%s at %s: the API answers with an error: %lld, %s", action,
-                         host, (long long)code, message);
-    }
-}
-
-/* The API repeats in its messages what it was given. */
-static char *printable(const struct cloud_account *account, const char *message)
-{
-    bool tells = strstr(message, account->access_key_id) != NULL || strstr(message, account->secret_access_key) != NULL;
-    return tells ? xstrdup("(its message is left out, it holds the key)") : quote(message);
-}
-
 /* *code is the API's ret_code; -1: there was no usable answer. */
 static int try_call(struct cloud *cloud, const char *action, const char *query, struct deadline deadline,
                     json_t **answer, json_int_t *code, struct error **err)
@@ -155,22 +112,7 @@ static int try_call(struct cloud *cloud, const char *action, const char *query, 
     if (http_do(cloud->http, &request, deadline, STATUS_CLOUD_UNREACHABLE, &reply, err) < 0) {
         return -1;
     }
-    _cleanup_json_ json_t *body = json_loadb(reply.body.data != NULL ? reply.body.data : "", reply.body.len, 0, NULL);
-    const json_t *ret_code = json_object_get(body, "ret_code");
-    if (!json_is_integer(ret_code)) {
-        bool busy = reply.code == 429;
-        return error_new(err, busy ? STATUS_CLOUD_QUOTA : STATUS_CLOUD_UNREACHABLE,
-                         "%s at %s: the answer (HTTP status %ld, %zu bytes) is none of the cloud API's", action,
-                         account->host, reply.code, reply.body.len);
-    }
-    *code = json_integer_value(ret_code);
-    if (*code != RET_DONE) {
-        const char *message = json_text(body, "message");
-        _cleanup_free_ char *shown = printable(account, message == NULL ? "" : message);
-        return refused(cloud, action, *code, shown, err);
-    }
-    *answer = STEAL(body);
-    return 0;
+    return cloud_answer_read(account, action, &reply, answer, code, err);
 }
 
 /* *code tells a caller whether the API itself refused. */
@@ -207,52 +149,62 @@ int cloud_call(struct cloud *cloud, const char *action, const struct cloud_param
 
 struct request {
     struct cloud_parameter *parameters;
-    size_t count;
+    size_t count, owned; /* the names of the first OWNED are ours */
     char offset[24];
 };
 
 static void request_clear(struct request *request)
 {
-    /* the first two, limit and offset, own nothing */
-    for (size_t i = 2; i < request->count; i++) {
+    for (size_t i = 0; i < request->owned; i++) {
         free((char *)request->parameters[i].name);
     }
     free(request->parameters);
 }
 
-static void request_fill(struct request *request, const char *filter, char *const *ids)
+static void request_add(struct request *request, const char *name, const char *value)
 {
-    request->parameters = xcalloc(2 + strv_length(ids), sizeof *request->parameters);
-    request->parameters[request->count++] = (struct cloud_parameter){"limit", "100"};
-    request->parameters[request->count++] = (struct cloud_parameter){"offset", request->offset};
-    for (size_t i = 0; ids != NULL && ids[i] != NULL; i++) {
-        request->parameters[request->count++] = (struct cloud_parameter){xasprintf("%s.%zu", filter, i + 1), ids[i]};
+    request->parameters[request->count++] = (struct cloud_parameter){name, value};
+}
+
+static void request_fill(struct request *request, const struct cloud_list *what)
+{
+    size_t more = 0;
+    while (what->more != NULL && what->more[more].name != NULL) {
+        more++;
+    }
+    request->parameters = xcalloc(2 + more + strv_length(what->ids), sizeof *request->parameters);
+    for (size_t i = 0; what->ids != NULL && what->ids[i] != NULL; i++) {
+        request_add(request, xasprintf("%s.%zu", what->filter, i + 1), what->ids[i]);
+        request->owned++;
+    }
+    request_add(request, "limit", "100");
+    request_add(request, "offset", request->offset);
+    for (size_t i = 0; i < more; i++) {
+        request_add(request, what->more[i].name, what->more[i].value);
     }
 }
 
-int cloud_describe(struct cloud *cloud, const char *action, const char *set, const char *filter, char *const *ids,
-                   struct deadline deadline, json_t **list, struct error **err)
+int cloud_describe(struct cloud *cloud, const struct cloud_list *what, struct deadline deadline, json_t **list,
+                   struct error **err)
 {
     _cleanup_json_ json_t *found = json_array();
     _cleanup_(request_clear) struct request request = {0};
-    request_fill(&request, filter, ids);
+    request_fill(&request, what);
     for (json_int_t total = 1; (json_int_t)json_array_size(found) < total;) {
         _cleanup_json_ json_t *answer = NULL;
+        _cleanup_error_ struct error *why = NULL;
         json_int_t code = 0;
         (void)snprintf(request.offset, sizeof request.offset, "%zu", json_array_size(found));
-        if (call(cloud, action, request.parameters, request.count, deadline, &answer, &code, err) < 0) {
+        if (call(cloud, what->action, request.parameters, request.count, deadline, &answer, &code, &why) < 0) {
             if (code != RET_NOT_FOUND) {
-                return -1;
-            }
-            if (err != NULL) {
-                error_freep(err);
+                return error_move(err, &why);
             }
             break;
         }
-        json_t *page = json_object_get(answer, set);
+        json_t *page = json_object_get(answer, what->set);
         if (!json_is_array(page)) {
-            return error_new(err, STATUS_CLOUD_UNREACHABLE, "the cloud API: %s at %s: the answer has no %s", action,
-                             cloud->account.host, set);
+            return error_new(err, STATUS_CLOUD_UNREACHABLE, "the cloud API: %s at %s: the answer has no %s",
+                             what->action, cloud->account.host, what->set);
         }
         if (json_array_size(page) == 0) {
             break;

@@ -47,10 +47,16 @@ void cloud_freep(struct cloud **cloud);
 int cloud_call(struct cloud *cloud, const char *action, const struct cloud_parameter *parameters, size_t count,
                struct deadline deadline, json_t **answer, struct error **err);
 
-/* All entries of the list SET that ACTION describes ("DescribeVxnets", "vxnet_set"), page by page. FILTER with IDS
- * becomes "vxnets.1=..."; IDS NULL or empty: no filter. What the API does not know is not in the list. *list is a new
- * reference. */
-int cloud_describe(struct cloud *cloud, const char *action, const char *set, const char *filter, char *const *ids,
-                   struct deadline deadline, json_t **list, struct error **err);
+struct cloud_list {
+    const char *action;                 /* "DescribeVxnets" */
+    const char *set;                    /* "vxnet_set": where the answer has the list */
+    const char *filter;                 /* "vxnets": with IDS becomes "vxnets.1=..." */
+    char *const *ids;                   /* NULL or empty: no filter */
+    const struct cloud_parameter *more; /* ended by one without a name; NULL: none */
+};
+
+/* All entries of a list, page by page. What the API does not know is not in it. *list is a new reference. */
+int cloud_describe(struct cloud *cloud, const struct cloud_list *what, struct deadline deadline, json_t **list,
+                   struct error **err);
 
 #endif

@@ -111,6 +111,18 @@ const struct host *facts_node(const struct facts *facts, const char *name);
  */
 char *facts_node_cidr(const struct host *host);
 
+/* Of a vxnet's 252 usable addresses hostnic v1.0 reserves 12 for virtual addresses: the rest is for pods. */
+enum { VXNET_POD_ADDRESSES = 240 };
+
+/* hostnic runs on every host with a kubelet, the master's and the log nodes' too; hosts that leave need no addresses.
+ */
+struct pod_addresses {
+    int nodes, vxnets;
+    int need; /* nodes * max_pods */
+    int have; /* vxnets * VXNET_POD_ADDRESSES */
+};
+struct pod_addresses facts_pod_addresses(const struct facts *facts);
+
 /* The vxnets hostnic takes addresses from: pod_vxnets, or the cluster vxnet alone when there are none. The caller
  * frees. */
 char **facts_vxnets(const struct facts *facts);

@@ -240,6 +240,18 @@ int facts_check_change(const struct facts *facts, const json_t *previous, struct
     return 0;
 }
 
+struct pod_addresses facts_pod_addresses(const struct facts *facts)
+{
+    _cleanup_strv_ char **vxnets = facts_vxnets(facts);
+    struct pod_addresses addresses = {.vxnets = (int)strv_length(vxnets)};
+    for (size_t i = 0; i < facts->n_hosts; i++) {
+        addresses.nodes += facts->hosts[i].is->node && !facts->hosts[i].deleting;
+    }
+    addresses.need = addresses.nodes * facts->parameters.max_pods;
+    addresses.have = addresses.vxnets * VXNET_POD_ADDRESSES;
+    return addresses;
+}
+
 char **facts_vxnets(const struct facts *facts)
 {
     char **vxnets = xcalloc(1, sizeof *vxnets);

@@ -8,6 +8,20 @@
 #include "lib/core/util.h"
 #include "lib/system/file.h"
 
+int lock_parse(const char *name, const char *text, size_t len, json_t **lock, struct error **err)
+{
+    json_error_t why;
+    _cleanup_json_ json_t *parsed = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    if (parsed == NULL) {
+        return error_new(err, STATUS_CONFIG, "%s:%d: %s", name, why.line, why.text);
+    }
+    if (!json_is_object(json_object_get(parsed, "artifacts")) || !json_is_object(json_object_get(parsed, "images"))) {
+        return error_new(err, STATUS_CONFIG, "%s: objects \"artifacts\" and \"images\" are expected", name);
+    }
+    *lock = STEAL(parsed);
+    return 0;
+}
+
 int lock_load(const char *path, json_t **lock, struct error **err)
 {
     if (access(path, F_OK) < 0 && errno == ENOENT) {
@@ -16,18 +30,7 @@ int lock_load(const char *path, json_t **lock, struct error **err)
     }
     _cleanup_free_ char *text = NULL;
     size_t len = 0;
-    json_error_t why;
-    if (file_read(path, 0, &text, &len, err) < 0) {
-        return -1;
-    }
-    *lock = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-    if (*lock == NULL) {
-        return error_new(err, STATUS_CONFIG, "%s:%d: %s", path, why.line, why.text);
-    }
-    if (!json_is_object(json_object_get(*lock, "artifacts")) || !json_is_object(json_object_get(*lock, "images"))) {
-        return error_new(err, STATUS_CONFIG, "%s: objects \"artifacts\" and \"images\" are expected", path);
-    }
-    return 0;
+    return file_read(path, 0, &text, &len, err) < 0 ? -1 : lock_parse(path, text, len, lock, err);
 }
 
 int lock_save(const char *path, const json_t *lock, struct error **err)

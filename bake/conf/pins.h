@@ -9,6 +9,8 @@
 
 /* An absent file is an empty lock; one that cannot be understood is STATUS_CONFIG with its line. */
 int lock_load(const char *path, json_t **lock, struct error **err);
+/* The same from LEN bytes at TEXT, which NAME stands for in messages. */
+int lock_parse(const char *name, const char *text, size_t len, json_t **lock, struct error **err);
 int lock_save(const char *path, const json_t *lock, struct error **err);
 
 /* NULL when there is none. Borrowed. */

@@ -5,7 +5,7 @@
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 
-static const struct step *const accepting[] = {&step_accept_parameters, &step_check_hostnic};
+static const struct step *const accepting[] = {&step_accept_parameters, &step_check_cloud};
 
 /* A change that may not be made is refused before any file has it. */
 static int accept_change(struct run *run, struct error **err)

@@ -12,11 +12,12 @@
 extern const struct step step_accept_parameters;
 /* Waits up to a minute for the Elasticsearch outside the cluster to answer, where logs go to one. */
 extern const struct step step_probe_elasticsearch;
-/* With hostnic: the cloud API accepts the key; on the master also: the pod vxnets exist, belong to one VPC and are
- * large enough. Not queried again while the answer cannot have changed; the health check reads the recorded answer. */
-extern const struct step step_check_hostnic;
-/* With hostnic, once images are loaded: CNI plugins, and hostnic's records on /data. Docker's unit sets the FORWARD
- * policy. */
+/* The cloud API accepts the key, which is of the cluster's owner; with hostnic also: from each host, and on the master
+ * the pod vxnets exist, belong to one VPC and are large enough. Not queried again while the answer cannot have changed;
+ * the health check reads the recorded answer. STATUS_CLOUD_*, STATUS_VXNET_*. */
+extern const struct step step_check_cloud;
+/* With hostnic, once images are loaded: CNI plugins, and hostnic's records on /data.
+ * Docker's unit sets the FORWARD policy. */
 extern const struct step step_install_hostnic;
 /* The directories on /data, and the links to them from the paths that programs use. */
 extern const struct step step_make_directories;

@@ -103,13 +103,12 @@ static int make_key(const struct rsa *rsa, EVP_PKEY **key, struct error **err)
     return 0;
 }
 
-static int check_size(EVP_PKEY **key, struct error **err)
+static int check_size(const EVP_PKEY *key, struct error **err)
 {
-    int bits = EVP_PKEY_get_bits(*key);
+    int bits = EVP_PKEY_get_bits(key);
     if (bits >= MINIMUM_BITS && bits <= MAXIMUM_BITS) {
         return 0;
     }
-    EVP_PKEY_free(STEAL(*key));
     return error_new(err, STATUS_CRYPTO, "an RSA key of %d bits; at least %d are needed", bits, MINIMUM_BITS);
 }
 
@@ -153,12 +152,14 @@ static int fingerprint_of(const EVP_PKEY *key, unsigned char fingerprint[SSH_FIN
 /* Takes KEY, whatever the outcome. */
 static int finish(EVP_PKEY *key, EVP_PKEY **result, unsigned char fingerprint[SSH_FINGERPRINT], struct error **err)
 {
-    if (fingerprint_of(key, fingerprint, err) < 0) {
-        EVP_PKEY_free(key);
+    unsigned char digest[SSH_FINGERPRINT];
+    _cleanup_pkey_ EVP_PKEY *owned = key;
+    if (check_size(key, err) < 0 || fingerprint_of(key, digest, err) < 0) {
         return -1;
     }
-    *result = key;
-    return check_size(result, err);
+    memcpy(fingerprint, digest, sizeof digest);
+    *result = STEAL(owned);
+    return 0;
 }
 
 int ssh_public_key(const char *line, EVP_PKEY **key, unsigned char fingerprint[SSH_FINGERPRINT], struct error **err)
@@ -326,8 +327,9 @@ static int read_pem(const char *text, size_t len, EVP_PKEY **key, struct error *
 int ssh_private_key(const char *text, size_t len, EVP_PKEY **key, unsigned char fingerprint[SSH_FINGERPRINT],
                     struct error **err)
 {
-    const char *begin = strstr(text, begin_openssh);
+    _cleanup_secret_ char *copy = xstrndup(text, len);
+    const char *begin = strstr(copy, begin_openssh);
     EVP_PKEY *made = NULL;
-    int r = begin == NULL ? read_pem(text, len, &made, err) : read_openssh(begin, &made, err);
+    int r = begin == NULL ? read_pem(copy, strlen(copy), &made, err) : read_openssh(begin, &made, err);
     return r < 0 ? -1 : finish(made, key, fingerprint, err);
 }

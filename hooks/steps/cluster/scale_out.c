@@ -21,25 +21,21 @@ static int cluster_fit_apply(struct run *run, struct error **err)
 
 const struct step step_check_cluster = {"check API server and etcd", NULL, cluster_fit_apply, NULL};
 
-/* A pod vxnet has 253 addresses, of which the router takes one ("252 usable addresses", parameters). */
-enum { VXNET_ADDRESSES = 252 };
-
-static int check_addresses(const struct facts *facts, long nodes, struct error **err)
+static int check_addresses(const struct facts *facts, struct error **err)
 {
-    _cleanup_strv_ char **vxnets = facts_vxnets(facts);
-    long have = (long)strv_length(vxnets) * VXNET_ADDRESSES;
-    long need = nodes * facts->parameters.max_pods;
-    if (facts->network == NETWORK_HOSTNIC && have < need) {
+    struct pod_addresses addresses = facts_pod_addresses(facts);
+    if (facts->network == NETWORK_HOSTNIC && addresses.have < addresses.need) {
         return error_new(err, STATUS_SCALE_OUT_ROOM,
-                         "%ld nodes with %d pods each need %ld addresses, the pod vxnets have %ld", nodes,
-                         facts->parameters.max_pods, need, have);
+                         "%d nodes with %d pods each need %d addresses, the pod vxnets have %d", addresses.nodes,
+                         facts->parameters.max_pods, addresses.need, addresses.have);
     }
     return 0;
 }
 
 /* POD_CIDR is cut into 256 networks of /24, one a node. */
-static int check_networks(const struct facts *facts, long nodes, struct error **err)
+static int check_networks(const struct facts *facts, struct error **err)
 {
+    int nodes = facts_pod_addresses(facts).nodes;
     for (size_t i = 0; facts->network == NETWORK_BRIDGE && i < facts->n_hosts; i++) {
         const struct host *host = &facts->hosts[i];
         _cleanup_free_ char *cidr = facts_node_cidr(host);
@@ -48,19 +44,14 @@ static int check_networks(const struct facts *facts, long nodes, struct error **
         }
     }
     if (facts->network == NETWORK_FLANNEL && nodes > 256) {
-        return error_new(err, STATUS_SCALE_OUT_ROOM, "%ld nodes, but %s has 256 networks", nodes, POD_CIDR);
+        return error_new(err, STATUS_SCALE_OUT_ROOM, "%d nodes, but %s has 256 networks", nodes, POD_CIDR);
     }
     return 0;
 }
 
 static int room_apply(struct run *run, struct error **err)
 {
-    long nodes = 0;
-    for (size_t i = 0; i < run->facts->n_hosts; i++) {
-        const struct host *host = &run->facts->hosts[i];
-        nodes += host->is->node && !host->deleting;
-    }
-    return check_addresses(run->facts, nodes, err) < 0 ? -1 : check_networks(run->facts, nodes, err);
+    return check_addresses(run->facts, err) < 0 ? -1 : check_networks(run->facts, err);
 }
 
 const struct step step_check_room = {"check room for new nodes", NULL, room_apply, NULL};

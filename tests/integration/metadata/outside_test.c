@@ -54,11 +54,11 @@ static int set_up(void **state)
 {
     (void)state;
     (void)strcpy(directory, "/tmp/outside_test.XXXXXX");
-    cloud = json_pack("{s:{s:s}, s:[s], s:[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}], s:[{s:s},{s:s}]}", "keys", KEY,
-                      SECRET, "zones", "pek3a", "vxnets", "vxnet_id", "vxnet-main001", "vpc_router_id", "rtr-1",
+    cloud = json_pack("{s:{s:s}, s:[s], s:[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}], s:[{s:s,s:b},{s:s,s:b}]}", "keys",
+                      KEY, SECRET, "zones", "pek3a", "vxnets", "vxnet_id", "vxnet-main001", "vpc_router_id", "rtr-1",
                       "vxnet_id", "vxnet-pods01", "vpc_router_id", "rtr-1", "vxnet_id", "vxnet-pods02", "vpc_router_id",
                       "rtr-1", "vxnet_id", "vxnet-other1", "vpc_router_id", "rtr-2", "instances", "instance_id",
-                      "i-mas00001", "instance_id", "i-nod00001");
+                      "i-mas00001", "of_cluster", 1, "instance_id", "i-nod00001", "of_cluster", 1);
     if (mkdtemp(directory) == NULL || cloudapi_start(&api, "127.0.0.1", 0, cloud, NULL) < 0) {
         return -1;
     }
@@ -104,24 +104,24 @@ static void assert_kept(int status)
 static void assert_refused(int status, const char *needle)
 {
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(step_check_hostnic.done(&run, NULL), 0);
-    assert_int_equal(step_check_hostnic.apply(&run, &err), -1);
+    assert_int_equal(step_check_cloud.done(&run, NULL), 0);
+    assert_int_equal(step_check_cloud.apply(&run, &err), -1);
     if (err->status != status || strstr(err->message, needle) == NULL) {
         fail_msg("status %d, \"%s\" instead of %d, \"%s\"", (int)err->status, err->message, (int)status, needle);
     }
     assert_kept(status);
-    assert_int_equal(step_check_hostnic.done(&run, NULL), 0);
+    assert_int_equal(step_check_cloud.done(&run, NULL), 0);
 }
 
 static void assert_accepted(void)
 {
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(step_check_hostnic.done(&run, NULL), 0);
-    if (step_check_hostnic.apply(&run, &err) < 0) {
+    assert_int_equal(step_check_cloud.done(&run, NULL), 0);
+    if (step_check_cloud.apply(&run, &err) < 0) {
         fail_msg("%s", err->message);
     }
     assert_kept(STATUS_OK);
-    assert_int_equal(step_check_hostnic.done(&run, NULL), 1);
+    assert_int_equal(step_check_cloud.done(&run, NULL), 1);
 }
 
 static void set_fault(enum cloudapi_fault_kind kind, int code)
@@ -130,15 +130,34 @@ static void set_fault(enum cloudapi_fault_kind kind, int code)
     cloudapi_fault(api, &fault);
 }
 
-static void without_hostnic_nobody_is_asked(void **state)
+static void without_hostnic_a_node_does_not_query_the_api(void **state)
 {
     (void)state;
+    load("node");
     put("/env/enable_hostnic", "false");
-    assert_int_equal(step_check_hostnic.done(&run, NULL), 1);
-    assert_int_equal(step_check_hostnic.apply(&run, NULL), 0);
+    assert_int_equal(step_check_cloud.done(&run, NULL), 1);
+    assert_int_equal(step_check_cloud.apply(&run, NULL), 0);
     assert_int_equal(step_install_hostnic.done(&run, NULL), 1);
     assert_int_equal(cloudapi_requests(api), 0);
     assert_null(cloud_state());
+}
+
+static void a_key_of_another_user_is_refused(void **state)
+{
+    (void)state;
+    json_object_set_new(json_array_get(json_object_get(cloud, "instances"), 0), "owner",
+                        json_string("ANOTHERUSERSACCESSKE"));
+    cloudapi_data(api, cloud);
+    assert_refused(STATUS_CLOUD_KEY, "does not see this host, i-mas00001");
+}
+
+/* A root that is written elsewhere, for an image or to look at it. */
+static void under_another_root_the_api_is_not_queried(void **state)
+{
+    (void)state;
+    run.root = directory;
+    assert_int_equal(step_check_cloud.done(&run, NULL), 1);
+    assert_int_equal(cloudapi_requests(api), 0);
 }
 
 static void what_was_accepted_is_not_asked_again(void **state)
@@ -147,7 +166,7 @@ static void what_was_accepted_is_not_asked_again(void **state)
     assert_accepted();
     assert_int_equal(cloudapi_requests(api), 2);
     put("/hosts/node/i-nod00001/ip", "192.168.1.77");
-    assert_int_equal(step_check_hostnic.done(&run, NULL), 1);
+    assert_int_equal(step_check_cloud.done(&run, NULL), 1);
     put("/env/pod_vxnets", "vxnet-pods01 vxnet-pods02 vxnet-other1");
     assert_refused(STATUS_VXNET_VPC, "vxnet-other1 (rtr-2)");
 }
@@ -179,7 +198,7 @@ static void addresses_must_suffice_for_all_nodes(void **state)
 {
     (void)state;
     put("/env/pod_vxnets", "vxnet-pods01");
-    assert_refused(STATUS_VXNET_ADDRESSES, "5 nodes with 60 pods each need 300 addresses, 1 vxnets have 252");
+    assert_refused(STATUS_VXNET_ADDRESSES, "5 nodes with 60 pods each need 300 addresses, the pod vxnets (1) have 240");
     put("/env/pod_vxnets", "vxnet-pods01 vxnet-pods02");
     assert_accepted();
     cluster_generate(tree, "ssd_node", 4);
@@ -238,7 +257,12 @@ static void hostnic_s_records_lie_on_data(void **state)
     assert_string_equal(target, "/data/var/lib/hostnic");
     assert_int_equal(stat(kept, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
+    /* no event changes what another one made of it */
+    assert_int_equal(step_make_directories.apply(&run, NULL), 0);
+    assert_int_equal(stat(kept, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
     assert_int_equal(step_install_hostnic.apply(&run, NULL), 0);
+    assert_int_equal(step_make_directories.done(&run, NULL), 1);
 }
 
 static void a_bake_without_hostnic_is_told(void **state)
@@ -300,7 +324,9 @@ static void one_that_never_answers_is_102(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(without_hostnic_nobody_is_asked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_hostnic_a_node_does_not_query_the_api, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_key_of_another_user_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(under_another_root_the_api_is_not_queried, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_accepted_is_not_asked_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_key_is_asked_with, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_absent_vxnet_is_named, set_up, tear_down),

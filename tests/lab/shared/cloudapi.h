@@ -1,8 +1,10 @@
 /* A stand-in for the cloud's API. It verifies each request as the real one does (signature, time stamp, required
  * parameters) with code of its own, and serves DescribeVxnets, DescribeNics and DescribeInstances from a JSON object:
  *   {"keys": {"ACCESS KEY ID": "secret"}, "zones": ["pek3a"],
- *    "vxnets": [{"vxnet_id": ...}], "nics": [{"nic_id", "instance_id", "vxnet_id"}], "instances": [{"instance_id":
- * ...}]} Every function may be called from any thread. */
+ *    "vxnets": [{"vxnet_id": ...}], "nics": [{"nic_id", "instance_id", "vxnet_id"}], "instances": [{"instance_id": ...,
+ *    "of_cluster": true}]}
+ * Any entry may have an "owner", the access key that sees it; what is of_cluster is seen with is_cluster_node=1 alone.
+ * Every function may be called from any thread. */
 #ifndef TESTS_LAB_SHARED_CLOUDAPI_H
 #define TESTS_LAB_SHARED_CLOUDAPI_H
 

@@ -167,6 +167,16 @@ struct description {
     const char *members[2];
 };
 
+/* The machines of clusters are told of only to who asks for them, and everything only to its owner. */
+static bool visible(const struct cloudapi_arguments *arguments, const json_t *entry)
+{
+    const char *owner = json_string_value(json_object_get(entry, "owner"));
+    const char *clusters = cloudapi_argument(arguments, "is_cluster_node");
+    bool of_cluster = json_is_true(json_object_get(entry, "of_cluster"));
+    return (owner == NULL || strcmp(owner, cloudapi_argument(arguments, "access_key_id")) == 0) &&
+           (!of_cluster || (clusters != NULL && strcmp(clusters, "1") == 0));
+}
+
 static json_t *describe(const struct description *d, const struct cloudapi_arguments *arguments, const json_t *data)
 {
     /* as the API: a page is never over 100 */
@@ -177,7 +187,7 @@ static json_t *describe(const struct description *d, const struct cloudapi_argum
     size_t i = 0;
     json_t *entry;
     json_array_foreach (json_object_get(data, d->data), i, entry) {
-        bool in = true;
+        bool in = visible(arguments, entry);
         for (size_t f = 0; f < ELEMENTS(d->filters) && d->filters[f] != NULL; f++) {
             in = in && wanted(arguments, d->filters[f], json_string_value(json_object_get(entry, d->members[f])));
         }

@@ -125,8 +125,9 @@ static void a_list_is_gathered_from_all_its_pages(void **state)
     cloudapi_data(api, data);
     _cleanup_(cloud_freep) struct cloud *cloud = connect_api();
     _cleanup_json_ json_t *list = NULL;
-    assert_int_equal(
-        cloud_describe(cloud, "DescribeVxnets", "vxnet_set", NULL, NULL, deadline_in(WAIT_MS), &list, NULL), 0);
+    assert_int_equal(cloud_describe(cloud, &(struct cloud_list){"DescribeVxnets", "vxnet_set", NULL, NULL, NULL},
+                                    deadline_in(WAIT_MS), &list, NULL),
+                     0);
     assert_int_equal(json_array_size(list), 250);
     for (size_t i = 0; i < 250; i++) {
         _cleanup_free_ char *id = xasprintf("vxnet-%05zu", i);
@@ -143,11 +144,14 @@ static void a_filter_is_a_numbered_list(void **state)
     _cleanup_json_ json_t *nics = NULL;
     char *ids[] = {(char *)"vxnet-00002", (char *)"vxnet-absent", (char *)"vxnet-00000", NULL};
     char *instances[] = {(char *)"i-2", NULL};
-    assert_int_equal(
-        cloud_describe(cloud, "DescribeVxnets", "vxnet_set", "vxnets", ids, deadline_in(WAIT_MS), &vxnets, NULL), 0);
+    assert_int_equal(cloud_describe(cloud, &(struct cloud_list){"DescribeVxnets", "vxnet_set", "vxnets", ids, NULL},
+                                    deadline_in(WAIT_MS), &vxnets, NULL),
+                     0);
     assert_int_equal(json_array_size(vxnets), 2);
-    assert_int_equal(
-        cloud_describe(cloud, "DescribeNics", "nic_set", "instances", instances, deadline_in(WAIT_MS), &nics, NULL), 0);
+    assert_int_equal(cloud_describe(cloud,
+                                    &(struct cloud_list){"DescribeNics", "nic_set", "instances", instances, NULL},
+                                    deadline_in(WAIT_MS), &nics, NULL),
+                     0);
     assert_int_equal(json_array_size(nics), 1);
     assert_string_equal(json_string_value(json_object_get(json_array_get(nics, 0), "nic_id")), "n2");
 }
@@ -243,7 +247,8 @@ static void a_page_without_its_set_is_an_error(void **state)
     _cleanup_(cloud_freep) struct cloud *cloud = connect_api();
     _cleanup_json_ json_t *list = NULL;
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(cloud_describe(cloud, "DescribeVxnets", "nic_set", NULL, NULL, deadline_in(WAIT_MS), &list, &err),
+    assert_int_equal(cloud_describe(cloud, &(struct cloud_list){"DescribeVxnets", "nic_set", NULL, NULL, NULL},
+                                    deadline_in(WAIT_MS), &list, &err),
                      -1);
     assert_int_equal(err->status, STATUS_CLOUD_UNREACHABLE);
     assert_null(list);
@@ -256,8 +261,9 @@ static void not_found_is_an_empty_list(void **state)
     _cleanup_json_ json_t *list = NULL;
     _cleanup_error_ struct error *err = NULL;
     set_fault(CLOUDAPI_ERROR, 2100, "ResourceNotFound", 0);
-    assert_int_equal(
-        cloud_describe(cloud, "DescribeVxnets", "vxnet_set", NULL, NULL, deadline_in(WAIT_MS), &list, &err), 0);
+    assert_int_equal(cloud_describe(cloud, &(struct cloud_list){"DescribeVxnets", "vxnet_set", NULL, NULL, NULL},
+                                    deadline_in(WAIT_MS), &list, &err),
+                     0);
     assert_null(err);
     assert_int_equal(json_array_size(list), 0);
 }

@@ -1,0 +1,43 @@
+#include "hooks/clients/cloud_state.h"
+
+#include <time.h>
+
+#include "hooks/engine/run.h"
+#include "lib/core/json.h"
+#include "lib/system/file.h"
+#include "lib/text/utf8.h"
+
+enum { LONGEST_MESSAGE = 2000 };
+
+bool cloud_state_load(const struct run *run, struct cloud_state *state)
+{
+    _cleanup_free_ char *path = run_state_path(run, "cloud.json");
+    _cleanup_json_ json_t *kept = json_load_file(path, 0, NULL);
+    const json_t *status = json_object_get(kept, "status");
+    *state = (struct cloud_state){0};
+    if (!json_is_integer(status)) {
+        return false;
+    }
+    state->status = (int)json_integer_value(status);
+    state->message = xstrdup(json_text_or(kept, "message", ""));
+    state->time = json_integer_value(json_object_get(kept, "time"));
+    state->inputs = xstrdup(json_text_or(kept, "inputs", ""));
+    return true;
+}
+
+void cloud_state_clear(struct cloud_state *state)
+{
+    free(state->message);
+    free(state->inputs);
+    *state = (struct cloud_state){0};
+}
+
+int cloud_state_save(const struct run *run, int status, const char *message, const char *inputs, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, "cloud.json");
+    _cleanup_free_ char *shown = utf8_text(message, LONGEST_MESSAGE);
+    _cleanup_json_ json_t *state = json_pack("{s:i, s:s, s:I, s:s}", "status", status, "message", shown, "time",
+                                             (json_int_t)time(NULL), "inputs", inputs);
+    _cleanup_free_ char *text = json_dumps(state, JSON_INDENT(2));
+    return file_put_private(path, text, err);
+}

@@ -1,0 +1,22 @@
+/* What the cloud's API answered last, on this host's disk: the health check reads it, since the user's quota does not
+ * allow a call each minute. */
+#ifndef HOOKS_CLIENTS_CLOUD_STATE_H
+#define HOOKS_CLIENTS_CLOUD_STATE_H
+
+#include "hooks/engine/role.h"
+
+struct cloud_state {
+    int status;    /* STATUS_OK, or why the API refused */
+    char *message; /* "" for STATUS_OK */
+    int64_t time;  /* seconds since 1970 */
+    char *inputs;  /* a hash of all that was asked about */
+};
+
+/* False when there is none that can be read; then STATE is empty. */
+bool cloud_state_load(const struct run *run, struct cloud_state *state);
+void cloud_state_clear(struct cloud_state *state);
+
+/* INPUTS is what the answer holds for. STATUS_FILE. */
+int cloud_state_save(const struct run *run, int status, const char *message, const char *inputs, struct error **err);
+
+#endif

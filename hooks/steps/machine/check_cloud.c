@@ -1,0 +1,83 @@
+#include <string.h>
+
+#include "app/cloud/cloud_check.h"
+#include "hooks/clients/cloud_state.h"
+#include "hooks/engine/run.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/logger.h"
+#include "lib/crypto/crypto.h"
+
+enum { LIMIT_S = 60 };
+
+/* With hostnic each host with a kubelet calls the API, so each must reach it. A root that is not this machine's has no
+ * network to check. */
+static bool wanted(const struct run *run)
+{
+    return *run->root == '\0' && run->role->kubelet && run->facts->network == NETWORK_HOSTNIC;
+}
+
+static bool vxnets_wanted(const struct run *run)
+{
+    return run->role->control_plane && run->facts->network == NETWORK_HOSTNIC;
+}
+
+/* What is checked. The machine is not part of it: a cluster that starts on new ones needs no new answer. */
+static char *inputs_of(const struct run *run)
+{
+    const struct facts *facts = run->facts;
+    const struct cloud_account account = cloud_account_of(facts);
+    _cleanup_strv_ char **vxnets = facts_vxnets(facts);
+    _cleanup_(buffer_wipe) struct buffer text = {0};
+    buffer_printf(&text, "%s %s:%d %s %s %s", account.protocol, account.host, account.port, account.zone,
+                  account.access_key_id, account.secret_access_key);
+    if (vxnets_wanted(run)) {
+        buffer_printf(&text, " %s", facts->cluster.vxnet);
+        for (char **v = vxnets; *v != NULL; v++) {
+            buffer_printf(&text, " %s", *v);
+        }
+    }
+    return sha256_hex(text.data, text.len);
+}
+
+static int check_cloud_done(struct run *run, struct error **err)
+{
+    (void)err;
+    if (!wanted(run)) {
+        return 1;
+    }
+    _cleanup_(cloud_state_clear) struct cloud_state state = {0};
+    _cleanup_free_ char *inputs = inputs_of(run);
+    struct pod_addresses addresses = facts_pod_addresses(run->facts);
+    return cloud_state_load(run, &state) && state.status == STATUS_OK && strcmp(state.inputs, inputs) == 0 &&
+           (!vxnets_wanted(run) || addresses.have >= addresses.need);
+}
+
+static int query(struct run *run, struct error **err)
+{
+    const struct cloud_account account = cloud_account_of(run->facts);
+    struct deadline deadline = run_deadline(run, LIMIT_S);
+    _cleanup_(cloud_freep) struct cloud *cloud = NULL;
+    if (cloud_open(&cloud, &account, err) < 0 || cloud_check_key(cloud, run->facts, deadline, err) < 0) {
+        return -1;
+    }
+    return vxnets_wanted(run) ? cloud_check_vxnets(cloud, run->facts, deadline, err) : 0;
+}
+
+static int check_cloud_apply(struct run *run, struct error **err)
+{
+    if (!wanted(run)) {
+        return 0;
+    }
+    _cleanup_error_ struct error *refusal = NULL;
+    _cleanup_free_ char *inputs = inputs_of(run);
+    if (query(run, &refusal) == 0) {
+        return cloud_state_save(run, STATUS_OK, "", inputs, err);
+    }
+    if (refusal->status != STATUS_INTERRUPTED &&
+        cloud_state_save(run, refusal->status, refusal->message, inputs, NULL) < 0) {
+        log_warning("the answer of the cloud API cannot be recorded: `check` does not show it");
+    }
+    return error_move(err, &refusal);
+}
+
+const struct step step_check_cloud = {"check cloud API", check_cloud_done, check_cloud_apply, NULL};

@@ -1,0 +1,86 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/paths.h"
+#include "hooks/engine/run.h"
+#include "hooks/steps/steps.h"
+#include "lib/core/json.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
+
+#define PLUGINS "/opt/cni/bin"
+#define PLUGIN PLUGINS "/hostnic"
+
+static bool executable(const struct run *run, const char *path)
+{
+    _cleanup_free_ char *full = run_path(run, path);
+    return access(full, X_OK) == 0;
+}
+
+static bool is_link_to(const struct run *run, const char *path, const char *wanted)
+{
+    char target[256];
+    _cleanup_free_ char *full = run_path(run, path);
+    ssize_t n = readlink(full, target, sizeof target);
+    return n > 0 && (size_t)n == strlen(wanted) && memcmp(target, wanted, (size_t)n) == 0;
+}
+
+static int host_done(struct run *run, struct error **err)
+{
+    (void)err;
+    return run->facts->network != NETWORK_HOSTNIC || (executable(run, PLUGIN) && executable(run, PLUGINS "/loopback") &&
+                                                      is_link_to(run, "/var/lib/hostnic", DATA_HOSTNIC));
+}
+
+/* Out of the release's own image, so that the plugin is always of the version that runs beside it. */
+static int take_plugin(struct run *run, const char *image, struct error **err)
+{
+    _cleanup_proc_ struct proc_result created = {0};
+    struct deadline deadline = run_deadline(run, 300);
+    const char *create[] = {"docker", "create", "--network=none", image, NULL};
+    const struct proc proc = {.argv = create, .keep_output = true, .deadline = deadline};
+    if (proc_run(&proc, &created, err) < 0) {
+        return error_wrap(err, "taking the CNI plugin out of %s", image);
+    }
+    char *id = created.output;
+    id[strcspn(id, "\r\n")] = '\0';
+    _cleanup_free_ char *source = xasprintf("%s:/app/hostnic", id);
+    _cleanup_free_ char *beside = run_path(run, PLUGINS "/.hostnic");
+    _cleanup_free_ char *plugin = run_path(run, PLUGIN);
+    int r = proc_exec(deadline, err, "docker", "cp", source, beside, NULL);
+    if (r == 0 && (chmod(beside, 0755) < 0 || rename(beside, plugin) < 0)) {
+        r = error_errno(err, STATUS_FILE, errno, "putting %s in its place", plugin);
+    }
+    (void)proc_exec(run_deadline(run, 60), NULL, "docker", "rm", id, NULL);
+    return r;
+}
+
+static int host_apply(struct run *run, struct error **err)
+{
+    const char *image = json_text_at(run->facts->versions, "images", "hostnic", NULL);
+    _cleanup_free_ char *plugins = run_path(run, PLUGINS);
+    _cleanup_free_ char *loopback = run_path(run, PLUGINS "/loopback");
+    _cleanup_free_ char *kept = run_path(run, DATA_HOSTNIC);
+    _cleanup_free_ char *link = run_path(run, "/var/lib/hostnic");
+    if (run->facts->network != NETWORK_HOSTNIC) {
+        return 0;
+    }
+    if (dir_make(plugins, 0755, err) < 0 || dir_make(kept, 0700, err) < 0 ||
+        link_make(DATA_HOSTNIC, link, NULL, err) < 0) {
+        return -1;
+    }
+    if (!executable(run, PLUGINS "/loopback") && link_make("/usr/lib/cni/loopback", loopback, NULL, err) < 0) {
+        return -1;
+    }
+    if (executable(run, PLUGIN)) {
+        return 0;
+    }
+    if (image == NULL) {
+        return error_new(err, STATUS_FILE, "versions.json names no image \"hostnic\": bake the machine image with it");
+    }
+    return take_plugin(run, image, err);
+}
+
+const struct step step_install_hostnic = {"install hostnic", host_done, host_apply, NULL};
