@@ -2,8 +2,8 @@
 #include <time.h>
 
 #include "hooks/checks/checks.h"
-#include "hooks/clients/cloud_state.h"
 #include "hooks/engine/run.h"
+#include "hooks/files/cloud_state.h"
 
 static void look_hostnic(const struct check_context *context, struct finding *finding)
 {

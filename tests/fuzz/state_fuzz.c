@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include "app/metadata/meta_tree.h"
-#include "hooks/clients/cloud_state.h"
 #include "hooks/engine/history.h"
 #include "hooks/engine/stamp.h"
 #include "hooks/events/backoff.h"
 #include "hooks/events/events.h"
+#include "hooks/files/cloud_state.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 

@@ -1,8 +1,8 @@
 #include <string.h>
 
 #include "app/cloud/cloud_check.h"
-#include "hooks/clients/cloud_state.h"
 #include "hooks/engine/run.h"
+#include "hooks/files/cloud_state.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"

@@ -1,4 +1,4 @@
-#include "hooks/clients/cloud_state.h"
+#include "hooks/files/cloud_state.h"
 
 #include <time.h>
 

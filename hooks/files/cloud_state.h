@@ -1,7 +1,7 @@
 /* What the cloud's API answered last, on this host's disk: the health check reads it, since the user's quota does not
  * allow a call each minute. */
-#ifndef HOOKS_CLIENTS_CLOUD_STATE_H
-#define HOOKS_CLIENTS_CLOUD_STATE_H
+#ifndef HOOKS_FILES_CLOUD_STATE_H
+#define HOOKS_FILES_CLOUD_STATE_H
 
 #include "hooks/engine/role.h"
 
