@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-journal.h>
@@ -17,8 +18,10 @@ static struct {
     enum log_level level;
     bool terminal;
     int64_t opened;
-    char *progress; /* the text on the terminal's last line, not ended by a newline */
+    int64_t step_since;
+    char *progress; /* of log_progress */
     int64_t progress_since;
+    bool drawn; /* the terminal's last line holds one of the two, not ended by a newline */
 } state = {.ident = "k8s-hooks", .level = LOG_LEVEL_INFO};
 
 /* Checks run side by side and may log at the same time. */
@@ -47,17 +50,63 @@ void log_set_level(enum log_level level)
     state.level = level;
 }
 
-void log_set_step(const char *step)
+static void erase(void)
 {
-    state.step = step;
+    if (state.drawn) {
+        (void)fputs("\r\033[K", stderr);
+        state.drawn = false;
+    }
 }
 
 static void end_progress(void)
 {
-    if (state.progress != NULL) {
-        (void)fputs("\r\033[K", stderr);
-        free(STEAL(state.progress));
+    erase();
+    free(STEAL(state.progress));
+}
+
+static void draw(const char *text, int64_t since)
+{
+    (void)fprintf(stderr, "\r\033[K%s ... %" PRId64 " s", text, (clock_ms() - since) / 1000);
+    state.drawn = true;
+}
+
+/* For the life of the process, on a terminal: what runs may be waiting in a program that knows nothing of this line. */
+static void *redraw(void *unused)
+{
+    static const struct timespec second = {.tv_sec = 1};
+    for (;;) {
+        (void)nanosleep(&second, NULL);
+        pthread_mutex_lock(&lock);
+        if (state.terminal && state.progress != NULL) {
+            draw(state.progress, state.progress_since);
+        } else if (state.terminal && state.step != NULL) {
+            draw(state.step, state.step_since);
+        }
+        pthread_mutex_unlock(&lock);
     }
+    return unused;
+}
+
+static void start_redrawing(void)
+{
+    static bool started;
+    pthread_t thread;
+    if (!started && pthread_create(&thread, NULL, redraw, NULL) == 0) {
+        (void)pthread_detach(thread);
+        started = true;
+    }
+}
+
+void log_set_step(const char *step)
+{
+    pthread_mutex_lock(&lock);
+    end_progress();
+    state.step = step;
+    state.step_since = clock_ms();
+    if (state.terminal && step != NULL) {
+        start_redrawing();
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 static void to_stderr(enum log_level level, const char *text)
@@ -151,7 +200,8 @@ void log_progress(const char *text)
             state.progress = xstrdup(text);
             state.progress_since = clock_ms();
         }
-        (void)fprintf(stderr, "\r\033[K%s ... %" PRId64 " s", text, (clock_ms() - state.progress_since) / 1000);
+        draw(text, state.progress_since);
+        start_redrawing();
     }
     pthread_mutex_unlock(&lock);
 }

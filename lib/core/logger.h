@@ -20,7 +20,8 @@ enum log_level {
 void log_open(const char *ident, const char *role, const char *event, enum log_level level);
 void log_set_level(enum log_level level);
 
-/* The step that following messages belong to; NULL for none. */
+/* The step that following messages belong to; NULL for none. On a terminal the last line shows it with its seconds once
+ * it takes longer than one, in the place of log_progress's text. The string must outlive the step. */
 void log_set_step(const char *step);
 
 void log_message(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -33,8 +34,8 @@ void log_timed(enum log_level level, int64_t ms, const char *format, ...) __attr
 #define log_info(...) log_message(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) log_message(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
-/* On a terminal, one line that is redrawn while something long goes on ("waiting for the API server ... 12 s");
- * without one, nothing. Ended by the next message or by TEXT NULL. */
+/* On a terminal, one line that is redrawn each second while something long goes on ("waiting for the API server ...
+ * 12 s"); without one, nothing. Ended by the next message or by TEXT NULL. */
 void log_progress(const char *text);
 
 #endif

@@ -82,6 +82,19 @@ static void progress(void)
     log_progress(NULL);
 }
 
+/* As a step that waits for another program, which says nothing here. */
+static useconds_t pause_us;
+
+static void slow_step(void)
+{
+    log_set_step("start kubelet");
+    (void)usleep(pause_us);
+    log_info("half way");
+    (void)usleep(pause_us);
+    log_set_step(NULL);
+    log_info("next");
+}
+
 static void lines_are_plain_without_a_terminal(void **state)
 {
     (void)state;
@@ -120,6 +133,23 @@ static void progress_is_silent_without_a_terminal(void **state)
     assert_string_equal(text, "info: ready\n");
 }
 
+static void a_step_shows_its_seconds_on_a_terminal(void **state)
+{
+    (void)state;
+    pause_us = 2500000;
+    _cleanup_free_ char *text = on_terminal(slow_step);
+    const char *drawn = strstr(text, "\r\033[Kstart kubelet ... ");
+    const char *message = strstr(text, "half way");
+    const char *again = message == NULL ? NULL : strstr(message, "\r\033[Kstart kubelet ... ");
+    const char *next = again == NULL ? NULL : strstr(again, " s\r\033[K");
+    assert_true(drawn != NULL && message > drawn && next != NULL);
+    assert_non_null(strstr(next, "next"));
+    assert_null(strstr(text, " s\n"));
+    pause_us = 0;
+    _cleanup_free_ char *plain = on_pipe(slow_step);
+    assert_string_equal(plain, "info: half way\ninfo: next\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +157,7 @@ int main(void)
         cmocka_unit_test(a_terminal_gets_colour),
         cmocka_unit_test(progress_is_one_line_that_the_next_message_replaces),
         cmocka_unit_test(progress_is_silent_without_a_terminal),
+        cmocka_unit_test(a_step_shows_its_seconds_on_a_terminal),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
