@@ -15,13 +15,14 @@ static int current_revision(const struct run *run, char **revision, struct error
     if (etcdctl(status, run->deadline, &text, err) < 0) {
         return -1;
     }
-    _cleanup_json_ json_t *list = json_loads(text, 0, NULL);
+    /* Cluster and member are numbers of 64 bits without a sign, which jansson's integers have no room for. */
+    _cleanup_json_ json_t *list = json_loads(text, JSON_DECODE_INT_AS_REAL, NULL);
     const json_t *header = json_object_get(json_object_get(json_array_get(list, 0), "Status"), "header");
     const json_t *number = json_object_get(header, "revision");
-    if (!json_is_integer(number)) {
+    if (!json_is_real(number)) {
         return error_new(err, STATUS_COMMAND, "etcdctl endpoint status tells no revision: %s", text);
     }
-    *revision = xasprintf("%lld", (long long)json_integer_value(number));
+    *revision = xasprintf("%.0f", json_real_value(number));
     return 0;
 }
 
