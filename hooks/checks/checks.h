@@ -57,6 +57,10 @@ extern const struct check check_data_space;
 extern const struct check check_data_inodes;
 /* The kernel's clock is kept in step by some service. */
 extern const struct check check_clock;
+/* The last reload succeeded: no change of the metadata waits. */
+extern const struct check check_reload;
+/* Neither systemd-networkd nor udev manages the interfaces of network plugins. */
+extern const struct check check_interfaces;
 /* What pods send to the metadata servers is dropped: the kernel has the rules of /etc/k8s-metadata-guard. */
 extern const struct check check_metadata_guard;
 /* What the last test of the cloud API found; the API itself is not asked. */
@@ -76,6 +80,9 @@ void finding_fails(struct finding *finding, const char *remedy, const char *form
     __attribute__((format(printf, 3, 4)));
 /* The reason is ERR's message; frees ERR. */
 void finding_error(struct finding *finding, const char *remedy, struct error *err);
+
+/* Part of check_interfaces: false when flannel has published another MAC address in NODE's annotation. */
+bool flannel_mac_published(const json_t *node, const char *mac);
 
 struct etcd_size;
 /* Part of check_etcd: what SIZE means. */

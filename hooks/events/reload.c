@@ -1,40 +1,49 @@
 #include "hooks/engine/runner.h"
 #include "hooks/events/events.h"
 #include "hooks/files/files.h"
+#include "hooks/files/reload_record.h"
 #include "hooks/steps/machine/file_actions.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 
 static const struct step *const accepting[] = {&step_accept_parameters, &step_check_cloud};
 
-/* A change that may not be made is refused before any file has it. */
-static int accept_change(struct run *run, struct error **err)
+/* A change that may not be made is refused before any file has it. That the cloud does not answer is no reason to leave
+ * /etc/hosts as it was: *deferred, which may be retried, and the rest is done. */
+static int accept_change(struct run *run, struct error **deferred, struct error **err)
 {
     bool preview = run->dry_run || run->diff;
     for (size_t i = 0; files_there(run) && i < ELEMENTS(accepting); i++) {
-        int result = preview ? accepting[i]->done(run, err) : step_run(run, accepting[i], err);
-        if (result < 0) {
-            return preview ? error_wrap(err, "%s", accepting[i]->name) : -1;
+        _cleanup_error_ struct error *failure = NULL;
+        int result = preview ? accepting[i]->done(run, &failure) : step_run(run, accepting[i], &failure);
+        if (result >= 0) {
+            continue;
         }
+        if (!preview && (failure->status == STATUS_CLOUD_UNREACHABLE || failure->status == STATUS_CLOUD_QUOTA)) {
+            log_warning("%s; the rest of the reload is done", failure->message);
+            *deferred = STEAL(failure);
+            continue;
+        }
+        if (preview) {
+            (void)error_wrap(&failure, "%s", accepting[i]->name);
+        }
+        return error_move(err, &failure);
     }
     return 0;
 }
 
-/* A cloud that does not answer has refused nothing: all else is done, and this reload fails so that it is done again.
- */
 int event_reload(struct run *run, struct error **err)
 {
-    _cleanup_error_ struct error *unknown = NULL;
-    if (accept_change(run, &unknown) < 0) {
-        if (unknown->status != STATUS_CLOUD_UNREACHABLE) {
-            return error_move(err, &unknown);
-        }
-        log_warning("%s: the rest of the change is made", unknown->message);
+    _cleanup_error_ struct error *deferred = NULL;
+    _cleanup_error_ struct error *failure = NULL;
+    if (accept_change(run, &deferred, &failure) == 0) {
+        (void)reload(run, reload_actions, &failure);
     }
-    if (reload(run, reload_actions, err) < 0) {
-        return -1;
+    struct error **result = failure != NULL ? &failure : &deferred;
+    if (!run->dry_run && !run->diff) {
+        reload_record(run, *result);
     }
-    return unknown == NULL ? 0 : error_move(err, &unknown);
+    return *result == NULL ? 0 : error_move(err, result);
 }
 
 static int reconcile_done(struct run *run, struct error **err)

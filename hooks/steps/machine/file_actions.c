@@ -82,16 +82,28 @@ static int apply_action(struct run *run, const struct reload_action *action, jso
     return pending_save(run, pending, err);
 }
 
+/* All that can be done is done: one that fails stays recorded, and the first failure is the result. */
 static int apply_actions(struct run *run, const struct reload_action *actions, bool local, json_t *pending,
                          struct error **err)
 {
+    _cleanup_error_ struct error *first = NULL;
     for (const struct reload_action *action = actions; action->name != NULL; action++) {
-        if (json_object_get(pending, action->name) != NULL && !(local && action->cluster) &&
-            apply_action(run, action, pending, err) < 0) {
-            return -1;
+        _cleanup_error_ struct error *failure = NULL;
+        if (json_object_get(pending, action->name) == NULL || (local && action->cluster) ||
+            apply_action(run, action, pending, &failure) == 0) {
+            continue;
+        }
+        bool stop = failure->status == STATUS_INTERRUPTED || deadline_left(run->deadline) == 0;
+        if (first == NULL) {
+            first = STEAL(failure);
+        } else {
+            log_warning("%s", failure->message);
+        }
+        if (stop) {
+            break;
         }
     }
-    return 0;
+    return first == NULL ? 0 : error_move(err, &first);
 }
 
 /* Names that another version of the suite left and this one does not know. */

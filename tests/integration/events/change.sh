@@ -22,7 +22,7 @@ reload() {
 }
 
 tree() {
-    find "$root" -type f ! -name lock -exec md5sum {} + | sort -k2
+    find "$root" -type f ! -name lock ! -name reload-owed.json -exec md5sum {} + | sort -k2
 }
 
 given "vxnet-pods01 vxnet-pods02"
@@ -38,9 +38,13 @@ result "a dry run tells that one may not go" "$(reload 117 --dry-run)"
 result "a pod vxnet may not go: status 117" "$(reload 117)"
 result "the message names it" "$(grep -q 'no longer holds vxnet-pods01' "$work/log" || cat "$work/log")"
 result "nothing is touched" "$(diff <(echo "$before") <(tree))"
+owed=$root/data/kubernetes/hooks/reload-owed.json
+result "but that a reload is owed" "$(jq -e '.status == 117 and .since > 0 and (.message | contains("vxnet-pods01"))' "$owed" 2>&1 |
+    grep -vx true)"
 
 given "vxnet-pods03 vxnet-pods02 vxnet-pods01"
 result "one more is accepted" "$(reload 0)"
+result "and no reload is owed any more" "$([ ! -e "$owed" ] || cat "$owed")"
 given "vxnet-pods01 vxnet-pods02"
 result "and may not go either" "$(reload 117)"
 finish
