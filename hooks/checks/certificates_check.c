@@ -20,13 +20,13 @@ static void look_certificates(const struct check_context *context, struct findin
     }
     long left = cert_days_left(&first->info, time(NULL));
     if (left < 0) {
-        finding_fails(finding, remedy, "%s ended %ld days ago", first->path, -left);
+        finding_fails(finding, remedy, "%s expired %ld days ago", first->path, -left);
     } else if (left < limits.fail) {
-        finding_fails(finding, remedy, "%s ends in %ld days", first->path, left);
+        finding_fails(finding, remedy, "%s expires in %ld days", first->path, left);
     } else if (left < limits.warn) {
-        finding_warns(finding, remedy, "%s ends in %ld days", first->path, left);
+        finding_warns(finding, remedy, "%s expires in %ld days", first->path, left);
     } else {
-        finding_ok(finding, "%zu certificates, the first ends in %ld days", all.n, left);
+        finding_ok(finding, "%zu certificates, the first expires in %ld days", all.n, left);
     }
 }
 

@@ -14,7 +14,7 @@
 #include "hooks/engine/runner.h"
 #include "hooks/engine/stamp.h"
 #include "hooks/files/backups.h"
-#include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/control_plane/version_skew.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/net/http.h"
@@ -148,7 +148,7 @@ static int heal_cluster_api(struct run *run, const char **done, struct error **e
 }
 
 /* The master signs its own. A kubelet renews its own in time, and once that is over it needs the join token, which is
- * not for us to have honoured. */
+ * not for us to make valid. */
 static int heal_certificates(struct run *run, const char **done, struct error **err)
 {
     if (run->role->control_plane) {

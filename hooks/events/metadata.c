@@ -1,7 +1,6 @@
 #include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
-#include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/control_plane/token.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"

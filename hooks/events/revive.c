@@ -39,7 +39,7 @@ static void save_backoff(const struct run *run, const json_t *state)
     _cleanup_free_ char *path = run_state_path(run, "revive.json");
     _cleanup_free_ char *text = json_dumps(state, JSON_COMPACT);
     if (file_put_private(path, text, &err) < 0) {
-        log_warning("this try is not remembered: %s", err->message);
+        log_warning("cannot record the attempt: %s", err->message);
     }
 }
 
@@ -132,7 +132,7 @@ static int heal_all(struct revival *revival, const struct check_results *results
             continue;
         }
         if (heal->alone && revival->healed > 0) {
-            log_info("%s is given time: it may follow from the rest", heal->check->name);
+            log_info("%s skipped: may recover with the others", heal->check->name);
             continue;
         }
         /* What was healed before may have healed this too. */

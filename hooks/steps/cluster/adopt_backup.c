@@ -4,7 +4,6 @@
 #include "hooks/clients/volume_attachments.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/cluster/gone_machine.h"
-#include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/control_plane/restore.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/json.h"

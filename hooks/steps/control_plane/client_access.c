@@ -3,7 +3,6 @@
 
 #include "app/paths.h"
 #include "hooks/engine/run.h"
-#include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/steps.h"
 #include "lib/crypto/crypto.h"
 #include "lib/crypto/issue.h"

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
-#include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
@@ -64,7 +64,7 @@ static int write_token_config(const struct run *run, const char *path, struct er
     if (token_read(run, &token, err) < 0) {
         return -1;
     }
-    _cleanup_free_ char *span = xasprintf("%dm0s", TOKEN_SPAN_MINUTES);
+    _cleanup_free_ char *span = xasprintf("%dm0s", TOKEN_VALID_MINUTES);
     const json_t *versions = run->facts->versions;
     _cleanup_free_ char *api =
         xasprintf("kubeadm.k8s.io/%s", json_string_value(json_object_get(versions, "kubeadm_api")));
@@ -80,7 +80,7 @@ static int write_token_config(const struct run *run, const char *path, struct er
     return file_put_private(path, text, err);
 }
 
-static int token_honoured_apply(struct run *run, struct error **err)
+static int enable_token_apply(struct run *run, struct error **err)
 {
     _cleanup_free_ char *path = run_state_path(run, "kubeadm-token.yaml");
     if (write_token_config(run, path, err) < 0) {
@@ -89,12 +89,12 @@ static int token_honoured_apply(struct run *run, struct error **err)
     int made = proc_exec(run->deadline, err, "kubeadm", "init", "phase", "bootstrap-token", "--config", path, NULL);
     (void)file_remove(path, NULL, NULL);
     if (made == 0) {
-        log_info("the cluster honours the join token for %d minutes", TOKEN_SPAN_MINUTES);
+        log_info("join token valid for %d minutes", TOKEN_VALID_MINUTES);
     }
     return made;
 }
 
-const struct step step_enable_token = {"enable join token", NULL, token_honoured_apply, NULL};
+const struct step step_enable_token = {"enable join token", NULL, enable_token_apply, NULL};
 
 static int token_at_create_done(struct run *run, struct error **err)
 {
@@ -104,7 +104,7 @@ static int token_at_create_done(struct run *run, struct error **err)
 
 static int token_at_create_apply(struct run *run, struct error **err)
 {
-    return token_honoured_apply(run, err) < 0 ? -1 : stamp_put(run, "token-at-create", "honoured", err);
+    return enable_token_apply(run, err) < 0 ? -1 : stamp_put(run, "token-at-create", "honoured", err);
 }
 
 const struct step step_enable_token_at_create = {"enable join token at creation", token_at_create_done,

@@ -6,6 +6,7 @@
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
 #include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/control_plane/version_skew.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/system/proc.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "hooks/engine/run.h"
-#include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/control_plane/version_skew.h"
 #include "hooks/steps/steps.h"
 #include "lib/system/file.h"
 

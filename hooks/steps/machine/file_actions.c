@@ -7,7 +7,6 @@
 #include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/files/files.h"
-#include "hooks/steps/control_plane/kubeadm.h"
 #include "lib/core/logger.h"
 
 /* Actions that are owed: written before the files that need them, so that a killed reload is taken up by the next. An

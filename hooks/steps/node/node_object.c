@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "hooks/engine/run.h"
-#include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/node/node_object.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 

@@ -4,8 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
-#include "hooks/steps/control_plane/kubeadm.h"
+#include "hooks/steps/node/node_object.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/json.h"
 #include "lib/core/logger.h"

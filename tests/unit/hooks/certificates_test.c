@@ -189,13 +189,13 @@ static void one_that_cannot_be_read_fails(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-static void one_that_ended_fails(void **state)
+static void one_that_expired_fails(void **state)
 {
     (void)state;
     end_certificate("/etc/kubernetes/pki/etcd/server.crt");
     struct finding finding = look();
     assert_int_equal(finding.verdict, VERDICT_FAILS);
-    assert_non_null(strstr(finding.reason, "ended"));
+    assert_non_null(strstr(finding.reason, "expired"));
     free(finding.reason);
 }
 
@@ -208,7 +208,7 @@ int main(void)
         cmocka_unit_test(what_is_no_kubeconfig_is_refused),
         cmocka_unit_test(all_are_found_and_the_first_to_end_is_known),
         cmocka_unit_test(one_that_cannot_be_read_fails),
-        cmocka_unit_test(one_that_ended_fails),
+        cmocka_unit_test(one_that_expired_fails),
     };
     return cmocka_run_group_tests_name("certificates", tests, set_up, tear_down);
 }
