@@ -124,7 +124,8 @@ static char *help_filter(int key, const char *text, void *input)
         if (command_find(options->run->role, command->name) == command) {
             _cleanup_free_ char *usage =
                 xasprintf("%s %s", command->name, command->argument != NULL ? command->argument : "");
-            buffer_printf(&help, "  %-22s %s\n", usage, command->summary);
+            bool pre_check = role_event(options->run->role, command->name, true) != NULL;
+            buffer_printf(&help, "  %-22s %s%s\n", usage, command->summary, pre_check ? "; --check: pre-check" : "");
         }
     }
     buffer_puts(&help, "\nExit status: 0 when the event did its work; `k8s-hook statuses` explains the\nothers, as "

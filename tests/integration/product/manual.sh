@@ -57,6 +57,10 @@ for program in k8s-master k8s-client; do
     result "--help of $program leads to the exit statuses" \
         "$("$bin/$program" --help | tr '\n' ' ' | grep -q 'k8s-hook statuses' || echo "it does not name them")"
 done
+for role in master node log client; do
+    listed=$(sed -n '/^.SH EVENTS/,/^.SH EXIT/p' man/k8s-$role.8 | sed -nE 's/^\.B[IR]* ([^ "]+).*/\1/p' | sed 's/\\-/-/g')
+    result "k8s-$role(8) lists the events of k8s-$role, and no others" "$(diff <(events k8s-$role) - <<<"$listed")"
+done
 result "k8s-client offers no event of the master's" "$(events k8s-client | grep -xE 'backup|restore|metadata|destroy|renew-certs')"
 
 mapfile -t keys < <(sed -nE 's/^ +(# )?([a-z-]+) = .*/\2/p; s/^([a-z]+) \{$/\1/p' hooks/hook.conf | sort -u)
