@@ -2,9 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -34,11 +35,14 @@ static void *wait_in_flock(void *data)
  * about to end. */
 static int wait_for(int lock, struct deadline deadline, struct error **err)
 {
-    struct waiter *waiter = xcalloc(1, sizeof *waiter);
     int woken = eventfd(0, EFD_CLOEXEC);
+    if (woken < 0) {
+        return error_errno(err, STATUS_FAILED, errno, "cannot wait for the lock");
+    }
+    struct waiter *waiter = xcalloc(1, sizeof *waiter);
     pthread_t thread;
     *waiter = (struct waiter){lock, woken};
-    int failure = woken < 0 ? errno : pthread_create(&thread, NULL, wait_in_flock, waiter);
+    int failure = pthread_create(&thread, NULL, wait_in_flock, waiter);
     if (failure != 0) {
         free(waiter);
         return error_errno(err, STATUS_FAILED, failure, "cannot wait for the lock");
@@ -66,9 +70,9 @@ static int open_place(const char *directory)
 static char *read_holder(const char *path)
 {
     _cleanup_free_ char *text = NULL;
-    int pid = 0;
-    if (file_read(path, 256, &text, NULL, NULL) < 0 || sscanf(text, "`%*[^`]` (pid %d)", &pid) != 1 ||
-        (kill(pid, 0) < 0 && errno == ESRCH)) {
+    const char *number = file_read(path, 256, &text, NULL, NULL) < 0 ? NULL : strstr(text, "` (pid ");
+    long pid = number == NULL ? 0 : strtol(number + strlen("` (pid "), NULL, 10);
+    if (pid <= 0 || pid > INT_MAX || (kill((pid_t)pid, 0) < 0 && errno == ESRCH)) {
         return xstrdup("an event that left no name");
     }
     text[strcspn(text, "\n")] = '\0';

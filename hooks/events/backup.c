@@ -29,7 +29,7 @@ static int save_kubernetes(struct run *run, const char *path, struct error **err
 {
     static const char *const wanted[] = {"admin.conf",  "controller-manager.conf", "scheduler.conf",
                                          "client.conf", "hooks/bootstrap-token",   "hooks/stamps/certificates"};
-    static const char *const tar[] = {"tar", "--create", "--file", NULL, "--directory", DATA_KUBERNETES, "pki"};
+    static const char *const tar[] = {"tar", "--create", "--file", NULL, "--directory", (DATA_KUBERNETES), "pki"};
     const char *argv[ELEMENTS(tar) + ELEMENTS(wanted) + 1] = {NULL};
     size_t n = 0;
     for (; n < ELEMENTS(tar); n++) {

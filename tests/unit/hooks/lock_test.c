@@ -1,5 +1,6 @@
 #include "hooks/engine/lock.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -13,9 +14,9 @@ struct holder {
 
 static struct holder hold(const char *event)
 {
-    int ready[2];
-    int go[2];
-    assert_true(pipe(ready) == 0 && pipe(go) == 0);
+    int ready[2] = {-1, -1};
+    int go[2] = {-1, -1};
+    assert_true(pipe2(ready, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0);
     pid_t pid = fork();
     if (pid == 0) {
         int lock = -1;
