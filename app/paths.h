@@ -21,6 +21,9 @@
 #define ROOT_KUBECONFIG "/root/.kube/config"
 #define KUBELET_CLIENT_CERTIFICATE "/var/lib/kubelet/pki/kubelet-client-current.pem" /* and its key */
 
+/* in the cluster: the client's sealed kubeconfig, in namespace kube-public */
+#define CLIENT_CONFIG_MAP "k8s-hooks-client"
+
 /* the volume, and what lies on it */
 #define DATA "/data"
 #define DATA_KUBERNETES DATA "/kubernetes"

@@ -52,6 +52,11 @@ extern const struct step step_renew_certificates;
 extern const struct step step_restart_control_plane;
 /* master: the kubeconfig that is published, sealed, for the client. */
 extern const struct step step_issue_client_kubeconfig;
+/* master: another certificate for the client, of another group; the client's group is an administrator; the kubeconfig
+ * lies, sealed, where the client gets it from after its first start. */
+extern const struct step step_renew_client_kubeconfig;
+extern const struct step step_bind_client;
+extern const struct step step_publish_client_kubeconfig;
 /* master: the key that Secrets are encrypted with in etcd, generated once; a new first key, for `renew-certs`; and
  * every Secret rewritten with the first key. */
 extern const struct step step_generate_encryption_key;

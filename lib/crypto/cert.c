@@ -67,6 +67,9 @@ int cert_parse(const char *pem, size_t len, struct cert_info *info, struct error
     char name[256] = "";
     (void)X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof name);
     read.subject = xstrdup(name);
+    *name = '\0';
+    (void)X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_organizationName, name, sizeof name);
+    read.organization = xstrdup(name);
     read.names = alternative_names(cert);
     *info = read;
     return 0;
@@ -85,6 +88,7 @@ int cert_read(const char *path, struct cert_info *info, struct error **err)
 void cert_info_free(struct cert_info *info)
 {
     free(info->subject);
+    free(info->organization);
     strv_free(info->names);
     *info = (struct cert_info){0};
 }

@@ -35,8 +35,9 @@ int ca_public_key_hash(const char *path, char **hash, struct error **err);
 int key_pair_verify(const char *public_path, const char *key_path, struct error **err);
 
 struct cert_info {
-    char *subject; /* common name */
-    char **names;  /* DNS names and IP addresses */
+    char *subject;      /* common name */
+    char *organization; /* the first one; "" without any */
+    char **names;       /* DNS names and IP addresses */
     time_t not_before, not_after;
 };
 int cert_read(const char *path, struct cert_info *info, struct error **err); /* first certificate in a PEM file */

@@ -15,7 +15,8 @@ struct http_tls {
     const char *ca;   /* file of the accepted CAs; NULL: the system's */
     const char *cert; /* PEM file of the client certificate; NULL: none */
     const char *key;  /* PEM file of its key; may be the same file */
-    bool self_signed; /* the server's certificate is not verified: only for programs on this host's loopback address */
+    bool self_signed; /* the server's certificate is not verified: for programs on this host's loopback
+                         address, and where what comes is verified by other means */
 };
 
 struct http_request {

@@ -170,6 +170,18 @@ static int prune(struct run *run, struct error **err)
     return 0;
 }
 
+/* When the client has another key, as a new machine: its kubeconfig is sealed under that one. */
+static int client_access_due(struct run *run, struct error **err)
+{
+    int done = run->role->control_plane ? step_publish_client_kubeconfig.done(run, err) : 1;
+    return done < 0 ? -1 : !done;
+}
+
+static int client_access(struct run *run, struct error **err)
+{
+    return step_run(run, &step_publish_client_kubeconfig, err) < 0 ? -1 : 0;
+}
+
 const struct reload_action reload_actions[] = {
     {"daemon-reload", false, daemon_reload, NULL, NULL},
     {"sysctl", false, sysctl, NULL, NULL},
@@ -181,6 +193,7 @@ const struct reload_action reload_actions[] = {
     {"control-plane", true, control_plane, NULL, NULL},
     {"kube-proxy", true, kube_proxy, NULL, NULL},
     {"addons", true, addons_apply, addons_due, addons_preview},
+    {"client-access", true, client_access, client_access_due, NULL},
     {"provider-ids", true, provider_ids, NULL, NULL},
     {"prune-logs", false, prune, NULL, NULL},
     {NULL, false, NULL, NULL, NULL},

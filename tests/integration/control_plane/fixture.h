@@ -42,7 +42,7 @@ static struct host self = {.role = "master", .ip = ip, .node_name = node_name};
 static struct facts facts = {
     .self = &self, .master = &self, .cluster.id = cluster_id, .parameters.api_external_domain = domain};
 static struct conf conf;
-static const struct role role = {.name = "master", .state = "/data/kubernetes/hooks"};
+static const struct role role = {.name = "master", .state = "/data/kubernetes/hooks", .control_plane = true};
 
 static inline struct run new_run(void)
 {
