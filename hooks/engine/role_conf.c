@@ -39,19 +39,13 @@ static int check_path(cfg_t *cfg, cfg_opt_t *opt)
     return -1;
 }
 
-char *const change_actions[] = {"daemon-reload",
-                                "sysctl",
-                                "routes-restart",
-                                "metadata-guard-restart",
-                                "docker-restart",
-                                "kubelet-restart",
-                                "certificate",
-                                "control-plane",
-                                "kube-proxy",
-                                "addons",
-                                "provider-ids",
-                                "prune-logs",
-                                NULL};
+char *const change_actions[] = {"daemon-reload",  "sysctl",
+                                "routes-restart", "metadata-guard-restart",
+                                "docker-restart", "kubelet-restart",
+                                "certificate",    "control-plane",
+                                "kube-proxy",     "addons",
+                                "client-access",  "provider-ids",
+                                "prune-logs",     NULL};
 
 static int check_action(cfg_t *cfg, cfg_opt_t *opt)
 {
