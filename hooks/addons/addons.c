@@ -120,11 +120,13 @@ static bool left_alone(const json_t *object)
 }
 
 /* Whether an object that was applied is not as it was: deleted, or a field that is ours changed or removed. */
-static bool strayed(const struct addons_plan *plan, const struct item *item, const char *key)
+static bool strayed(const struct addons_plan *plan, const struct item *item, const char *key, bool tell)
 {
     const json_t *object = live_object(plan->live, key);
     if (object == NULL) {
-        log_notice("add-on %s: %s is gone from the cluster", item->name, key);
+        if (tell) {
+            log_notice("add-on %s: %s is gone from the cluster", item->name, key);
+        }
         return true;
     }
     const char *was = addons_inventory_owned(plan->inventory, item->name, key);
@@ -132,19 +134,19 @@ static bool strayed(const struct addons_plan *plan, const struct item *item, con
     if (left_alone(object) || live_object_is(object, "deleting") || others_write(key) || strcmp(was, is) == 0) {
         return false;
     }
-    if (*was != '\0') {
+    if (tell && *was != '\0') {
         log_notice("add-on %s: %s was changed by others", item->name, key);
     }
     return true;
 }
 
-static bool any_strayed(const struct addons_plan *plan, const struct item *item)
+static bool any_strayed(const struct addons_plan *plan, const struct item *item, bool tell)
 {
     bool any = false;
     size_t i = 0;
     json_t *key = NULL;
     json_array_foreach (item->objects, i, key) {
-        any = strayed(plan, item, json_string_value(key)) || any;
+        any = strayed(plan, item, json_string_value(key), tell) || any;
     }
     return any;
 }
@@ -153,7 +155,7 @@ static void decide(struct addons_plan *plan)
 {
     for (size_t i = 0; i < plan->n; i++) {
         struct item *item = &plan->items[i];
-        if (is_on(item) && (!recorded(plan, item) || any_strayed(plan, item))) {
+        if (is_on(item) && (!recorded(plan, item) || any_strayed(plan, item, false))) {
             item->action = ACTION_APPLY;
         } else if (!is_on(item) && (json_object_get(plan->state, item->name) != NULL ||
                                     json_object_get(plan->inventory, item->name) != NULL)) {
@@ -349,6 +351,9 @@ static int apply_addon(struct addons_plan *plan, const struct item *item, struct
 {
     int64_t start = clock_ms();
     _cleanup_json_ json_t *gone = deletable(plan, item, true);
+    if (recorded(plan, item)) {
+        (void)any_strayed(plan, item, true);
+    }
     struct manifest manifest = to_apply(plan, item);
     size_t n = manifest.n;
     int r = manifest_apply(plan->run, &manifest, plan->live, err);

@@ -109,8 +109,11 @@ static char *owned_fields(const json_t *metadata, bool *any)
                 owned, json_pack("[O?, O?]", json_object_get(entry, "operation"), json_object_get(entry, "fieldsV1")));
         }
     }
-    _cleanup_free_ char *text = json_dumps(owned, JSON_COMPACT | JSON_SORT_KEYS);
     *any = json_array_size(owned) > 0;
+    /* `kubectl scale` leaves no trace in managedFields before Kubernetes 1.22; the generation counts every change of a
+     * workload's spec. */
+    json_array_append(owned, json_object_get(metadata, "generation"));
+    _cleanup_free_ char *text = json_dumps(owned, JSON_COMPACT | JSON_SORT_KEYS);
     return sha256_hex(text, strlen(text));
 }
 

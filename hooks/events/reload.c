@@ -63,5 +63,6 @@ static const struct step step_reconcile = {"reconcile files and add-ons", reconc
 int event_reconcile(struct run *run, struct error **err)
 {
     static const struct step *const steps[] = {&step_reconcile, NULL};
-    return steps_run(run, steps, err);
+    static const struct step *const steps_of_node[] = {&step_reconcile, &step_keep_images, NULL};
+    return steps_run(run, run->role->kubelet ? steps_of_node : steps, err);
 }

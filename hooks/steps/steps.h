@@ -37,6 +37,10 @@ extern const struct step step_start_units;
 extern const struct step step_start_docker;
 /* Loads the image's container archives into Docker. */
 extern const struct step step_load_images;
+/* The kubelet collects no images, as it would delete what no registry can bring back: on a disk that is filling up this
+ * removes images that no container uses and the machine did not bring, and loads what the machine brings and Docker
+ * lacks. */
+extern const struct step step_keep_images;
 /* Starts kubelet.service. */
 extern const struct step step_start_kubelet;
 /* Restarts kubelet.service. */
