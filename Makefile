@@ -54,7 +54,8 @@ IMAGES = $(IMAGE_PROGRAMS:%=$(B)/images/%)
 endif
 
 all: $(BINARIES) $(LAB_PROGRAMS:%=$(B)/lab/%) $(IMAGES)
-tests: all $(TESTS)
+# a fuzz target is compiled here too, so that it follows what it calls
+tests: all $(TESTS) $(call objects,$(wildcard tests/fuzz/*_fuzz.c))
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
