@@ -1,9 +1,12 @@
 /* The cloud API's stand-in as a program of its own, for the lab's network namespace. */
+#include <errno.h>
 #include <getopt.h>
+#include <libgen.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include "lib/core/interrupt.h"
 #include "lib/core/util.h"
@@ -12,7 +15,8 @@
 
 static const char usage[] = "Usage: cloudapi [--listen ADDR:PORT] --data FILE.json [--error RET_CODE]\n"
                             "  --listen  default 127.0.0.1:0, any free port; the one taken is printed\n"
-                            "  --data    keys, zones, vxnets, nics and instances: see tests/lab/shared/cloudapi.h\n"
+                            "  --data    keys, zones, vxnets, nics and instances: see tests/lab/shared/cloudapi.h;\n"
+                            "            read again when it changes\n"
                             "  --error   answer every request that is in order with this ret_code (2500: quota)\n";
 
 struct options {
@@ -21,15 +25,50 @@ struct options {
     const char *data;
 };
 
-static int serve(const struct options *options, struct error **err)
+static json_t *load(const char *path, struct error **err)
 {
     json_error_t why;
-    _cleanup_json_ json_t *data = json_load_file(options->data, 0, &why);
+    json_t *data = json_load_file(path, 0, &why);
     if (data == NULL) {
-        return error_new(err, STATUS_FILE, "%s:%d: %s", options->data, why.line, why.text);
+        (void)error_new(err, STATUS_FILE, "%s:%d: %s", path, why.line, why.text);
     }
+    return data;
+}
+
+/* Serves what the file holds, until a signal ends it. A file that is being written is passed over. */
+static int follow(struct cloudapi *api, int changes, const char *path, json_t **data, struct error **err)
+{
+    for (;;) {
+        char events[4096];
+        int changed = interrupt_wait_readable(changes, deadline_never(), NULL);
+        if (changed < 0) {
+            return 0;
+        }
+        if (read(changes, events, sizeof events) < 0 && errno != EAGAIN) {
+            return error_errno(err, STATUS_FILE, errno, "watching %s", path);
+        }
+        json_t *now = load(path, NULL);
+        if (now != NULL) {
+            cloudapi_data(api, now);
+            json_decref(*data);
+            *data = now;
+        }
+    }
+}
+
+static int serve(const struct options *options, struct error **err)
+{
+    _cleanup_json_ json_t *data = load(options->data, err);
     _cleanup_cloudapi_ struct cloudapi *api = NULL;
-    if (interrupt_open(err) < 0 || cloudapi_start(&api, options->address, (uint16_t)options->port, data, err) < 0) {
+    _cleanup_free_ char *directory = xstrdup(options->data);
+    _cleanup_close_ int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (data == NULL || interrupt_open(err) < 0) {
+        return -1;
+    }
+    if (changes < 0 || inotify_add_watch(changes, dirname(directory), IN_CLOSE_WRITE | IN_MOVED_TO) < 0) {
+        return error_errno(err, STATUS_FILE, errno, "watching %s", options->data);
+    }
+    if (cloudapi_start(&api, options->address, (uint16_t)options->port, data, err) < 0) {
         return -1;
     }
     if (options->error != 0) {
@@ -38,12 +77,9 @@ static int serve(const struct options *options, struct error **err)
     }
     printf("cloud API on %s:%u\n", options->address, cloudapi_port(api));
     (void)fflush(stdout);
-    struct pollfd signal = {.fd = interrupt_fd(), .events = POLLIN};
-    while (!interrupted()) {
-        (void)poll(&signal, 1, -1);
-    }
+    int r = follow(api, changes, options->data, &data, err);
     printf("%u requests, %u of them in order\n", cloudapi_requests(api), cloudapi_signed(api));
-    return 0;
+    return r;
 }
 
 static int parse_place(const char *text, struct options *options, struct error **err)

@@ -9,11 +9,12 @@
 
 enum { LIMIT_S = 60 };
 
-/* With hostnic each host with a kubelet calls the API, so each must reach it. A root that is not this machine's has no
- * network to check. */
+/* Of every cluster the master's key is checked: volumes and load balancers need it. With hostnic each host with a
+ * kubelet calls the API, so each must reach it. A root that is not this machine's has no network to check. */
 static bool wanted(const struct run *run)
 {
-    return *run->root == '\0' && run->role->kubelet && run->facts->network == NETWORK_HOSTNIC;
+    return *run->root == '\0' && run->role->kubelet &&
+           (run->role->control_plane || run->facts->network == NETWORK_HOSTNIC);
 }
 
 static bool vxnets_wanted(const struct run *run)

@@ -142,6 +142,23 @@ static void without_hostnic_a_node_does_not_query_the_api(void **state)
     assert_null(cloud_state());
 }
 
+/* Volumes and load balancers need the key whatever the network is. */
+static void without_hostnic_the_master_checks_the_key_alone(void **state)
+{
+    (void)state;
+    put("/env/enable_hostnic", "false");
+    put("/env/pod_vxnets", "vxnet-gone01");
+    assert_accepted();
+    assert_int_equal(cloudapi_requests(api), 1);
+    put("/env/secret_access_key", "0000000000000000000000000000000000000000");
+    assert_refused(STATUS_CLOUD_KEY, "correct access_key_id and secret_access_key");
+    put("/env/secret_access_key", SECRET);
+    set_fault(CLOUDAPI_ERROR, 2500);
+    assert_refused(STATUS_CLOUD_QUOTA, "wait an hour");
+    set_fault(CLOUDAPI_CLOSE, 0);
+    assert_refused(STATUS_CLOUD_UNREACHABLE, "make sure that an EIP is associated with the VPC");
+}
+
 static void a_key_of_another_user_is_refused(void **state)
 {
     (void)state;
@@ -325,6 +342,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(without_hostnic_a_node_does_not_query_the_api, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_hostnic_the_master_checks_the_key_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_key_of_another_user_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(under_another_root_the_api_is_not_queried, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_accepted_is_not_asked_again, set_up, tear_down),

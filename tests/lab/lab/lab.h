@@ -14,6 +14,8 @@
 
 #define LAB_NETWORK "192.168.100" /* of the machines; reachable from nowhere else */
 #define LAB_GATEWAY LAB_NETWORK ".1"
+#define LAB_ZONE "lab1"
+#define LAB_VXNET "vxnet-lab0000"
 #define LAB_GATEWAY_MAC "52:54:00:00:64:01" /* 64 is the network's 100, as in the machines' */
 
 #define LAB_DIRECTORY "/var/tmp/k8s-lab-" /* and the lab's name */
@@ -53,9 +55,10 @@ struct lab {
     struct machine **machines;
     size_t n_machines;
     struct process metad;
-    int next_host; /* last part of the next machine's address */
-    char **layers; /* directories of the image, lowest first */
-    bool created;  /* the create event went through */
+    struct process cloud; /* the cloud's API */
+    int next_host;        /* last part of the next machine's address */
+    char **layers;        /* directories of the image, lowest first */
+    bool created;         /* the create event went through */
 };
 
 /* The lab NAME as its state file has it, or a fresh one that is not on disk yet. */
@@ -82,6 +85,9 @@ bool process_alive(const struct process *process);
 struct process process_of(pid_t pid);
 /* SIGNAL, then until it is gone; at DEADLINE SIGKILL. Works on what is not our child. Not interrupted by signals. */
 void process_end(struct process *process, int signal, struct deadline deadline);
+/* Waits until the first line of LOG, which PROCESS writes, begins with WORDS: a server prints it once it listens. */
+int process_await_line(const struct process *process, const char *log, const char *words, struct deadline deadline,
+                       struct error **err);
 /* Starts ARGV as a daemon: own session, no terminal, output to LOG. PREPARE (may be NULL) runs in the child before
  * exec. */
 int process_spawn(struct process *process, const char *const *argv, const char *log,

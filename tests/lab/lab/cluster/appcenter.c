@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/system/file.h"
+#include "tests/lab/lab/cluster/cloud.h"
 #include "tests/lab/lab/cluster/metadata.h"
 #include "tests/lab/lab/cluster/package.h"
 #include "tests/lab/lab/image/image.h"
@@ -42,7 +43,8 @@ static bool chosen(const struct machine *machine)
 
 int appcenter_boot(struct lab *lab, struct error **err)
 {
-    if (network_up(lab, err) != 0 || network_enter(lab, err) != 0 || metadata_up(lab, err) != 0) {
+    if (network_up(lab, err) != 0 || network_enter(lab, err) != 0 || metadata_up(lab, err) != 0 ||
+        cloud_up(lab, err) != 0) {
         return -1;
     }
     for (size_t i = 0; i < lab->n_machines; i++) {
@@ -320,6 +322,7 @@ int lab_down(struct lab *lab, struct error **err)
         machine_cut(lab, lab->machines[i]);
     }
     process_end(&lab->metad, 15, deadline_in(5000));
+    process_end(&lab->cloud, 15, deadline_in(5000));
     network_down(lab);
     return files_remove(lab->dir, err);
 }

@@ -1,14 +1,13 @@
 #include "tests/lab/lab/cluster/metadata.h"
 #include "app/status.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "lib/core/interrupt.h"
 #include "lib/net/http.h"
+#include "tests/lab/lab/cluster/cloud.h"
 #include "tests/lab/shared/metad.h"
 
 #define MANAGE "http://" LAB_GATEWAY ":9611/v1/"
@@ -46,8 +45,8 @@ static json_t *cluster_tree(const struct lab *lab)
     json_t *tree =
         json_pack("{s{ss ss ss ss ss ss s{ss ss ss} s{s{ss ss}}} sO}", "cluster", "app_id", "app-k8slab00",
                   "cluster_id", lab->cluster_id, "user_id", "usr-lab00000", "global_uuid", "31415926535897932", "vxnet",
-                  "vxnet-lab0000", "zone", "lab1", "api_server", "host", "api.qingcloud.com", "port", "443", "protocol",
-                  "https", "endpoints", "client", "port", "22", "protocol", "tcp", "env", lab->env);
+                  LAB_VXNET, "zone", LAB_ZONE, "api_server", "host", LAB_GATEWAY, "port", LAB_CLOUD_PORT, "protocol",
+                  "http", "endpoints", "client", "port", "22", "protocol", "tcp", "env", lab->env);
     json_t *hosts = json_object();
     json_t *adding = json_object();
     json_t *deleting = json_object();
@@ -139,27 +138,10 @@ int metadata_publish(const struct lab *lab, struct error **err)
             json_object_set_new(mapping, m->ip, metad_vm_mapping(lab->cluster_id, m->role, m->instance_id));
         }
     }
-    return publish_tree(lab, tree, err) == 0 && manage("POST", "mapping", mapping, NULL, err) == 0 ? 0 : -1;
-}
-
-/* The server prints a line once it listens. */
-static int await_line(const struct process *metad, const char *log, struct deadline deadline, struct error **err)
-{
-    struct pollfd signal = {.fd = interrupt_fd(), .events = POLLIN};
-    for (;;) {
-        char line[256];
-        _cleanup_fclose_ FILE *f = fopen(log, "re");
-        if (f != NULL && fgets(line, sizeof line, f) != NULL && strchr(line, '\n') != NULL) {
-            return str_starts(line, "metadata on") ? 0 : error_new(err, STATUS_FAILED, "metadata server: %s", line);
-        }
-        if (!process_alive(metad) || deadline_left(deadline) == 0) {
-            return error_new(err, STATUS_FAILED, "the metadata server did not start; see %s", log);
-        }
-        (void)poll(&signal, 1, 20);
-        if (interrupt_check(err) != 0) {
-            return -1;
-        }
-    }
+    return cloud_publish(lab, err) == 0 && publish_tree(lab, tree, err) == 0 &&
+                   manage("POST", "mapping", mapping, NULL, err) == 0
+               ? 0
+               : -1;
 }
 
 int metadata_up(struct lab *lab, struct error **err)
@@ -174,5 +156,5 @@ int metadata_up(struct lab *lab, struct error **err)
     if (process_spawn(&lab->metad, argv, log, NULL, NULL, err) != 0) {
         return -1;
     }
-    return await_line(&lab->metad, log, deadline_in(10000), err);
+    return process_await_line(&lab->metad, log, "metadata on", deadline_in(10000), err);
 }

@@ -88,6 +88,7 @@ static int state_load(struct lab *lab, struct error **err)
     json_decref(lab->links);
     lab->links = json_incref(json_object_get(state, "links"));
     lab->metad = process_load(state, "metad");
+    lab->cloud = process_load(state, "cloud");
     lab->next_host = (int)json_integer_value(json_object_get(state, "next_host"));
     lab->created = json_is_true(json_object_get(state, "created"));
     size_t i;
@@ -141,9 +142,10 @@ int lab_save(const struct lab *lab, struct error **err)
         json_array_append_new(layers, json_string(*layer));
     }
     _cleanup_json_ json_t *state =
-        json_pack("{ss ss sO sO s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "profile", lab->profile, "env",
-                  lab->env, "links", lab->links, "metad", lab->metad.pid, (json_int_t)lab->metad.start, "next_host",
-                  lab->next_host, "created", lab->created, "layers", layers, "machines", machines);
+        json_pack("{ss ss sO sO s[iI] s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "profile", lab->profile,
+                  "env", lab->env, "links", lab->links, "metad", lab->metad.pid, (json_int_t)lab->metad.start, "cloud",
+                  lab->cloud.pid, (json_int_t)lab->cloud.start, "next_host", lab->next_host, "created", lab->created,
+                  "layers", layers, "machines", machines);
     _cleanup_free_ char *text = json_dumps(state, JSON_INDENT(2));
     _cleanup_free_ char *path = lab_path(lab, "lab.json");
     struct file_spec spec = {.path = path, .data = text, .len = strlen(text), .mode = 0600};

@@ -152,3 +152,21 @@ int text_put(const char *path, mode_t mode, struct error **err, const char *form
     struct file_spec spec = {.path = path, .data = text, .len = strlen(text), .mode = mode};
     return file_put(&spec, NULL, err);
 }
+
+int process_await_line(const struct process *process, const char *log, const char *words, struct deadline deadline,
+                       struct error **err)
+{
+    for (;;) {
+        char line[256];
+        _cleanup_fclose_ FILE *f = fopen(log, "re");
+        if (f != NULL && fgets(line, sizeof line, f) != NULL && strchr(line, '\n') != NULL) {
+            return str_starts(line, words) ? 0 : error_new(err, STATUS_FAILED, "%s: %s", log, line);
+        }
+        if (!process_alive(process) || deadline_left(deadline) == 0) {
+            return error_new(err, STATUS_FAILED, "the server did not start; see %s", log);
+        }
+        if (interrupt_sleep(20, deadline, err) != 0) {
+            return -1;
+        }
+    }
+}
