@@ -55,6 +55,7 @@ const struct step step_verify_backup = {"verify backup", NULL, backup_sound_appl
 static int restore_snapshot(struct run *run, const char *name, struct error **err)
 {
     static const char *const environment[] = {"ETCDCTL_API=3", NULL};
+    static const char restored[] = RESTORED;
     _cleanup_free_ char *snapshot = xasprintf(BACKUP_DIRECTORY "/%s/etcd.db", name);
     _cleanup_free_ char *peer = xasprintf("https://%s:2380", run->facts->self->ip);
     _cleanup_free_ char *members = xasprintf("%s=%s", run->facts->self->node_name, peer);
@@ -63,7 +64,7 @@ static int restore_snapshot(struct run *run, const char *name, struct error **er
                                 "restore",
                                 snapshot,
                                 "--data-dir",
-                                RESTORED,
+                                restored,
                                 "--name",
                                 run->facts->self->node_name,
                                 "--initial-cluster",
@@ -164,9 +165,9 @@ static int add_foreign_keys(struct run *run, const char *archive, char ***argv, 
 
 static int extract_keys(struct run *run, const char *name, bool elsewhere, struct error **err)
 {
+    static const char directory[] = DATA_KUBERNETES;
     _cleanup_free_ char *archive = backup_path(name, "kubernetes.tar");
-    const char *const tar[] = {"tar",           "--extract",         "--file", archive, "--directory",
-                               DATA_KUBERNETES, "--same-permissions"};
+    const char *const tar[] = {"tar", "--extract", "--file", archive, "--directory", directory, "--same-permissions"};
     _cleanup_strv_ char **argv = NULL;
     for (size_t i = 0; i < ELEMENTS(tar); i++) {
         strv_push(&argv, tar[i]);

@@ -144,7 +144,7 @@ static int open_kubeconfig(struct run *run, char **text, char **ca, struct error
     if (*ca == NULL && find_ca(run, &token, server, first, ca, &fetched) < 0) {
         return error_move(err, first != NULL ? &fetched : &sealed);
     }
-    _cleanup_free_ char *ca_path = in_memory(*ca, &memory, err);
+    _cleanup_free_ char *ca_path = *ca == NULL ? NULL : in_memory(*ca, &memory, err);
     if (ca_path == NULL) {
         return -1;
     }
@@ -154,7 +154,7 @@ static int open_kubeconfig(struct run *run, char **text, char **ca, struct error
     if (first == NULL) {
         return error_move(err, &sealed);
     }
-    log_debug("using the metadata's kubeconfig: %s", fetched->message);
+    log_debug("using the metadata's kubeconfig: %s", fetched == NULL ? "" : fetched->message);
     *text = STEAL(first);
     return 0;
 }
@@ -169,8 +169,12 @@ static int with_kubeconfig(struct run *run, bool keep_ca, int (*use)(const struc
     }
     _cleanup_free_ char *path = run_path(run, ROOT_KUBECONFIG);
     _cleanup_free_ char *trusted = run_state_path(run, TRUSTED_CA);
-    const struct file_spec spec = {
-        .path = path, .data = text, .len = strlen(text), .mode = 0600, .uid = geteuid(), .gid = getegid()};
+    const struct file_spec spec = {.path = path,
+                                   .data = text,
+                                   .len = text == NULL ? 0 : strlen(text),
+                                   .mode = 0600,
+                                   .uid = geteuid(),
+                                   .gid = getegid()};
     int result = use(&spec, err);
     if (result < 0 || !keep_ca) {
         return result == 1 ? access(trusted, F_OK) == 0 : result;
