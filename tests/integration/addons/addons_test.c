@@ -114,7 +114,7 @@ static void test_lost_definition_comes_back_and_can_go(void **state)
     wipe(&f);
 }
 
-static void test_what_cannot_be_changed_is_made_anew(void **state)
+static void test_an_immutable_object_is_recreated(void **state)
 {
     (void)state;
     static const char *const get_selector[] = {"get",
@@ -164,7 +164,7 @@ static void test_template_error_changes_nothing(void **state)
     assert_int_equal(calls(), 0);
 }
 
-static void test_spoilt_record_is_made_anew(void **state)
+static void test_damaged_record_is_recreated(void **state)
 {
     (void)state;
     static const char *const spoil[] = {"patch",
@@ -241,10 +241,10 @@ int main(void)
         cmocka_unit_test(test_what_moves_to_another_addon_stays),
         cmocka_unit_test(test_lost_object_comes_back),
         cmocka_unit_test(test_lost_definition_comes_back_and_can_go),
-        cmocka_unit_test(test_what_cannot_be_changed_is_made_anew),
+        cmocka_unit_test(test_an_immutable_object_is_recreated),
         cmocka_unit_test(test_failure_names_the_addon_and_is_taken_up),
         cmocka_unit_test(test_template_error_changes_nothing),
-        cmocka_unit_test(test_spoilt_record_is_made_anew),
+        cmocka_unit_test(test_damaged_record_is_recreated),
         cmocka_unit_test(test_killed_at_any_call),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -106,7 +106,7 @@ static void assert_refused(const char *file, const char *evidence)
     assert_string_equal(before, after);
 }
 
-static void a_lost_authority_of_a_used_cluster_is_refused(void **state)
+static void a_lost_ca_of_a_used_cluster_is_refused(void **state)
 {
     (void)state;
     assert_int_equal(issue(NULL), 0);
@@ -127,7 +127,7 @@ static void a_lost_authority_of_a_used_cluster_is_refused(void **state)
 }
 
 /* kubeadm would make the missing key, and no pod's token would be accepted any more. */
-static void renewal_makes_no_missing_authority(void **state)
+static void renewal_does_not_create_a_missing_ca(void **state)
 {
     (void)state;
     assert_int_equal(issue(NULL), 0);
@@ -192,8 +192,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_new_cluster_gets_keys_once, new_data, drop_data),
         cmocka_unit_test_setup_teardown(a_lost_stamp_keeps_every_key, new_data, drop_data),
         cmocka_unit_test_setup_teardown(a_lost_state_directory_keeps_every_key, new_data, drop_data),
-        cmocka_unit_test_setup_teardown(a_lost_authority_of_a_used_cluster_is_refused, new_data, drop_data),
-        cmocka_unit_test_setup_teardown(renewal_makes_no_missing_authority, new_data, drop_data),
+        cmocka_unit_test_setup_teardown(a_lost_ca_of_a_used_cluster_is_refused, new_data, drop_data),
+        cmocka_unit_test_setup_teardown(renewal_does_not_create_a_missing_ca, new_data, drop_data),
         cmocka_unit_test_setup_teardown(each_evidence_of_a_cluster_protects_its_keys, new_data, drop_data),
         cmocka_unit_test_setup_teardown(half_a_set_that_nothing_uses_is_moved_aside, new_data, drop_data),
     };

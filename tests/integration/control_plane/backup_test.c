@@ -214,7 +214,7 @@ static void a_manifest_without_both_hashes_is_refused(void **state)
     etcd_put("/after");
 }
 
-static void a_snapshot_that_etcd_refuses_stops_nothing(void **state)
+static void a_snapshot_refused_by_etcd_leaves_the_cluster_running(void **state)
 {
     (void)state;
     assert_int_equal(backup("{\"name\": \"one\"}", NULL), 0);
@@ -275,7 +275,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_disk_refuses_a_backup_and_harms_nothing, new_cluster, end_cluster),
         cmocka_unit_test_setup_teardown(a_failed_backup_leaves_no_file, new_cluster, end_cluster),
         cmocka_unit_test_setup_teardown(a_manifest_without_both_hashes_is_refused, new_cluster, end_cluster),
-        cmocka_unit_test_setup_teardown(a_snapshot_that_etcd_refuses_stops_nothing, new_cluster, end_cluster),
+        cmocka_unit_test_setup_teardown(a_snapshot_refused_by_etcd_leaves_the_cluster_running, new_cluster,
+                                        end_cluster),
         cmocka_unit_test_setup_teardown(a_restore_keeps_what_it_replaced, new_cluster, end_cluster),
         cmocka_unit_test_setup_teardown(a_killed_restore_loses_no_data, new_cluster, end_cluster),
     };

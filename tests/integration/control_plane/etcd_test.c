@@ -101,7 +101,7 @@ static void out_of_space_is_unhealthy_until_compacted(void **state)
     assert_int_equal(event_compact_etcd(&run, NULL), 0);
 }
 
-static void size_against_quota_is_judged(void **state)
+static void size_is_compared_with_the_quota(void **state)
 {
     (void)state;
     static const struct check_limits limits = {.warn = 75, .fail = 95};
@@ -122,7 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(out_of_space_is_unhealthy_until_compacted, new_cluster, end_cluster),
-        cmocka_unit_test(size_against_quota_is_judged),
+        cmocka_unit_test(size_is_compared_with_the_quota),
     };
     return cmocka_run_group_tests_name("etcd", tests, set_up_machine, NULL);
 }

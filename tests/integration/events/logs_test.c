@@ -242,7 +242,7 @@ static void shards_replicas_and_votes_leave_before_the_nodes(void **state)
     assert_false(there("log-4"));
 }
 
-static void each_version_is_asked_in_its_own_way(void **state)
+static void each_version_gets_the_request_it_supports(void **state)
 {
     static const struct {
         const char *version, *distribution, *request;
@@ -318,7 +318,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(shards_replicas_and_votes_leave_before_the_nodes, fresh),
-        cmocka_unit_test_setup(each_version_is_asked_in_its_own_way, fresh),
+        cmocka_unit_test_setup(each_version_gets_the_request_it_supports, fresh),
         cmocka_unit_test_setup(the_pre_check_refuses_what_the_others_cannot_take, fresh),
         cmocka_unit_test_setup(a_missing_primary_shard_refuses_unless_the_user_gives_it_up, fresh),
         cmocka_unit_test_setup(what_was_changed_is_changed_back_when_a_node_cannot_be_drained, fresh),

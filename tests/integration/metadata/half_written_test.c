@@ -103,7 +103,7 @@ static void an_event_waits_until_the_tree_is_whole(void **state)
     assert_non_null(facts_node(run.facts, "node-99"));
 }
 
-static void a_tree_that_stays_half_is_refused_at_the_deadline(void **state)
+static void an_incomplete_tree_is_refused_at_the_deadline(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
@@ -152,7 +152,7 @@ int main(void)
     log_open("test", NULL, NULL, LOG_LEVEL_WARNING);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_event_waits_until_the_tree_is_whole, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_tree_that_stays_half_is_refused_at_the_deadline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_incomplete_tree_is_refused_at_the_deadline, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_wait_for_the_token_outlasts_a_half_written_host, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("half-written metadata", tests, NULL, NULL);

@@ -100,7 +100,7 @@ static void the_callers_deadline_counts_too(void **state)
     assert_int_equal(err->status, STATUS_METADATA_UNREACHABLE);
 }
 
-static void the_next_server_is_asked_whatever_the_first_does(void **state)
+static void the_next_server_is_queried_whatever_the_first_answers(void **state)
 {
     struct fixture *f = *state;
     static const struct metad_fault faults[] = {
@@ -127,7 +127,7 @@ static void the_next_server_is_asked_whatever_the_first_does(void **state)
     }
 }
 
-static void a_bad_moment_is_tried_again(void **state)
+static void a_transient_failure_is_retried(void **state)
 {
     struct fixture *f = *state;
     fault_both(f, (struct metad_fault){.kind = METAD_BODY, .code = 500, .body = "", .count = 2});
@@ -137,7 +137,7 @@ static void a_bad_moment_is_tried_again(void **state)
     assert_int_equal(metad_requests(f->servers[1]), 2);
 }
 
-static void a_late_answer_is_an_answer(void **state)
+static void a_delayed_answer_is_used(void **state)
 {
     struct fixture *f = *state;
     metad_fault(f->servers[0], &(struct metad_fault){.kind = METAD_DELAY, .delay_ms = 50});
@@ -176,7 +176,7 @@ static void the_agents_file_leads_to_the_servers(void **state)
     assert_int_equal(metad_requests(f->servers[1]), 1);
 }
 
-static void a_cache_that_cannot_be_written_is_no_failure(void **state)
+static void an_unwritable_cache_does_not_fail_the_request(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *impossible = xstrdup("/proc/nowhere/metadata.json");
@@ -207,7 +207,7 @@ static void the_cache_serves_only_while_no_server_does(void **state)
 }
 
 /* A stop or a destroy must not depend on the platform's answer being good. */
-static void the_cache_serves_when_the_answer_is_no_good(void **state)
+static void an_unusable_answer_is_replaced_by_the_cache(void **state)
 {
     struct fixture *f = *state;
     static const struct metad_fault faults[] = {
@@ -230,7 +230,7 @@ static void the_cache_serves_when_the_answer_is_no_good(void **state)
     }
 }
 
-static void without_cache_the_servers_fault_is_told(void **state)
+static void without_a_cache_the_servers_error_is_returned(void **state)
 {
     struct fixture *f = *state;
     fault_both(f, (struct metad_fault){.kind = METAD_BODY, .code = 500, .body = ""});
@@ -263,15 +263,15 @@ int main(void)
         TEST(slow_servers_end_at_the_deadline),
         TEST(absent_servers_are_named),
         TEST(the_callers_deadline_counts_too),
-        TEST(the_next_server_is_asked_whatever_the_first_does),
-        TEST(a_bad_moment_is_tried_again),
-        TEST(a_late_answer_is_an_answer),
+        TEST(the_next_server_is_queried_whatever_the_first_answers),
+        TEST(a_transient_failure_is_retried),
+        TEST(a_delayed_answer_is_used),
         TEST(one_named_server_is_the_only_one),
         TEST(the_agents_file_leads_to_the_servers),
-        TEST(a_cache_that_cannot_be_written_is_no_failure),
+        TEST(an_unwritable_cache_does_not_fail_the_request),
         TEST(the_cache_serves_only_while_no_server_does),
-        TEST(the_cache_serves_when_the_answer_is_no_good),
-        TEST(without_cache_the_servers_fault_is_told),
+        TEST(an_unusable_answer_is_replaced_by_the_cache),
+        TEST(without_a_cache_the_servers_error_is_returned),
         TEST(health_is_reported_under_the_host),
     };
     log_open("meta_test", NULL, NULL, LOG_LEVEL_ERROR);

@@ -57,7 +57,7 @@ static void a_change_that_came_before_is_not_missed(void **state)
     assert_string_equal(leaf(news, "env", "max_pods"), "80");
 }
 
-static void others_changes_do_not_end_the_wait(void **state)
+static void a_change_of_another_cluster_does_not_end_the_wait(void **state)
 {
     struct fixture *f = *state;
     struct waiter waiter;
@@ -152,7 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_change_ends_the_long_poll),
         TEST(a_change_that_came_before_is_not_missed),
-        TEST(others_changes_do_not_end_the_wait),
+        TEST(a_change_of_another_cluster_does_not_end_the_wait),
         TEST(nothing_new_is_the_deadline),
         TEST(a_dead_server_during_the_wait_hands_over_to_the_next),
         TEST(the_first_wait_without_an_answer_before_is_a_get),

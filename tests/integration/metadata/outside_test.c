@@ -177,7 +177,7 @@ static void under_another_root_the_api_is_not_queried(void **state)
     assert_int_equal(cloudapi_requests(api), 0);
 }
 
-static void what_was_accepted_is_not_asked_again(void **state)
+static void accepted_settings_are_not_queried_again(void **state)
 {
     (void)state;
     assert_accepted();
@@ -188,7 +188,7 @@ static void what_was_accepted_is_not_asked_again(void **state)
     assert_refused(STATUS_VXNET_VPC, "vxnet-other1 (rtr-2)");
 }
 
-static void another_key_is_asked_with(void **state)
+static void a_changed_key_is_used_for_the_query(void **state)
 {
     (void)state;
     assert_accepted();
@@ -246,7 +246,7 @@ static void the_api_s_refusals_keep_their_status(void **state)
     assert_accepted();
 }
 
-static void a_node_asks_about_the_key_alone(void **state)
+static void a_node_queries_only_the_api_key(void **state)
 {
     (void)state;
     load("node");
@@ -282,7 +282,7 @@ static void hostnic_s_records_lie_on_data(void **state)
     assert_int_equal(step_make_directories.done(&run, NULL), 1);
 }
 
-static void a_bake_without_hostnic_is_told(void **state)
+static void an_image_without_hostnic_is_an_error(void **state)
 {
     (void)state;
     char root[128];
@@ -311,7 +311,7 @@ static void an_external_elasticsearch_must_answer(void **state)
     assert_int_equal(cloudapi_requests(api), 1);
 }
 
-static void one_that_starts_is_waited_for(void **state)
+static void an_elasticsearch_that_is_starting_is_waited_for(void **state)
 {
     (void)state;
     const struct cloudapi_fault starting = {CLOUDAPI_HTTP, 503, "starting", 1};
@@ -328,7 +328,7 @@ static void assert_not_there(const char *needle)
     assert_non_null(strstr(err->message, needle));
 }
 
-static void one_that_never_answers_is_102(void **state)
+static void an_elasticsearch_that_never_answers_is_status_102(void **state)
 {
     (void)state;
     assert_int_equal(STATUS_LOG_UNREACHABLE, 102);
@@ -345,19 +345,19 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_hostnic_the_master_checks_the_key_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_key_of_another_user_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(under_another_root_the_api_is_not_queried, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_was_accepted_is_not_asked_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(another_key_is_asked_with, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(accepted_settings_are_not_queried_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_changed_key_is_used_for_the_query, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_absent_vxnet_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cluster_vxnet_outside_any_vpc_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(addresses_must_suffice_for_all_nodes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_api_s_refusals_keep_their_status, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_node_asks_about_the_key_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_node_queries_only_the_api_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hostnic_s_records_lie_on_data, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_bake_without_hostnic_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_image_without_hostnic_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(log_nodes_need_no_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_external_elasticsearch_must_answer, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_starts_is_waited_for, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_never_answers_is_102, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_elasticsearch_that_is_starting_is_waited_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_elasticsearch_that_never_answers_is_status_102, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("outside", tests, NULL, NULL);
 }

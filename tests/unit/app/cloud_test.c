@@ -156,7 +156,7 @@ static void a_filter_is_a_numbered_list(void **state)
     assert_string_equal(json_string_value(json_object_get(json_array_get(nics, 0), "nic_id")), "n2");
 }
 
-static void a_wrong_key_is_told_apart(void **state)
+static void a_wrong_key_has_the_status_of_the_key(void **state)
 {
     (void)state;
     account.secret_access_key = "0000000000000000000000000000000000000000";
@@ -197,7 +197,7 @@ static void a_message_that_repeats_the_key_is_left_out(void **state)
     assert_call_fails(deadline_in(WAIT_MS), STATUS_CLOUD_KEY, "left out");
 }
 
-static void what_passes_is_tried_again(void **state)
+static void transient_failures_are_retried(void **state)
 {
     (void)state;
     static const struct {
@@ -275,10 +275,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(values_of_any_kind_are_signed_right, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_list_is_gathered_from_all_its_pages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_filter_is_a_numbered_list, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_wrong_key_is_told_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_wrong_key_has_the_status_of_the_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refusals_have_their_status, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_message_that_repeats_the_key_is_left_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_passes_is_tried_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(transient_failures_are_retried, set_up, tear_down),
         cmocka_unit_test_setup_teardown(silence_ends_at_the_deadline, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_there_is_unreachable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_page_without_its_set_is_an_error, set_up, tear_down),

@@ -75,7 +75,7 @@ static void a_cluster_has_one_master_and_each_address_once(void **state)
 }
 
 /* authorized_keys(5) takes what stands before the kind of key as options: they must never come from the metadata. */
-static void of_a_public_key_only_the_key_is_taken(void **state)
+static void a_public_key_with_options_is_refused(void **state)
 {
     (void)state;
     static const char *const refused[] = {
@@ -120,7 +120,7 @@ int main(void)
         cmocka_unit_test(networks_are_apart_from_each_other),
         cmocka_unit_test(the_api_s_name_hides_no_other_name),
         cmocka_unit_test(a_cluster_has_one_master_and_each_address_once),
-        cmocka_unit_test(of_a_public_key_only_the_key_is_taken),
+        cmocka_unit_test(a_public_key_with_options_is_refused),
     };
     return cmocka_run_group_tests_name("facts of a cluster that cannot be", tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static void hosts_are_by_role_then_sid(void **state)
     assert_null(facts_host(facts, "nobody", 0));
 }
 
-static void self_is_told_by_instance_or_by_role_sid_and_ip(void **state)
+static void self_is_found_by_instance_or_by_role_sid_and_ip(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *tree = metadata("three-logs", "log", 2);
@@ -90,7 +90,7 @@ static void parameters_are_refused_together(void **state)
     assert_refused(tree, NULL, STATUS_PARAMETER, "\n  access_key_id: required");
 }
 
-static void a_secret_is_never_told(void **state)
+static void a_refused_secret_is_not_quoted(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *tree = metadata("es-server", "master", 1);
@@ -388,10 +388,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hosts_are_by_role_then_sid),
-        cmocka_unit_test(self_is_told_by_instance_or_by_role_sid_and_ip),
+        cmocka_unit_test(self_is_found_by_instance_or_by_role_sid_and_ip),
         cmocka_unit_test(broken_structure_is_named),
         cmocka_unit_test(parameters_are_refused_together),
-        cmocka_unit_test(a_secret_is_never_told),
+        cmocka_unit_test(a_refused_secret_is_not_quoted),
         cmocka_unit_test(a_single_cause_has_its_own_status),
         cmocka_unit_test(log_nodes_come_before_a_link_before_an_address),
         cmocka_unit_test(a_link_s_port_and_roles_may_be_left_out),

@@ -175,7 +175,7 @@ static void only_secrets_are_masked(void **state)
 }
 
 /* A hostile value may stand in no other place than its own. */
-static void hostile_text_arrives_as_it_was_given(void **state)
+static void hostile_text_is_unchanged_in_the_rendered_file(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *cluster = cluster_load("hostile", NULL);
@@ -195,6 +195,6 @@ int main(void)
         tests[n] = (struct CMUnitTest){clusters[n], contexts_are_as_kept, NULL, NULL, (void *)clusters[n]};
     }
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(only_secrets_are_masked);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(hostile_text_arrives_as_it_was_given);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(hostile_text_is_unchanged_in_the_rendered_file);
     return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
 }

@@ -100,7 +100,7 @@ static void an_object_is_read(void **state)
     assert_string_equal(json_string_value(json_object_get(object, "kind")), "Node");
 }
 
-static void absence_is_told_with_the_apis_reason(void **state)
+static void a_404_returns_its_code_and_the_apis_reason(void **state)
 {
     (void)state;
     answers(404, not_found);
@@ -114,7 +114,7 @@ static void absence_is_told_with_the_apis_reason(void **state)
     assert_null(object);
 }
 
-static void what_is_no_object_is_an_error(void **state)
+static void an_answer_that_is_not_an_object_is_an_error(void **state)
 {
     (void)state;
     static const char *const bodies[] = {"", "[]", "<html>", "{\"kind\":"};
@@ -220,7 +220,7 @@ static void a_watch_that_ends_before_is_an_error(void **state)
     }
 }
 
-static void of_a_failing_readyz_only_what_fails_is_told(void **state)
+static void a_failing_readyz_reports_only_the_failed_checks(void **state)
 {
     (void)state;
     answers(500,
@@ -244,7 +244,7 @@ static void a_patch_is_a_merge_patch(void **state)
     assert_int_equal(kube_merge_patch(kube, "/api/v1/nodes/node-9", patch, soon(), NULL), -1);
 }
 
-static void what_exists_already_is_told_on_request(void **state)
+static void a_409_is_returned_through_code(void **state)
 {
     (void)state;
     answers(409, "{\"message\":\"already exists\"}");
@@ -257,7 +257,7 @@ static void what_exists_already_is_told_on_request(void **state)
     assert_int_equal(kube_post(kube, "/x", object, soon(), NULL, NULL), -1);
 }
 
-static void what_is_gone_already_is_told_on_request(void **state)
+static void a_404_is_returned_through_code(void **state)
 {
     (void)state;
     answers(404, not_found);
@@ -268,7 +268,7 @@ static void what_is_gone_already_is_told_on_request(void **state)
     assert_int_equal(kube_delete(kube, "/api/v1/nodes/node-9", soon(), NULL, NULL), -1);
 }
 
-static void no_answer_is_an_api_error(void **state)
+static void a_server_that_does_not_answer_is_status_api(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
@@ -302,18 +302,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_object_is_read),
-        cmocka_unit_test(absence_is_told_with_the_apis_reason),
-        cmocka_unit_test(what_is_no_object_is_an_error),
+        cmocka_unit_test(a_404_returns_its_code_and_the_apis_reason),
+        cmocka_unit_test(an_answer_that_is_not_an_object_is_an_error),
         cmocka_unit_test(a_text_is_given_as_it_is),
         cmocka_unit_test(a_long_text_comes_line_by_line),
         cmocka_unit_test(no_more_lines_come_than_are_wanted),
         cmocka_unit_test(a_watch_ends_with_what_is_waited_for),
         cmocka_unit_test(a_watch_that_ends_before_is_an_error),
-        cmocka_unit_test(of_a_failing_readyz_only_what_fails_is_told),
+        cmocka_unit_test(a_failing_readyz_reports_only_the_failed_checks),
         cmocka_unit_test(a_patch_is_a_merge_patch),
-        cmocka_unit_test(what_exists_already_is_told_on_request),
-        cmocka_unit_test(what_is_gone_already_is_told_on_request),
-        cmocka_unit_test(no_answer_is_an_api_error),
+        cmocka_unit_test(a_409_is_returned_through_code),
+        cmocka_unit_test(a_404_is_returned_through_code),
+        cmocka_unit_test(a_server_that_does_not_answer_is_status_api),
         cmocka_unit_test(conditions_are_found_by_type),
     };
     return cmocka_run_group_tests_name("kube", tests, set_up, tear_down);

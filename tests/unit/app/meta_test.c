@@ -46,7 +46,7 @@ static void a_tree_is_objects_with_string_leaves(void **state)
     assert_string_equal(json_string_value(json_object_get(json_object_get(tree, "env"), "max_pods")), "60");
 }
 
-static void what_is_no_tree_is_refused(void **state)
+static void a_text_that_is_not_a_tree_is_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -151,7 +151,7 @@ static void a_copy_others_could_have_written_is_refused(void **state)
     assert_int_equal(meta_tree_load_private(linked, &tree, NULL), -1);
 }
 
-static void a_spoiled_copy_is_refused(void **state)
+static void a_damaged_copy_is_refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {"", "{\"self\":{\"env\":", "[]", "{\"self\":{\"env\":{\"a\":1}}}"};
@@ -168,12 +168,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tree_is_objects_with_string_leaves),
-        cmocka_unit_test(what_is_no_tree_is_refused),
+        cmocka_unit_test(a_text_that_is_not_a_tree_is_refused),
         cmocka_unit_test(a_file_holds_the_tree_or_self),
         cmocka_unit_test(a_wrong_file_is_named),
         cmocka_unit_test(the_private_copy_comes_back_and_is_0600),
         cmocka_unit_test(a_copy_others_could_have_written_is_refused),
-        cmocka_unit_test(a_spoiled_copy_is_refused),
+        cmocka_unit_test(a_damaged_copy_is_refused),
     };
     return cmocka_run_group_tests_name("meta", tests, set_up, tear_down);
 }

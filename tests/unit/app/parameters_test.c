@@ -175,7 +175,7 @@ static void values_are_split(void **state)
     parameters_clear(&p);
 }
 
-static void all_that_is_wrong_is_told_at_once(void **state)
+static void all_unacceptable_parameters_are_reported_together(void **state)
 {
     (void)state;
     json_t *env =
@@ -189,7 +189,7 @@ static void all_that_is_wrong_is_told_at_once(void **state)
                         "/8 to /30");
 }
 
-static void the_bad_word_of_a_list_is_pointed_at(void **state)
+static void the_unacceptable_word_of_a_list_is_named(void **state)
 {
     (void)state;
     _cleanup_free_ char *text = complaint(environment("insecure-registries", "hub http://bad 10.0.0.0/8"), NULL);
@@ -198,7 +198,7 @@ static void the_bad_word_of_a_list_is_pointed_at(void **state)
                         "blanks; \"http://bad\" is not");
 }
 
-static void what_is_no_string_is_refused(void **state)
+static void a_value_that_is_not_a_string_is_refused(void **state)
 {
     (void)state;
     json_t *env = environment(NULL, NULL);
@@ -249,9 +249,9 @@ int main(void)
         cmocka_unit_test(bad_values_are_named_with_what_is_accepted),
         cmocka_unit_test(defaults_are_those_of_the_guide),
         cmocka_unit_test(values_are_split),
-        cmocka_unit_test(all_that_is_wrong_is_told_at_once),
-        cmocka_unit_test(the_bad_word_of_a_list_is_pointed_at),
-        cmocka_unit_test(what_is_no_string_is_refused),
+        cmocka_unit_test(all_unacceptable_parameters_are_reported_together),
+        cmocka_unit_test(the_unacceptable_word_of_a_list_is_named),
+        cmocka_unit_test(a_value_that_is_not_a_string_is_refused),
         cmocka_unit_test(hostnic_has_room_for_60_pods),
         cmocka_unit_test(quoting_keeps_a_message_on_its_line),
     };

@@ -22,7 +22,7 @@ static void the_status_table_is_in_order_and_whole(void **state)
     }
 }
 
-static void an_unknown_status_is_a_failure(void **state)
+static void an_unknown_status_has_the_text_of_a_failure(void **state)
 {
     (void)state;
     assert_int_equal(status_row(99)->status, STATUS_FAILED);
@@ -32,7 +32,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_status_table_is_in_order_and_whole),
-        cmocka_unit_test(an_unknown_status_is_a_failure),
+        cmocka_unit_test(an_unknown_status_has_the_text_of_a_failure),
     };
     return cmocka_run_group_tests_name("status", tests, NULL, NULL);
 }

@@ -45,7 +45,7 @@ static void assert_refused(const char *text, const char *reason)
     }
 }
 
-static void each_comes_after_what_it_names(void **state)
+static void addons_are_ordered_by_after(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
@@ -79,7 +79,7 @@ static void mistakes_are_told(void **state)
     assert_refused("addon \"a\" {\n  after = {}\n", "this \"{\" has no \"}\"");
 }
 
-static void an_absent_file_is_told(void **state)
+static void an_absent_file_is_an_error(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
@@ -119,9 +119,9 @@ static void the_context_switches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_comes_after_what_it_names),
+        cmocka_unit_test(addons_are_ordered_by_after),
         cmocka_unit_test(mistakes_are_told),
-        cmocka_unit_test(an_absent_file_is_told),
+        cmocka_unit_test(an_absent_file_is_an_error),
         cmocka_unit_test(the_context_switches),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

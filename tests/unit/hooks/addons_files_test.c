@@ -160,7 +160,7 @@ static void each_changed_object_has_its_difference(void **state)
                       "+data: {days: \"7\"}\n");
 }
 
-static void of_a_secret_only_that_it_changes_is_told(void **state)
+static void a_changed_secret_is_reported_without_its_content(void **state)
 {
     (void)state;
     static const char other[] = "abcdefghijabcdefghijabcdefghijabcdefghij";
@@ -178,7 +178,7 @@ static void of_a_secret_only_that_it_changes_is_told(void **state)
                       "removed)\n");
 }
 
-static void what_goes_is_shown_and_removed(void **state)
+static void deleted_objects_are_shown_and_removed(void **state)
 {
     (void)state;
     run.facts->parameters.enable_istio = true;
@@ -201,7 +201,7 @@ static void what_goes_is_shown_and_removed(void **state)
     assert_non_null(strstr(text, "-metadata: {annotations: {k8s-hooks/add-on: plain}, name: two}\n"));
 }
 
-static void what_is_kept_but_spoilt_counts_as_absent(void **state)
+static void a_damaged_kept_manifest_counts_as_absent(void **state)
 {
     (void)state;
     (void)write_all();
@@ -249,9 +249,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(manifests_are_written_for_root_alone),
         TEST(each_changed_object_has_its_difference),
-        TEST(of_a_secret_only_that_it_changes_is_told),
-        TEST(what_goes_is_shown_and_removed),
-        TEST(what_is_kept_but_spoilt_counts_as_absent),
+        TEST(a_changed_secret_is_reported_without_its_content),
+        TEST(deleted_objects_are_shown_and_removed),
+        TEST(a_damaged_kept_manifest_counts_as_absent),
         TEST(without_an_image_what_it_brings_is_left_out),
         TEST(no_other_role_has_add_ons),
     };

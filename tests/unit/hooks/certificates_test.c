@@ -107,7 +107,7 @@ static struct finding look(void)
     return finding;
 }
 
-static void before_there_is_any_nothing_fails(void **state)
+static void without_certificates_the_check_warns(void **state)
 {
     (void)state;
     struct finding finding = look();
@@ -145,7 +145,7 @@ static void a_kubeconfig_may_be_json(void **state)
     assert_string_equal(config.key, "key");
 }
 
-static void what_is_no_kubeconfig_is_refused(void **state)
+static void a_file_that_is_not_a_kubeconfig_is_refused(void **state)
 {
     (void)state;
     struct kubeconfig config;
@@ -177,7 +177,7 @@ static void all_are_found_and_the_first_to_end_is_known(void **state)
     free(finding.reason);
 }
 
-static void one_that_cannot_be_read_fails(void **state)
+static void an_unreadable_certificate_fails_the_check(void **state)
 {
     (void)state;
     put("/etc/kubernetes/pki/front-proxy-ca.crt", "cut");
@@ -189,7 +189,7 @@ static void one_that_cannot_be_read_fails(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-static void one_that_expired_fails(void **state)
+static void an_expired_certificate_fails_the_check(void **state)
 {
     (void)state;
     end_certificate("/etc/kubernetes/pki/etcd/server.crt");
@@ -202,13 +202,13 @@ static void one_that_expired_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(before_there_is_any_nothing_fails),
+        cmocka_unit_test(without_certificates_the_check_warns),
         cmocka_unit_test(a_kubeconfig_is_taken_apart),
         cmocka_unit_test(a_kubeconfig_may_be_json),
-        cmocka_unit_test(what_is_no_kubeconfig_is_refused),
+        cmocka_unit_test(a_file_that_is_not_a_kubeconfig_is_refused),
         cmocka_unit_test(all_are_found_and_the_first_to_end_is_known),
-        cmocka_unit_test(one_that_cannot_be_read_fails),
-        cmocka_unit_test(one_that_expired_fails),
+        cmocka_unit_test(an_unreadable_certificate_fails_the_check),
+        cmocka_unit_test(an_expired_certificate_fails_the_check),
     };
     return cmocka_run_group_tests_name("certificates", tests, set_up, tear_down);
 }

@@ -115,7 +115,7 @@ static void a_check_that_warns_never_makes_the_host_unhealthy(void **state)
     assert_true(checks_healthy(results));
 }
 
-static void one_that_hangs_costs_only_itself(void **state)
+static void a_hanging_check_fails_alone(void **state)
 {
     (void)state;
     write_role_conf("");
@@ -138,7 +138,7 @@ static void the_roles_file_sets_limits_and_switches_off(void **state)
     assert_string_equal(results->of[0].finding.reason, "limits 70 and 2");
 }
 
-static void a_check_nobody_knows_is_a_mistake_in_the_file(void **state)
+static void an_unknown_check_in_the_role_file_is_an_error(void **state)
 {
     (void)state;
     write_role_conf("check \"godo\" { warn = 70 }\n");
@@ -150,7 +150,7 @@ static void a_check_nobody_knows_is_a_mistake_in_the_file(void **state)
     assert_non_null(strstr(err->message, "\"godo\""));
 }
 
-static void the_json_says_the_same(void **state)
+static void the_json_form_has_the_same_fields(void **state)
 {
     (void)state;
     write_role_conf("");
@@ -179,7 +179,7 @@ static enum verdict verdict_of(const struct check *check, long warn, long fail)
     return finding.verdict;
 }
 
-static void disk_use_is_held_against_both_limits(void **state)
+static void disk_use_is_compared_with_both_limits(void **state)
 {
     (void)state;
     static const struct check *const checks[] = {&check_data_space, &check_data_inodes};
@@ -194,7 +194,7 @@ static void disk_use_is_held_against_both_limits(void **state)
     conf.paths.data = directory;
 }
 
-static void hostnic_is_told_from_the_last_answer_only(void **state)
+static void the_hostnic_check_uses_the_recorded_answer_only(void **state)
 {
     (void)state;
     _cleanup_free_ char *path = xasprintf("%s/cloud.json", directory);
@@ -301,7 +301,7 @@ static void each_check_has_its_line(void **state)
     assert_true(json_is_true(json_object_get(parsed, "healthy")));
 }
 
-static void the_result_is_reported_and_nobody_hearing_it_changes_nothing(void **state)
+static void the_result_is_the_same_when_it_cannot_be_reported(void **state)
 {
     (void)state;
     write_role_conf("");
@@ -409,16 +409,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_keep_the_order_of_the_table),
         cmocka_unit_test(a_check_that_warns_never_makes_the_host_unhealthy),
-        cmocka_unit_test(one_that_hangs_costs_only_itself),
+        cmocka_unit_test(a_hanging_check_fails_alone),
         cmocka_unit_test(the_roles_file_sets_limits_and_switches_off),
-        cmocka_unit_test(a_check_nobody_knows_is_a_mistake_in_the_file),
-        cmocka_unit_test(the_json_says_the_same),
-        cmocka_unit_test(disk_use_is_held_against_both_limits),
-        cmocka_unit_test(hostnic_is_told_from_the_last_answer_only),
+        cmocka_unit_test(an_unknown_check_in_the_role_file_is_an_error),
+        cmocka_unit_test(the_json_form_has_the_same_fields),
+        cmocka_unit_test(disk_use_is_compared_with_both_limits),
+        cmocka_unit_test(the_hostnic_check_uses_the_recorded_answer_only),
         cmocka_unit_test(each_check_has_its_line),
         cmocka_unit_test(a_reason_that_is_not_utf8_is_not_lost),
         cmocka_unit_test(a_report_leaves_nothing_of_the_one_before),
-        cmocka_unit_test(the_result_is_reported_and_nobody_hearing_it_changes_nothing),
+        cmocka_unit_test(the_result_is_the_same_when_it_cannot_be_reported),
         cmocka_unit_test(elasticsearch_is_as_its_colour),
     };
     return cmocka_run_group_tests_name("check", tests, set_up, tear_down);

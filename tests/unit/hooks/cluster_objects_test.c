@@ -70,7 +70,7 @@ static void a_failure_is_passed_on(void **state)
 }
 
 /* error.h allows it to every function */
-static void a_caller_that_does_not_care_passes_no_error(void **state)
+static void a_null_error_pointer_is_accepted_on_failure(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *keys = json_pack("[s, s]", "v1 Pod x a", "v1 Pool x b");
@@ -89,7 +89,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_failure_is_passed_on, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_caller_that_does_not_care_passes_no_error, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_null_error_pointer_is_accepted_on_failure, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("cluster objects", tests, NULL, NULL);
 }

@@ -152,7 +152,7 @@ static void nothing_is_written_unless_all_can_be_rendered(void **state)
     assert_false(there("/etc/role"));
 }
 
-static void a_file_that_is_no_longer_wanted_goes(void **state)
+static void a_file_that_is_no_longer_wanted_is_deleted(void **state)
 {
     (void)state;
     put(templates, "t.mustache", "{{host.sid}}\n");
@@ -347,7 +347,7 @@ static void a_failed_action_is_done_by_the_next_reload(void **state)
     expect_done("");
 }
 
-static void a_killed_reload_is_taken_up(void **state)
+static void a_killed_reload_is_completed_by_the_next(void **state)
 {
     (void)state;
     static const struct reload_action deadly[] = {{"daemon-reload", false, killed, NULL, NULL},
@@ -370,7 +370,7 @@ static void a_killed_reload_is_taken_up(void **state)
     expect_done("daemon kubelet ");
 }
 
-static void a_dry_reload_only_tells(void **state)
+static void a_dry_reload_prints_and_changes_nothing(void **state)
 {
     (void)state;
     put_two_files();
@@ -384,7 +384,7 @@ static void a_dry_reload_only_tells(void **state)
     assert_false(there("/state/reload.json"));
 }
 
-static void what_is_owed_must_be_readable(void **state)
+static void an_unreadable_list_of_pending_actions_is_an_error(void **state)
 {
     (void)state;
     put_two_files();
@@ -414,7 +414,7 @@ static void the_step_restarts_only_what_may_run_with_old_files(void **state)
     assert_int_equal(reload_owed(&run, actions, false, NULL), 0);
 }
 
-static void the_cluster_is_left_for_when_it_is_up(void **state)
+static void actions_on_the_cluster_are_deferred_to_start(void **state)
 {
     (void)state;
     put(templates, "t.mustache", "{{host.sid}}\n");
@@ -479,17 +479,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(files_are_brought_and_then_left_alone),
         TEST(nothing_is_written_unless_all_can_be_rendered),
-        TEST(a_file_that_is_no_longer_wanted_goes),
+        TEST(a_file_that_is_no_longer_wanted_is_deleted),
         TEST(two_sections_may_share_a_path_with_opposite_conditions),
         TEST(a_preview_shows_changes_and_hides_secrets),
         TEST(render_writes_below_a_root_only),
         TEST(reload_does_once_and_in_order_what_changed_files_need),
         TEST(a_failed_action_is_done_by_the_next_reload),
-        TEST(a_killed_reload_is_taken_up),
-        TEST(a_dry_reload_only_tells),
-        TEST(what_is_owed_must_be_readable),
+        TEST(a_killed_reload_is_completed_by_the_next),
+        TEST(a_dry_reload_prints_and_changes_nothing),
+        TEST(an_unreadable_list_of_pending_actions_is_an_error),
         TEST(the_step_restarts_only_what_may_run_with_old_files),
-        TEST(the_cluster_is_left_for_when_it_is_up),
+        TEST(actions_on_the_cluster_are_deferred_to_start),
         TEST(some_actions_are_due_without_a_file),
     };
     return cmocka_run_group_tests_name("files", tests, NULL, NULL);

@@ -89,7 +89,7 @@ static void only_the_last_thirty_are_kept(void **state)
     assert_string_equal(json_text(json_array_get(runs, 0), "event"), "start");
 }
 
-static void a_spoilt_file_counts_as_empty_and_is_replaced(void **state)
+static void a_damaged_file_counts_as_empty_and_is_replaced(void **state)
 {
     (void)state;
     static const char *const texts[] = {"", "{", "{}", "null", "[1, \"x\", {\"steps\": 3}]"};
@@ -124,7 +124,7 @@ int main(void)
         TEST(an_old_history_prints_with_its_own_names),
         TEST(a_run_is_recorded_from_its_first_moment),
         TEST(only_the_last_thirty_are_kept),
-        TEST(a_spoilt_file_counts_as_empty_and_is_replaced),
+        TEST(a_damaged_file_counts_as_empty_and_is_replaced),
         TEST(a_failure_to_record_never_fails_the_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

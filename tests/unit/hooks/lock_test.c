@@ -43,7 +43,7 @@ static void release(struct holder holder)
     assert_int_equal(waitpid(holder.pid, NULL, 0), holder.pid);
 }
 
-static void nobody_else_means_no_wait(void **state)
+static void a_free_lock_is_taken_without_waiting(void **state)
 {
     (void)state;
     _cleanup_close_ int lock = -1;
@@ -66,7 +66,7 @@ static void the_holder_is_named_when_the_deadline_passes(void **state)
     release(holder);
 }
 
-static void it_is_taken_when_the_holder_ends(void **state)
+static void the_lock_is_taken_when_its_holder_is_killed(void **state)
 {
     (void)state;
     _cleanup_close_ int lock = -1;
@@ -115,9 +115,9 @@ static void no_file_is_needed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(nobody_else_means_no_wait),
+        TEST(a_free_lock_is_taken_without_waiting),
         TEST(the_holder_is_named_when_the_deadline_passes),
-        TEST(it_is_taken_when_the_holder_ends),
+        TEST(the_lock_is_taken_when_its_holder_is_killed),
         TEST(a_name_of_a_process_that_is_gone_is_not_given),
         TEST(no_file_is_needed),
     };

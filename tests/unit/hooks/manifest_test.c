@@ -37,7 +37,7 @@ static void assert_keys(const struct manifest *manifest, const char *const *keys
     assert_int_equal(n, manifest->n);
 }
 
-static void documents_are_told_apart(void **state)
+static void documents_of_one_stream_are_separated(void **state)
 {
     (void)state;
     static const char text[] = "# a comment alone is no document\n"
@@ -87,7 +87,7 @@ static void later_documents_override(void **state)
     assert_keys(&manifest, keys);
 }
 
-static void the_order_suits_a_cluster(void **state)
+static void objects_are_sorted_into_the_order_of_apply(void **state)
 {
     (void)state;
     static const char *const keys[] = {"v1 CustomResourceDefinition - d",
@@ -112,7 +112,7 @@ static void the_order_suits_a_cluster(void **state)
     assert_int_equal(manifest_definitions(&manifest), 2);
 }
 
-static void what_is_no_object_is_refused(void **state)
+static void a_text_that_is_not_an_object_is_refused(void **state)
 {
     (void)state;
     assert_refused("apiVersion: v1\nkind: Thing\n---\nb: 1\n",
@@ -177,11 +177,11 @@ static void keys_become_stubs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(documents_are_told_apart),
+        cmocka_unit_test(documents_of_one_stream_are_separated),
         cmocka_unit_test(a_stream_without_an_end_of_line_is_whole),
         cmocka_unit_test(later_documents_override),
-        cmocka_unit_test(the_order_suits_a_cluster),
-        cmocka_unit_test(what_is_no_object_is_refused),
+        cmocka_unit_test(objects_are_sorted_into_the_order_of_apply),
+        cmocka_unit_test(a_text_that_is_not_an_object_is_refused),
         cmocka_unit_test(keys_become_stubs),
         cmocka_unit_test(an_annotation_is_put_into_every_document),
     };

@@ -23,7 +23,7 @@ static void the_kubelets_summary_becomes_shares(void **state)
     assert_int_equal(use.memory_permille, 750);
 }
 
-static void what_the_kubelet_does_not_tell_is_told_apart(void **state)
+static void figures_missing_from_the_summary_are_marked(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *empty = json_object();
@@ -86,7 +86,7 @@ static void two_samples_make_a_rate(void **state)
     assert_int_equal(use.latency_ms, 15);
 }
 
-static void without_a_sample_before_there_is_none(void **state)
+static void without_an_earlier_sample_the_rate_is_zero(void **state)
 {
     (void)state;
     const struct api_sample none = {0};
@@ -117,10 +117,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_kubelets_summary_becomes_shares),
-        cmocka_unit_test(what_the_kubelet_does_not_tell_is_told_apart),
+        cmocka_unit_test(figures_missing_from_the_summary_are_marked),
         cmocka_unit_test(counters_are_summed),
         cmocka_unit_test(two_samples_make_a_rate),
-        cmocka_unit_test(without_a_sample_before_there_is_none),
+        cmocka_unit_test(without_an_earlier_sample_the_rate_is_zero),
         cmocka_unit_test(a_sample_is_kept_as_it_is),
     };
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);

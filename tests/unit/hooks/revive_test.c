@@ -12,7 +12,7 @@
 
 enum { NOW = 1700000000 };
 
-static void what_was_never_tried_may_be(void **state)
+static void a_check_without_attempts_is_tried_at_once(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *tries = json_object();
@@ -20,7 +20,7 @@ static void what_was_never_tried_may_be(void **state)
     assert_int_equal(backoff_tries(tries, "docker", NOW), 0);
 }
 
-static void each_try_in_a_row_makes_the_wait_longer(void **state)
+static void the_wait_grows_with_each_attempt(void **state)
 {
     (void)state;
     static const int64_t waits[] = {60, 240, 960, 3600, 3600, 3600};
@@ -36,7 +36,7 @@ static void each_try_in_a_row_makes_the_wait_longer(void **state)
     }
 }
 
-static void one_does_not_hold_up_another(void **state)
+static void attempts_of_one_check_do_not_delay_another(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *tries = json_object();
@@ -44,7 +44,7 @@ static void one_does_not_hold_up_another(void **state)
     assert_int_equal(backoff_wait(tries, "kubelet", NOW), 0);
 }
 
-static void a_quiet_time_makes_it_forgotten(void **state)
+static void attempts_are_forgotten_after_ten_minutes(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *tries = json_object();
@@ -60,7 +60,7 @@ static void a_quiet_time_makes_it_forgotten(void **state)
     assert_int_equal(backoff_tries(tries, "docker", NOW + 700 + 7200), 0);
 }
 
-static void a_clock_set_back_does_not_hold_up(void **state)
+static void a_clock_set_back_does_not_delay_an_attempt(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *tries = json_object();
@@ -68,7 +68,7 @@ static void a_clock_set_back_does_not_hold_up(void **state)
     assert_int_equal(backoff_wait(tries, "docker", NOW - 86400), 0);
 }
 
-static void a_damaged_state_is_as_none(void **state)
+static void a_damaged_record_counts_as_no_attempts(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *tries = json_pack("{ss s{ss}}", "docker", "often", "kubelet", "tries", "many");
@@ -137,12 +137,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_compared_in_their_full_form),
-        cmocka_unit_test(what_was_never_tried_may_be),
-        cmocka_unit_test(each_try_in_a_row_makes_the_wait_longer),
-        cmocka_unit_test(one_does_not_hold_up_another),
-        cmocka_unit_test(a_quiet_time_makes_it_forgotten),
-        cmocka_unit_test(a_clock_set_back_does_not_hold_up),
-        cmocka_unit_test(a_damaged_state_is_as_none),
+        cmocka_unit_test(a_check_without_attempts_is_tried_at_once),
+        cmocka_unit_test(the_wait_grows_with_each_attempt),
+        cmocka_unit_test(attempts_of_one_check_do_not_delay_another),
+        cmocka_unit_test(attempts_are_forgotten_after_ten_minutes),
+        cmocka_unit_test(a_clock_set_back_does_not_delay_an_attempt),
+        cmocka_unit_test(a_damaged_record_counts_as_no_attempts),
         cmocka_unit_test(images_in_use_or_of_the_machine_image_are_kept),
     };
     return cmocka_run_group_tests_name("revive", tests, NULL, NULL);

@@ -39,7 +39,7 @@ static void put(const char *text)
     put_file("node.conf", text);
 }
 
-static void mistakes_in_the_role_file_are_told_with_their_line(void **state)
+static void errors_in_the_role_file_name_their_line(void **state)
 {
     (void)state;
     static const struct {
@@ -171,12 +171,9 @@ static void reload_does_every_action_in_this_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(mistakes_in_the_role_file_are_told_with_their_line),
-        TEST(units_and_checks_are_read),
-        TEST(sections_of_included_files_count),
-        TEST(an_included_file_is_named_when_it_is_wrong),
-        TEST(the_shipped_role_files_are_good),
-        TEST(conditions_can_be_turned_round),
+        TEST(errors_in_the_role_file_name_their_line), TEST(units_and_checks_are_read),
+        TEST(sections_of_included_files_count),        TEST(an_included_file_is_named_when_it_is_wrong),
+        TEST(the_shipped_role_files_are_good),         TEST(conditions_can_be_turned_round),
         TEST(reload_does_every_action_in_this_order),
     };
     return cmocka_run_group_tests_name("role_conf", tests, NULL, NULL);

@@ -104,7 +104,7 @@ static void the_first_error_stops_and_names_its_step(void **state)
     assert_string_equal(err->message, "make the second: it broke");
 }
 
-static void what_cannot_be_told_is_not_applied(void **state)
+static void a_step_whose_state_is_unknown_is_not_applied(void **state)
 {
     (void)state;
     second_done = -1;
@@ -142,7 +142,7 @@ static void a_signal_stops_before_the_next(void **state)
     assert_int_equal(status, 0);
 }
 
-static void a_dry_run_applies_nothing_and_goes_on_past_what_it_cannot_tell(void **state)
+static void a_dry_run_applies_nothing_and_continues_past_an_unknown_state(void **state)
 {
     (void)state;
     run.dry_run = true;
@@ -153,7 +153,7 @@ static void a_dry_run_applies_nothing_and_goes_on_past_what_it_cannot_tell(void 
     assert_int_equal(json_array_size(runs), 0);
 }
 
-static void one_step_tells_whether_it_was_done(void **state)
+static void step_run_returns_whether_the_step_was_done(void **state)
 {
     (void)state;
     buffer_puts(&calls, "");
@@ -184,10 +184,14 @@ static void each_step_is_recorded_with_its_result(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_is_applied_unless_it_is_done),  TEST(the_first_error_stops_and_names_its_step),
-        TEST(what_cannot_be_told_is_not_applied), TEST(a_passed_deadline_stops_before_the_next),
-        TEST(a_signal_stops_before_the_next),     TEST(a_dry_run_applies_nothing_and_goes_on_past_what_it_cannot_tell),
-        TEST(one_step_tells_whether_it_was_done), TEST(each_step_is_recorded_with_its_result),
+        TEST(each_is_applied_unless_it_is_done),
+        TEST(the_first_error_stops_and_names_its_step),
+        TEST(a_step_whose_state_is_unknown_is_not_applied),
+        TEST(a_passed_deadline_stops_before_the_next),
+        TEST(a_signal_stops_before_the_next),
+        TEST(a_dry_run_applies_nothing_and_continues_past_an_unknown_state),
+        TEST(step_run_returns_whether_the_step_was_done),
+        TEST(each_step_is_recorded_with_its_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

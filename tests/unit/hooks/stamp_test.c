@@ -2,7 +2,7 @@
 
 #include "tests/unit/hooks/engine_fixture.h"
 
-static void a_stamp_holds_exactly_one_value(void **state)
+static void a_stamp_matches_only_its_value(void **state)
 {
     (void)state;
     assert_false(stamp_same(&run, "images", "v1"));
@@ -18,7 +18,7 @@ static void a_stamp_holds_exactly_one_value(void **state)
     assert_false(stamp_same(&run, "images", "v2"));
 }
 
-static void what_cannot_be_read_or_written_is_no_stamp(void **state)
+static void an_unreadable_or_unwritable_stamp_does_not_count(void **state)
 {
     (void)state;
     _cleanup_free_ char *path = run_state_path(&run, "stamps/images");
@@ -52,8 +52,8 @@ static void files_count_by_content_and_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_stamp_holds_exactly_one_value),
-        TEST(what_cannot_be_read_or_written_is_no_stamp),
+        TEST(a_stamp_matches_only_its_value),
+        TEST(an_unreadable_or_unwritable_stamp_does_not_count),
         TEST(files_count_by_content_and_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

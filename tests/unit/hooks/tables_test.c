@@ -63,7 +63,7 @@ static void nodes_that_are_not_ready_come_first(void **state)
     assert_string_equal(cell(table, 3, 2), "ready, takes no pods");
 }
 
-static void a_large_cluster_is_cut_and_says_so(void **state)
+static void a_long_table_is_cut_and_names_the_remaining_rows(void **state)
 {
     (void)state;
     json_t *items = json_array();
@@ -97,7 +97,7 @@ static json_t *set(const char *name, const char *wanted_key, int wanted, const c
                      "spec", "containers", "image", image, "status", wanted_key, wanted, ready_key, ready);
 }
 
-static void components_tell_how_many_are_ready(void **state)
+static void components_show_how_many_are_ready(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *pods =
@@ -127,7 +127,7 @@ static void components_tell_how_many_are_ready(void **state)
     assert_string_equal(cell(table, 3, 4), "");
 }
 
-static void certificates_tell_their_end(void **state)
+static void certificates_show_their_expiry(void **state)
 {
     (void)state;
     enum { DAY = 86400 };
@@ -173,9 +173,12 @@ static void the_kubeconfig_table_holds_no_secret(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nodes_that_are_not_ready_come_first), cmocka_unit_test(a_large_cluster_is_cut_and_says_so),
-        cmocka_unit_test(as_many_as_fit_are_not_cut),          cmocka_unit_test(components_tell_how_many_are_ready),
-        cmocka_unit_test(certificates_tell_their_end),         cmocka_unit_test(the_kubeconfig_table_holds_no_secret),
+        cmocka_unit_test(nodes_that_are_not_ready_come_first),
+        cmocka_unit_test(a_long_table_is_cut_and_names_the_remaining_rows),
+        cmocka_unit_test(as_many_as_fit_are_not_cut),
+        cmocka_unit_test(components_show_how_many_are_ready),
+        cmocka_unit_test(certificates_show_their_expiry),
+        cmocka_unit_test(the_kubeconfig_table_holds_no_secret),
     };
     return cmocka_run_group_tests_name("tables", tests, NULL, NULL);
 }

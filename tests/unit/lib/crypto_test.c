@@ -159,7 +159,7 @@ static void days_left_are_whole_and_negative_past_the_end(void **state)
     assert_int_equal(cert_days_left(&info, 1000001 + 86400), -2);
 }
 
-static void what_is_no_certificate_is_refused(void **state)
+static void a_file_without_a_certificate_is_refused(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
@@ -173,7 +173,7 @@ static void what_is_no_certificate_is_refused(void **state)
 }
 
 /* The pipeline of kubeadm's own documentation is the reference. */
-static void the_authority_hash_is_kubeadms(void **state)
+static void the_ca_hash_is_that_of_kubeadm(void **state)
 {
     (void)state;
     _cleanup_free_ char *path = in_directory("ca.pem");
@@ -202,8 +202,8 @@ int main(void)
         cmocka_unit_test(tokens_are_valid_and_differ),
         cmocka_unit_test(a_certificate_is_read),
         cmocka_unit_test(days_left_are_whole_and_negative_past_the_end),
-        cmocka_unit_test(what_is_no_certificate_is_refused),
-        cmocka_unit_test(the_authority_hash_is_kubeadms),
+        cmocka_unit_test(a_file_without_a_certificate_is_refused),
+        cmocka_unit_test(the_ca_hash_is_that_of_kubeadm),
     };
     return cmocka_run_group_tests_name("crypto", tests, set_up, tear_down);
 }

@@ -16,7 +16,7 @@ static void expect(const char *before, const char *after, const char *expected)
     assert_string_equal(diff, expected);
 }
 
-static void equal_texts_have_none(void **state)
+static void equal_texts_have_no_diff(void **state)
 {
     (void)state;
     assert_null(text_diff("f", "a\nb\n", "a\nb\n"));
@@ -48,7 +48,7 @@ static void near_changes_share_a_hunk_and_far_ones_do_not(void **state)
            "--- f\n+++ f\n@@ -1,4 +1,4 @@\n-a\n+A\n 1\n 2\n 3\n@@ -6,4 +6,4 @@\n 5\n 6\n 7\n-b\n+B\n");
 }
 
-static void a_missing_last_newline_is_told(void **state)
+static void a_missing_last_newline_is_shown(void **state)
 {
     (void)state;
     expect("a\nb", "a\nb\n", "--- f\n+++ f\n@@ -1,2 +1,2 @@\n a\n-b\n\\ No newline at end of file\n+b\n");
@@ -126,11 +126,11 @@ static void texts_far_apart_are_replaced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equal_texts_have_none),
+        cmocka_unit_test(equal_texts_have_no_diff),
         cmocka_unit_test(a_file_that_comes_or_goes),
         cmocka_unit_test(changes_have_three_lines_around),
         cmocka_unit_test(near_changes_share_a_hunk_and_far_ones_do_not),
-        cmocka_unit_test(a_missing_last_newline_is_told),
+        cmocka_unit_test(a_missing_last_newline_is_shown),
         cmocka_unit_test(both_texts_come_out_of_the_diff),
         cmocka_unit_test(texts_far_apart_are_replaced),
     };

@@ -37,7 +37,7 @@ static void wrapping_keeps_the_status(void **state)
     assert_string_equal(err->message, "outermost: outer 1: inner");
 }
 
-static void a_caller_may_not_care(void **state)
+static void a_null_error_pointer_is_accepted(void **state)
 {
     (void)state;
     struct error *none = NULL;
@@ -81,7 +81,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holds_status_and_message),   cmocka_unit_test(names_the_errno),
-        cmocka_unit_test(wrapping_keeps_the_status),  cmocka_unit_test(a_caller_may_not_care),
+        cmocka_unit_test(wrapping_keeps_the_status),  cmocka_unit_test(a_null_error_pointer_is_accepted),
         cmocka_unit_test(freeing_resets_the_pointer), cmocka_unit_test(moving_keeps_the_error_and_empties_the_source),
     };
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);

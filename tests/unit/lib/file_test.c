@@ -108,7 +108,7 @@ static void mode_and_owner_count(void **state)
     assert_int_equal(file_same(&s, NULL), 1);
 }
 
-static void the_same_is_told_from_the_nearly_same(void **state)
+static void similar_but_different_texts_are_not_equal(void **state)
 {
     (void)state;
     put("f", "12345");
@@ -121,7 +121,7 @@ static void the_same_is_told_from_the_nearly_same(void **state)
     assert_int_equal(file_same(&absent, NULL), 0);
 }
 
-static void a_link_gives_way_and_its_target_stays(void **state)
+static void a_link_is_replaced_and_its_target_is_kept(void **state)
 {
     (void)state;
     put("target", "same");
@@ -144,7 +144,7 @@ static void what_a_killed_writer_left_is_gone_after_the_next(void **state)
     assert_int_equal(entries("."), 1);
 }
 
-static void a_strange_thing_in_the_way_is_not_written_to(void **state)
+static void a_link_in_place_of_the_temporary_file_is_not_written_through(void **state)
 {
     (void)state;
     put("victim", "untouched");
@@ -298,10 +298,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_file_is_written_once),
         TEST(mode_and_owner_count),
-        TEST(the_same_is_told_from_the_nearly_same),
-        TEST(a_link_gives_way_and_its_target_stays),
+        TEST(similar_but_different_texts_are_not_equal),
+        TEST(a_link_is_replaced_and_its_target_is_kept),
         TEST(what_a_killed_writer_left_is_gone_after_the_next),
-        TEST(a_strange_thing_in_the_way_is_not_written_to),
+        TEST(a_link_in_place_of_the_temporary_file_is_not_written_through),
         TEST(two_writers_do_not_mix),
         TEST(a_write_that_fails_leaves_the_old_file),
         TEST(reading_tells_absence_and_excess),

@@ -77,7 +77,7 @@ static void a_post_without_a_body_is_a_post(void **state)
     assert_int_equal(answer.code, 400);
 }
 
-static void every_status_is_an_answer(void **state)
+static void every_http_status_is_returned_to_the_caller(void **state)
 {
     (void)state;
     static const unsigned codes[] = {200, 204, 301, 404, 500};
@@ -117,7 +117,7 @@ static void a_body_over_the_limit_is_refused(void **state)
     assert_null(answer.body.data);
 }
 
-static void a_connection_cut_half_way_is_no_answer(void **state)
+static void a_connection_cut_half_way_is_an_error(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *mapping = json_pack("{s:s}", "all", "/");
@@ -147,7 +147,7 @@ static void a_silent_server_ends_at_the_deadline(void **state)
     assert_int_equal(request(NULL, self_url, NULL, &next, NULL), 0);
 }
 
-static void nobody_listening_names_the_url_without_its_query(void **state)
+static void a_refused_connection_names_the_url_without_its_query(void **state)
 {
     (void)state;
     /* Bound, so that nobody else gets the port, and not listening. */
@@ -212,12 +212,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(methods_bodies_and_headers_go_through),
         TEST(a_post_without_a_body_is_a_post),
-        TEST(every_status_is_an_answer),
+        TEST(every_http_status_is_returned_to_the_caller),
         TEST(content_type_and_version_are_kept),
         TEST(a_body_over_the_limit_is_refused),
-        TEST(a_connection_cut_half_way_is_no_answer),
+        TEST(a_connection_cut_half_way_is_an_error),
         TEST(a_silent_server_ends_at_the_deadline),
-        TEST(nobody_listening_names_the_url_without_its_query),
+        TEST(a_refused_connection_names_the_url_without_its_query),
         TEST(only_http_is_spoken),
         TEST(the_environments_proxy_is_not_used),
         TEST(escaping_is_that_of_rfc_3986),

@@ -69,7 +69,7 @@ static int nothing_before_open(void)
     return interrupt_fd() == -1 && !interrupted() && interrupt_check(NULL) == 0 ? 0 : 1;
 }
 
-static void before_opening_nothing_is_taken(void **state)
+static void no_signal_is_reported_before_interrupt_open(void **state)
 {
     (void)state;
     assert_int_equal(in_child(nothing_before_open), 0);
@@ -98,7 +98,7 @@ static int ignored_hangup(void)
     return interrupted() || readable() ? 1 : 0;
 }
 
-static void what_the_caller_ignores_stays_ignored(void **state)
+static void a_signal_ignored_by_the_caller_stays_ignored(void **state)
 {
     (void)state;
     assert_int_equal(in_child(ignored_hangup), 0);
@@ -165,7 +165,7 @@ static int readable_is_told(void)
     return interrupt_wait_readable(fds[0], deadline_never(), &err) == -1 && err->status == STATUS_INTERRUPTED ? 0 : 4;
 }
 
-static void waiting_for_a_descriptor_tells_why_it_ended(void **state)
+static void waiting_for_a_descriptor_returns_why_it_returned(void **state)
 {
     (void)state;
     assert_int_equal(in_child(readable_is_told), 0);
@@ -174,12 +174,12 @@ static void waiting_for_a_descriptor_tells_why_it_ended(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(before_opening_nothing_is_taken),
+        cmocka_unit_test(no_signal_is_reported_before_interrupt_open),
         cmocka_unit_test(a_signal_that_came_is_kept_and_named),
         cmocka_unit_test(a_sleep_ends_at_the_deadline_and_with_a_signal),
-        cmocka_unit_test(waiting_for_a_descriptor_tells_why_it_ended),
+        cmocka_unit_test(waiting_for_a_descriptor_returns_why_it_returned),
         cmocka_unit_test(opening_again_is_harmless),
-        cmocka_unit_test(what_the_caller_ignores_stays_ignored),
+        cmocka_unit_test(a_signal_ignored_by_the_caller_stays_ignored),
         cmocka_unit_test(a_child_can_be_ended_again),
     };
     return cmocka_run_group_tests_name("interrupt", tests, NULL, NULL);

@@ -197,7 +197,7 @@ static void partials_are_filled_in(void **state)
     }
 }
 
-static void mistakes_are_told_with_their_line(void **state)
+static void errors_name_their_line(void **state)
 {
     (void)state;
     const struct mustache_options lenient = {0};
@@ -310,7 +310,7 @@ static void nesting_is_bounded(void **state)
     assert_non_null(strstr(err->message, "nested deeper than 1000"));
 }
 
-static void bytes_that_are_no_text_pass_through(void **state)
+static void bytes_that_are_not_utf8_pass_through(void **state)
 {
     (void)state;
     static const char template[] = "a\0{{x}}\0\xff";
@@ -342,14 +342,14 @@ int main(void)
         cmocka_unit_test(a_tag_alone_takes_its_line),
         cmocka_unit_test(delimiters_change),
         cmocka_unit_test(partials_are_filled_in),
-        cmocka_unit_test(mistakes_are_told_with_their_line),
+        cmocka_unit_test(errors_name_their_line),
         cmocka_unit_test(strict_knows_every_name),
         cmocka_unit_test(a_strict_partial_must_be_there),
         cmocka_unit_test(partials_stay_in_their_directory),
         cmocka_unit_test(renders_that_never_end_are_refused),
         cmocka_unit_test(multiplying_sections_are_refused),
         cmocka_unit_test(nesting_is_bounded),
-        cmocka_unit_test(bytes_that_are_no_text_pass_through),
+        cmocka_unit_test(bytes_that_are_not_utf8_pass_through),
         cmocka_unit_test(conditions_are_those_of_sections),
     };
     return cmocka_run_group_tests_name("mustache", tests, NULL, NULL);

@@ -74,7 +74,7 @@ static void input_of_any_size_reaches_stdin(void **state)
     assert_int_equal(run_shell("true", (struct proc){.input = input}, &result, NULL), 0);
 }
 
-static void no_input_is_an_empty_one(void **state)
+static void without_input_stdin_is_empty(void **state)
 {
     (void)state;
     _cleanup_proc_ struct proc_result result = {0};
@@ -82,7 +82,7 @@ static void no_input_is_an_empty_one(void **state)
     assert_string_equal(result.output, "0\n");
 }
 
-static void a_failure_says_what_and_why(void **state)
+static void a_failure_names_the_request_and_the_reason(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
@@ -108,7 +108,7 @@ static void another_status_can_be_fine(void **state)
     assert_int_equal(run_shell("exit 4", (struct proc){.ok_status = 3}, NULL, NULL), -1);
 }
 
-static void death_by_signal_is_told(void **state)
+static void death_by_signal_is_reported(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
@@ -116,7 +116,7 @@ static void death_by_signal_is_told(void **state)
     assert_non_null(strstr(err->message, "signal 11"));
 }
 
-static void an_absent_program_is_told(void **state)
+static void an_absent_program_is_an_error(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
@@ -170,7 +170,7 @@ static void the_deadline_ends_grandchildren_too(void **state)
     assert_int_equal(count, 2);
 }
 
-static void who_ignores_the_request_is_killed(void **state)
+static void a_program_that_ignores_sigterm_is_killed(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
@@ -191,7 +191,7 @@ static void one_that_never_stops_printing_meets_its_deadline(void **state)
     assert_int_equal(err->status, STATUS_DEADLINE);
 }
 
-static void who_stays_behind_is_not_waited_for(void **state)
+static void a_background_child_is_not_waited_for(void **state)
 {
     (void)state;
     _cleanup_proc_ struct proc_result result = {0};
@@ -262,17 +262,17 @@ int main(void)
         cmocka_unit_test(two_full_streams_do_not_block_each_other),
         cmocka_unit_test(the_tail_has_whole_last_lines),
         cmocka_unit_test(input_of_any_size_reaches_stdin),
-        cmocka_unit_test(no_input_is_an_empty_one),
-        cmocka_unit_test(a_failure_says_what_and_why),
+        cmocka_unit_test(without_input_stdin_is_empty),
+        cmocka_unit_test(a_failure_names_the_request_and_the_reason),
         cmocka_unit_test(options_stay_out_of_the_message),
         cmocka_unit_test(another_status_can_be_fine),
-        cmocka_unit_test(death_by_signal_is_told),
-        cmocka_unit_test(an_absent_program_is_told),
+        cmocka_unit_test(death_by_signal_is_reported),
+        cmocka_unit_test(an_absent_program_is_an_error),
         cmocka_unit_test(the_environment_is_fixed),
         cmocka_unit_test(the_deadline_ends_grandchildren_too),
-        cmocka_unit_test(who_ignores_the_request_is_killed),
+        cmocka_unit_test(a_program_that_ignores_sigterm_is_killed),
         cmocka_unit_test(one_that_never_stops_printing_meets_its_deadline),
-        cmocka_unit_test(who_stays_behind_is_not_waited_for),
+        cmocka_unit_test(a_background_child_is_not_waited_for),
         cmocka_unit_test(a_signal_ends_the_run),
         cmocka_unit_test(a_child_dies_with_us),
     };

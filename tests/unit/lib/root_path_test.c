@@ -111,7 +111,7 @@ static void finds_what_the_kernel_finds(void **state)
     }
 }
 
-static void what_is_not_there_stays_below(void **state)
+static void an_absent_path_stays_below_the_root(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
@@ -147,7 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_the_kernel_finds),
-        cmocka_unit_test(what_is_not_there_stays_below),
+        cmocka_unit_test(an_absent_path_stays_below_the_root),
         cmocka_unit_test(a_loop_is_refused_by_every_call),
         cmocka_unit_test(without_a_root_the_path_is_itself),
     };

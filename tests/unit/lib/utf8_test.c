@@ -38,7 +38,7 @@ static void long_text_is_cut_between_characters(void **state)
     assert_text("abcd", 3, "...");
 }
 
-static void bytes_of_no_character_become_question_marks(void **state)
+static void bytes_that_are_not_utf8_become_question_marks(void **state)
 {
     (void)state;
     assert_text("a\xff"
@@ -75,7 +75,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_that_fits_stays),
         cmocka_unit_test(long_text_is_cut_between_characters),
-        cmocka_unit_test(bytes_of_no_character_become_question_marks),
+        cmocka_unit_test(bytes_that_are_not_utf8_become_question_marks),
         cmocka_unit_test(every_result_can_be_json),
     };
     return cmocka_run_group_tests_name("utf8", tests, NULL, NULL);

@@ -81,7 +81,7 @@ static void splitting_is_at_runs_of_blanks(void **state)
     }
 }
 
-static void beginnings_and_ends(void **state)
+static void prefixes_and_suffixes_are_recognised(void **state)
 {
     (void)state;
     assert_true(str_starts("abc", "ab") && str_starts("abc", "") && str_starts("", ""));
@@ -178,7 +178,7 @@ int main(void)
         cmocka_unit_test(a_buffer_takes_a_block_larger_than_itself),
         cmocka_unit_test(vectors_copy_and_find),
         cmocka_unit_test(splitting_is_at_runs_of_blanks),
-        cmocka_unit_test(beginnings_and_ends),
+        cmocka_unit_test(prefixes_and_suffixes_are_recognised),
         cmocka_unit_test(numbers_are_decimal_digits_in_range),
         cmocka_unit_test(deadlines_pass_and_compare),
         cmocka_unit_test(closing_keeps_errno),
