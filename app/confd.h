@@ -1,4 +1,4 @@
-/* The part of the agent's configuration (confd.toml, written by AppCenter) that tells where the metadata servers are.
+/* The part of the agent's configuration (confd.toml, written by AppCenter) that names where the metadata servers are.
  */
 #ifndef APP_CONFD_H
 #define APP_CONFD_H

@@ -38,7 +38,7 @@ void kube_freep(struct kube **kube)
     *kube = NULL;
 }
 
-/* What the API says is wrong: the message of its Status object, else the start of the text. */
+/* The API's reason: the message of its Status object, else the start of the text. */
 static char *reason_of(const struct http_answer *answer)
 {
     /* /readyz and /healthz list what holds too; only what fails matters. */
@@ -194,7 +194,7 @@ int kube_watch(struct kube *kube, const char *path, struct deadline deadline,
     if (r < 0 || watch.over) {
         return r;
     }
-    return error_new(err, STATUS_API, "watching %s%s: the API server ended it: %s", kube->server, path,
+    return error_new(err, STATUS_API, "watching %s%s: the API server closed the watch: %s", kube->server, path,
                      failure != NULL ? failure->message : "no reason given");
 }
 

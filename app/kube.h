@@ -20,7 +20,7 @@ void kube_free(struct kube *kube);
 void kube_freep(struct kube **kube);
 
 /* GET PATH ("/api/v1/nodes"); *object is a new reference. STATUS_API with the API's own reason; *code (may be NULL) is
- * the HTTP status, 404 included, so that absence can be told. */
+ * the HTTP status, 404 included, so that absence can be recognised. */
 int kube_get(struct kube *kube, const char *path, struct deadline deadline, json_t **object, long *code,
              struct error **err);
 /* The metadata alone of the object at PATH (a PartialObjectMetadata), so that no Secret's content is read; a new
@@ -40,7 +40,8 @@ int kube_watch(struct kube *kube, const char *path, struct deadline deadline,
                bool (*seen)(void *context, const json_t *object), void *context, struct error **err);
 int kube_merge_patch(struct kube *kube, const char *path, const json_t *patch, struct deadline deadline,
                      struct error **err);
-/* POST and DELETE; 409 on POST and 404 on DELETE are told through *code and are errors for callers that pass NULL. */
+/* POST and DELETE; 409 on POST and 404 on DELETE are returned through *code and are errors for callers that pass NULL.
+ */
 int kube_post(struct kube *kube, const char *path, const json_t *object, struct deadline deadline, long *code,
               struct error **err);
 int kube_delete(struct kube *kube, const char *path, struct deadline deadline, long *code, struct error **err);

@@ -30,7 +30,7 @@
       "Read the journal lines in the message")                                                                         \
     G(COMMAND, 17, "A program that was run failed", "运行的程序失败", "Read the output in the message, then rerun")    \
     G(DEADLINE, 18, "The deadline passed", "超过时限", "Rerun: what is done is skipped")                               \
-    G(INTERRUPTED, 19, "Ended by a signal", "被信号终止", "Rerun: what is done is skipped")                            \
+    G(INTERRUPTED, 19, "Terminated by a signal", "被信号终止", "Rerun: what is done is skipped")                       \
     X(LOCKED, 20, "Another event is running on this host", "本主机上有另一事件正在运行",                               \
       "Wait for it to end; `status` shows it")                                                                         \
     X(API, 21, "The Kubernetes API does not answer as it should", "Kubernetes API 应答异常",                           \
@@ -39,7 +39,7 @@
       "Check that init succeeded on the master")                                                                       \
     X(TOKEN_REFUSED, 23, "The join token is not valid now", "加入令牌当前无效",                                        \
       "Run `k8s-master scale-out --check`, which makes it valid for 30 minutes, then rerun")                           \
-    X(UNHEALTHY, 24, "A health check failed", "健康检查未通过", "Read the check's lines: each says what to do")        \
+    X(UNHEALTHY, 24, "A health check failed", "健康检查未通过", "Read the check's lines: each names its remedy")       \
     G(CRYPTO, 25, "A key, certificate or sealed text cannot be used", "密钥、证书或密文无法使用",                      \
       "Check the file the message names")                                                                              \
     X(SKEW, 26, "The versions do not allow this", "版本不允许此操作", "Upgrade one minor version at a time")           \

@@ -419,7 +419,7 @@ static int run(struct command *c, struct error **err)
             return verbs[i].run(c, err);
         }
     }
-    return error_new(err, STATUS_USAGE, "\"%s\" with %zu arguments is no command; see --help", c->words[0],
+    return error_new(err, STATUS_USAGE, "\"%s\" with %zu arguments is not a command; see --help", c->words[0],
                      strv_length(c->words) - 1);
 }
 

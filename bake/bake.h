@@ -86,7 +86,7 @@ int sources_know(struct bake *bake, struct error **err);
 int sources_get(struct bake *bake, const struct item *items, struct error **err);
 void sources_free(struct bake *bake);
 
-/* Adds to image.lock a pin for all that lacks one; NAMES (may be empty) are pinned anew. What this configuration does
+/* Adds to image.lock a pin for all that lacks one; NAMES (may be empty) are pinned again. What this configuration does
  * not name keeps its pin: another one may. */
 int sources_update_lock(struct bake *bake, char *const *names, struct error **err);
 

@@ -18,8 +18,8 @@ int state_load(const struct root *root, json_t **state, struct error **err)
     if (!json_is_object(*state)) {
         json_decref(*state);
         *state = NULL;
-        return error_new(err, STATUS_FILE, "%s: %s is not a bake's record (%s): remove it to bake anew", root->path,
-                         STATE_PATH, why.text);
+        return error_new(err, STATUS_FILE, "%s: %s is not a bake's record (%s): remove it to bake from scratch",
+                         root->path, STATE_PATH, why.text);
     }
     return 0;
 }

@@ -121,7 +121,7 @@ static int call(struct cloud *cloud, const char *action, const struct cloud_para
 {
     for (int i = 0;; i++) {
         _cleanup_error_ struct error *reason = NULL;
-        /* signed anew each time: a signature holds for a minute */
+        /* signed again each time: a signature is valid for a minute */
         _cleanup_free_ char *query = cloud_query(&cloud->account, action, parameters, count, time(NULL));
         struct deadline end = deadline_earlier(deadline, deadline_in(TRY_MS));
         if (try_call(cloud, action, query, end, answer, code, &reason) == 0) {

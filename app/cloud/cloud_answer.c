@@ -33,8 +33,8 @@ static int refused(const struct cloud_account *account, const char *action, json
 /* The API repeats in its messages what it was given. */
 static char *printable(const struct cloud_account *account, const char *message)
 {
-    bool tells = strstr(message, account->access_key_id) != NULL || strstr(message, account->secret_access_key) != NULL;
-    return tells ? xstrdup("(its message is left out, it holds the key)") : quote(message);
+    bool leaks = strstr(message, account->access_key_id) != NULL || strstr(message, account->secret_access_key) != NULL;
+    return leaks ? xstrdup("(its message is left out, it holds the key)") : quote(message);
 }
 
 int cloud_answer_read(const struct cloud_account *account, const char *action, const struct http_answer *reply,

@@ -179,7 +179,7 @@ static int point_at_hosts(struct facts *facts, const json_t *tree, struct error 
         return error_new(err, STATUS_METADATA_INVALID,
                          "metadata: /host (its instance_id, or its role, sid and ip) is not among /hosts");
     }
-    /* /host tells what /hosts leaves out */
+    /* /host has what /hosts leaves out */
     const char *mac = json_text(self, "mac");
     if (mac != NULL && one_line(mac)) {
         free(facts->self->mac);

@@ -32,7 +32,7 @@ struct host {
     char *node_name; /* <role>-<sid>, "_" as "-" */
     char *pub_key;   /* "ssh-rsa ...", or NULL */
     char *token;     /* what custom_metadata printed, or NULL */
-    int memory_mib;  /* 0: not told */
+    int memory_mib;  /* 0: not given */
     bool adding, deleting;
 };
 
@@ -106,8 +106,9 @@ const struct host *facts_host(const struct facts *facts, const char *role, size_
 /* The host whose node has that NAME (may be NULL), or NULL. Borrowed. */
 const struct host *facts_node(const struct facts *facts, const char *name);
 
-/* The pod network of a host in bridge mode: a /24 of POD_CIDR, the same for the life of the host, told by role and sid.
- * NULL for a client, and for a sid past the room there is: 1 master, 120 node, 120 ssd_node, 15 log. The caller frees.
+/* The pod network of a host in bridge mode: a /24 of POD_CIDR, the same for the life of the host, computed from role
+ * and sid. NULL for a client, and for a sid past the room there is: 1 master, 120 node, 120 ssd_node, 15 log. The
+ * caller frees.
  */
 char *facts_node_cidr(const struct host *host);
 

@@ -13,7 +13,7 @@ bool facts_host_address(const char *ip);
 /* One master, no address twice: STATUS_METADATA_INVALID. */
 int facts_check_hosts(const struct facts *facts, struct error **err);
 
-/* api_external_domain goes into /etc/hosts of every machine: it must not hide a name that machines look up. */
+/* api_external_domain goes into /etc/hosts of every machine: it must not hide a name that machines resolve. */
 void facts_check_names(const struct facts *facts, struct problems *problems);
 
 /* Services, pods, Docker's bridge and the hosts, ours and those we send to, are apart from each other: each would take

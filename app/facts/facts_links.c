@@ -72,7 +72,7 @@ static int linked_hosts(const json_t *tree, const char *link, const char *prefix
     return 0;
 }
 
-/* The linked app's own word for the port of Elasticsearch, if it says one. */
+/* The port of Elasticsearch that the linked app publishes, if any. */
 static int linked_es_port(const json_t *tree, int *port, struct error **err)
 {
     static const char *const services[] = {"elasticsearch", "es"};

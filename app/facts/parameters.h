@@ -25,7 +25,7 @@ struct parameter {
 /* Ended by one without a key. */
 extern const struct parameter parameter_table[];
 
-/* What is wrong, gathered so that one message can tell all of it. Zero-initialise; free the buffer. */
+/* What is wrong, gathered so that one message can name all of it. Zero-initialise; free the buffer. */
 struct problems {
     struct buffer text; /* a line each */
     size_t count;

@@ -283,7 +283,7 @@ int meta_wait(struct meta *meta, struct deadline deadline, json_t **tree, struct
         if (deadline_left(deadline) == 0) {
             return nothing_new(started, trouble, err);
         }
-        /* A version that moved for others' sake is no reason to slow down. */
+        /* A version that changed for another cluster does not lengthen the wait. */
         if (r == 0 && before != NULL && meta->version != NULL && strcmp(before, meta->version) != 0) {
             idle = 0;
         }

@@ -47,7 +47,7 @@ static char *find_wrong_leaf(const json_t *value, const json_t **leaf)
     return NULL;
 }
 
-/* JSON (may be NULL, then REASON tells) as a tree. Messages quote no text of it: it holds secrets. */
+/* JSON (may be NULL, then REASON says why) as a tree. Messages quote no text of it: it holds secrets. */
 static int check(json_t *json, const json_error_t *reason, json_t **tree, struct error **err)
 {
     if (json == NULL && json_error_code(reason) == json_error_premature_end_of_input) {

@@ -31,7 +31,7 @@ struct container_image {
     char *name;
     char *where;
     char *reference; /* as the cluster's manifests name it */
-    char *source;    /* where it is copied from; REFERENCE unless said otherwise */
+    char *source;    /* where it is copied from; REFERENCE by default */
     char *archive;   /* docker archive on this machine; NULL: from the registry */
     bool built;      /* as of an artifact, for ARCHIVE */
     bool preload;    /* false: only named in versions.json */

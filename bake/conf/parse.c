@@ -109,7 +109,7 @@ static int parse_into(cfg_t *cfg, const char *path, struct error **err)
     free(cfg->filename);
     cfg->filename = outer;
     cfg->line = line;
-    return result == CFG_SUCCESS ? 0 : error_new(err, STATUS_CONFIG, "%s: this is no configuration file", path);
+    return result == CFG_SUCCESS ? 0 : error_new(err, STATUS_CONFIG, "%s: not a configuration file", path);
 }
 
 int parse_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)

@@ -1,5 +1,5 @@
 /* image.lock: the pins, {"artifacts": {URL: SHA-256}, "images": {SOURCE: DIGEST}}. One file serves several
- * configurations: a pin belongs to what it was made of, whoever asks for that, and another version has none. */
+ * configurations: a pin belongs to what it was made of, whoever requests that, and another version has none. */
 #ifndef BAKE_CONF_PINS_H
 #define BAKE_CONF_PINS_H
 

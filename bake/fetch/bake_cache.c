@@ -47,12 +47,12 @@ static int try_lock(const char *cache, const char *name, int operation, int *fd,
 
 int cache_lock(const char *cache, const char *name, int operation, int *fd, struct error **err)
 {
-    bool told = false;
+    bool reported = false;
     int locked = try_lock(cache, name, operation, fd, err);
     while (locked == 0) {
-        if (!told) {
-            log_info("waiting for another k8s-bake that has %s/lock/%s", cache, name);
-            told = true;
+        if (!reported) {
+            log_info("waiting for another k8s-bake that holds %s/lock/%s", cache, name);
+            reported = true;
         }
         if (interrupt_sleep(POLL_MS, deadline_never(), err) < 0) {
             return -1;

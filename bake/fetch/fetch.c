@@ -390,7 +390,7 @@ static int failures(const struct batch *batch, struct error **err)
                                    broken, batch->n, batch->options->cache, text.data);
 }
 
-/* 1 when the cache has it, 0 when it must be asked for. */
+/* 1 when the cache has it, 0 when it must be fetched. */
 static int look_up(struct transfer *t, const struct fetch_options *options, struct error **err)
 {
     _cleanup_free_ char *url_hash = sha256_hex(t->download->url, strlen(t->download->url));

@@ -18,7 +18,7 @@ struct download {
 
 struct fetch_options {
     const char *cache;
-    const char *mirror; /* PREFIX/host/path is asked in the place of scheme://host/path; NULL: none */
+    const char *mirror; /* PREFIX/host/path is requested in the place of scheme://host/path; NULL: none */
     long jobs;
     bool offline;
     long back_off_ms; /* before the second try; it doubles. 0: a second */
@@ -28,7 +28,7 @@ struct fetch_options {
  * failed: STATUS_CRYPTO for a wrong hash, STATUS_FILE otherwise. */
 int fetch_all(struct download *downloads, size_t n, const struct fetch_options *options, struct error **err);
 
-/* The address that is really asked. The caller frees. */
+/* The address that is really requested. The caller frees. */
 char *fetch_address(const char *mirror, const char *url);
 
 #endif

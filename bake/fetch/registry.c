@@ -68,7 +68,7 @@ static int copy(const char *mirror, const struct container_image *image, const c
     _cleanup_free_ char *part = xasprintf("%s.part", archive);
     _cleanup_free_ char *to = xasprintf("docker-archive:%s:%s", part, image->reference);
     _cleanup_strv_ char **environment = proxies();
-    /* the digest is what is trusted: no policy of signatures is asked for */
+    /* the digest is what is trusted: no policy of signatures is required */
     const char *argv[] = {"skopeo",
                           "--insecure-policy",
                           "copy",
@@ -90,7 +90,7 @@ static int copy(const char *mirror, const struct container_image *image, const c
     return rename(part, archive) == 0 ? 0 : error_errno(err, STATUS_FILE, errno, "cannot make %s", archive);
 }
 
-/* A registry forgets what no tag names any more: then the pin is to be looked at, not the network. */
+/* A registry forgets what no tag names any more: then the pin is at fault, not the network. */
 static int explain(const char *mirror, const struct container_image *image, const char *digest, struct error **err)
 {
     _cleanup_free_ char *found = NULL;
@@ -100,10 +100,11 @@ static int explain(const char *mirror, const struct container_image *image, cons
     }
     error_freep(err);
     *err = NULL;
-    return error_new(err, STATUS_CRYPTO,
-                     "%s is not what was pinned: expected %s, which the registry has no more, found %s; run `k8s-bake "
-                     "--update-lock %s` to take it",
-                     image->source, digest, found, image->name);
+    return error_new(
+        err, STATUS_CRYPTO,
+        "%s is not what was pinned: expected %s, which the registry no longer has, found %s; run `k8s-bake "
+        "--update-lock %s` to take it",
+        image->source, digest, found, image->name);
 }
 
 /* Beside an archive lies its hash: skopeo checked the archive against the digest when it copied, this one is for later.
@@ -131,7 +132,7 @@ int registry_get(const struct options *options, const char *mirror, const struct
 {
     const char *digest = got->digest;
     if (!str_starts(digest, "sha256:") || strlen(digest) != 71) {
-        return error_new(err, STATUS_CONFIG, "the pin \"%s\" is no digest (sha256:...)", digest);
+        return error_new(err, STATUS_CONFIG, "the pin \"%s\" is not a digest (sha256:...)", digest);
     }
     _cleanup_free_ char *reference = sha256_hex(image->reference, strlen(image->reference));
     _cleanup_free_ char *name = xasprintf("%s-%.8s.tar", digest + strlen("sha256:"), reference);

@@ -160,7 +160,8 @@ static int write_loader(const struct bake *bake, const char *raw, struct error *
     _cleanup_free_ char *core = root_read(&bake->root, CORE_IMAGE, &core_len);
     if (boot == NULL || boot_len != SECTOR || core == NULL || core_len < 2 * SECTOR ||
         core_len > PARTITION_START - LOADER_START * SECTOR) {
-        return error_new(err, STATUS_FILE, "%s: %s and %s are no boot loader", bake->root.path, BOOT_IMAGE, CORE_IMAGE);
+        return error_new(err, STATUS_FILE, "%s: %s and %s are not a boot loader", bake->root.path, BOOT_IMAGE,
+                         CORE_IMAGE);
     }
     point(boot, BOOT_NEXT, LOADER_START);
     point(core, CORE_NEXT, LOADER_START + 1);

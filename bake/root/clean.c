@@ -8,7 +8,7 @@
 #include "bake/bake.h"
 #include "lib/system/proc.h"
 
-/* What differs from host to host, grows by itself or tells about the machine the image was made on. */
+/* What differs from host to host, grows by itself or identifies the machine the image was made on. */
 static const char *const removed[] = {
     "/etc/hostname",
     "/etc/ssh/ssh_host_*",

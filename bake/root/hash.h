@@ -10,7 +10,7 @@ struct hash; /* a running SHA-256 */
 
 struct hash *hash_new(void);
 void hash_add(struct hash *hash, const void *data, size_t len);
-/* The string and its end, so that "ab","c" and "a","bc" differ; NULL is told from "". */
+/* The string and its end, so that "ab","c" and "a","bc" differ; NULL differs from "". */
 void hash_string(struct hash *hash, const char *s);
 void hash_strings(struct hash *hash, char *const *v);
 /* Lower-case hex; the hash is of no use after it. The caller frees. */

@@ -1,4 +1,4 @@
-/* Looks for what an image must not hold. */
+/* Finds what an image must not hold. */
 #ifndef BAKE_ROOT_SCAN_H
 #define BAKE_ROOT_SCAN_H
 

@@ -75,7 +75,7 @@ void history_step_end(struct history *history, const char *result, int64_t ms)
     json_object_set_new(history->step, "ms", json_integer(ms));
 }
 
-/* Not getrusage's, which begins with what ran in this process before exec. 0 when the kernel does not say. */
+/* Not getrusage's, which begins with what ran in this process before exec. 0 when the kernel does not report it. */
 static long peak_kib(void)
 {
     _cleanup_free_ char *text = NULL;

@@ -17,7 +17,7 @@
 struct role;
 struct rendered;
 
-/* One run of one event: everything a step may look at. Members are made on first use by the functions of
+/* One run of one event: everything a step may read. Members are made on first use by the functions of
  * hooks/engine/run.h.
  */
 struct run {
@@ -39,12 +39,12 @@ struct run {
 
 struct step {
     const char *name;
-    /* 1: nothing to do; 0: apply must run; -1: cannot tell (an error). NULL: apply always runs, and is itself
+    /* 1: nothing to do; 0: apply must run; -1: unknown (an error). NULL: apply always runs, and is itself
      * idempotent. */
     int (*done)(struct run *run, struct error **err);
     /* Makes it so. May be killed at any point and run again. */
     int (*apply)(struct run *run, struct error **err);
-    /* For --dry-run, beyond the step's name: prints to stdout what apply would do. NULL: nothing more to say. */
+    /* For --dry-run, beyond the step's name: prints to stdout what apply would do. NULL: nothing more to print. */
     int (*preview)(struct run *run, struct error **err);
 };
 

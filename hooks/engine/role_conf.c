@@ -87,7 +87,7 @@ static mode_t file_mode(cfg_t *section)
     return mode == NULL ? (secret ? 0600 : 0644) : (mode_t)strtol(mode, NULL, 8);
 }
 
-/* What one key alone cannot tell; called at the end of a section. */
+/* What one key alone cannot show; called at the end of a section. */
 static int check_file(cfg_t *cfg, cfg_opt_t *opt)
 {
     cfg_t *section = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);

@@ -40,7 +40,7 @@ int run_kube(struct run *run, struct error **err);
 /* A connection of its own (for threads) with the node's certificate, on the master too. The caller frees it. */
 int run_kube_as_node(const struct run *run, struct kube **kube, struct error **err);
 
-/* PATH under --root, whose links lead nowhere else: to write it, to remove it, or to look at it without following what
+/* PATH under --root, whose links lead nowhere else: to write it, to remove it, or to inspect it without following what
  * it is itself a link to. run_path_followed: to read it. NAME in the state directory, itself under --root. The caller
  * frees. */
 char *run_path(const struct run *run, const char *path);
@@ -50,12 +50,12 @@ char *run_state_path(const struct run *run, const char *name);
 /* The deadline of one wait inside the event: SECONDS from now, never later than the event's. */
 struct deadline run_deadline(const struct run *run, int seconds);
 
-/* Before each thing an event does: STATUS_INTERRUPTED once a signal asked to stop, STATUS_DEADLINE once the event's
+/* Before each thing an event does: STATUS_INTERRUPTED once a signal requested a stop, STATUS_DEADLINE once the event's
  * deadline has passed. */
 int run_goes_on(const struct run *run, struct error **err);
 
-/* Sleeps MS or until a signal asks to stop: STATUS_INTERRUPTED; STATUS_DEADLINE when DEADLINE comes first. Between the
- * tries of something that gives no event. */
+/* Sleeps MS or until a signal requests a stop: STATUS_INTERRUPTED; STATUS_DEADLINE when DEADLINE comes first. Between
+ * the tries of something that gives no event. */
 int run_pause(int ms, struct deadline deadline, struct error **err);
 
 /* Calls PROBE until it returns 0, for at most SECONDS: what is probed gives no event before it listens. The error names

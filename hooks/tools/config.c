@@ -18,7 +18,7 @@ static const char usage[] = "Usage: k8s-hook config check --metadata FILE|URL [-
                             "      --metadata FILE|URL  what the metadata servers answer for /self; /self/host\n"
                             "                           may be left out\n"
                             "      --previous FILE      the metadata before a change: what may not change is\n"
-                            "                           looked at too\n"
+                            "                           read too\n"
                             "      --config FILE        instead of /etc/k8s-hooks/hook.conf\n"
                             "      --json               print JSON\n"
                             "      --help\n";

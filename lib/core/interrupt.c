@@ -37,7 +37,7 @@ int interrupt_open(struct error **err)
     }
     descriptor = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
     if (descriptor < 0) {
-        return error_errno(err, STATUS_FAILED, errno, "taking the termination signals through a descriptor");
+        return error_errno(err, STATUS_FAILED, errno, "opening a descriptor for the termination signals");
     }
     return 0;
 }
@@ -73,7 +73,7 @@ int interrupt_check(struct error **err)
     if (number == 0) {
         return 0;
     }
-    return error_new(err, STATUS_INTERRUPTED, "ended by SIG%s", sigabbrev_np(number));
+    return error_new(err, STATUS_INTERRUPTED, "terminated by SIG%s", sigabbrev_np(number));
 }
 
 int interrupt_sleep(int64_t ms, struct deadline deadline, struct error **err)

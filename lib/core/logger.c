@@ -21,7 +21,7 @@ static struct {
     int64_t step_since;
     char *progress; /* of log_progress */
     int64_t progress_since;
-    bool drawn; /* the terminal's last line holds one of the two, not ended by a newline */
+    bool drawn; /* the terminal's last line holds one of the two, without a newline yet */
 } state = {.ident = "k8s-hooks", .level = LOG_LEVEL_INFO};
 
 /* Checks run side by side and may log at the same time. */
@@ -149,8 +149,8 @@ static void to_journal(enum log_level level, int64_t ms, const char *text)
     }
 }
 
-__attribute__((format(printf, 3, 0))) static void say(enum log_level level, int64_t ms, const char *format,
-                                                      va_list args)
+__attribute__((format(printf, 3, 0))) static void emit(enum log_level level, int64_t ms, const char *format,
+                                                       va_list args)
 {
     char *text = NULL;
     if (level > state.level && level >= LOG_LEVEL_DEBUG) {
@@ -174,7 +174,7 @@ void log_message(enum log_level level, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    say(level, -1, format, args);
+    emit(level, -1, format, args);
     va_end(args);
 }
 
@@ -182,7 +182,7 @@ void log_timed(enum log_level level, int64_t ms, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    say(level, ms, format, args);
+    emit(level, ms, format, args);
     va_end(args);
 }
 

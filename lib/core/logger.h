@@ -1,4 +1,4 @@
-/* Logging: the journal with fields (ROLE, EVENT, STEP, MS), and stderr for whoever looks on. No message holds a secret.
+/* Logging: the journal with fields (ROLE, EVENT, STEP, MS), and stderr for whoever watches. No message holds a secret.
  */
 #ifndef LIB_CORE_LOGGER_H
 #define LIB_CORE_LOGGER_H

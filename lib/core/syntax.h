@@ -1,4 +1,4 @@
-/* Spellings that many settings share. Each function accepts the whole of S or nothing of it; none looks anything up. */
+/* Spellings that many settings share. Each function accepts the whole of S or nothing of it; none resolves a name. */
 #ifndef LIB_CORE_SYNTAX_H
 #define LIB_CORE_SYNTAX_H
 

@@ -97,7 +97,7 @@ long cert_days_left(const struct cert_info *info, time_t now)
 {
     time_t left = info->not_after - now;
     enum { DAY = 86400 };
-    /* Rounded down, also below zero: one that ended a minute ago has -1 days, not 0. */
+    /* Rounded down, also below zero: one that expired a minute ago has -1 days, not 0. */
     return left >= 0 ? left / DAY : -((-left + DAY - 1) / DAY);
 }
 

@@ -14,7 +14,7 @@ int seal(const char *pub_key, const char *text, size_t len, char **sealed, struc
  * the key is another one or the text was changed. *text is NUL-terminated; wipe and free it (_cleanup_secret_). */
 int unseal(const char *key_path, const char *sealed, char **text, size_t *len, struct error **err);
 
-/* Fingerprint "SHA256:..." of an OpenSSH public key line, as `ssh-keygen -l` prints it; tells whether a text was
+/* Fingerprint "SHA256:..." of an OpenSSH public key line, as `ssh-keygen -l` prints it; shows whether a text was
  * sealed for this key. */
 int ssh_fingerprint(const char *pub_key, char **fingerprint, struct error **err);
 

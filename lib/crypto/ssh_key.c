@@ -98,7 +98,7 @@ static int make_key(const struct rsa *rsa, EVP_PKEY **key, struct error **err)
     int selection = rsa->d == NULL ? EVP_PKEY_PUBLIC_KEY : EVP_PKEY_KEYPAIR;
     if (params == NULL || context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
         EVP_PKEY_fromdata(context, key, selection, params) != 1) {
-        return error_new(err, STATUS_CRYPTO, "the numbers in it make no RSA key");
+        return error_new(err, STATUS_CRYPTO, "the numbers in it do not form an RSA key");
     }
     return 0;
 }
@@ -245,7 +245,7 @@ static bool add_exponents(struct rsa *rsa)
 static int parse_private(struct wire secret, EVP_PKEY **key, struct error **err)
 {
     _cleanup_(rsa_free) struct rsa rsa = {0};
-    /* The same random number twice: tells a wrong passphrase in keys that have one. */
+    /* The same random number twice: reveals a wrong passphrase in keys that have one. */
     uint32_t check = wire_number(&secret);
     bool good = check == wire_number(&secret) && wire_is(wire_string(&secret), "ssh-rsa");
     if (!good || secret.bad) {
@@ -303,7 +303,7 @@ static int read_openssh(const char *begin, EVP_PKEY **key, struct error **err)
     return r;
 }
 
-/* Instead of OpenSSL's own, which asks on the terminal. */
+/* Instead of OpenSSL's own, which prompts on the terminal. */
 static int no_passphrase(char *to, int size, int writing, void *data)
 {
     (void)writing;

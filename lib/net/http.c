@@ -20,7 +20,7 @@ struct http {
 };
 
 struct receiver {
-    struct buffer *body; /* with LINE, the line that has not ended */
+    struct buffer *body; /* with LINE, the line that is not complete */
     size_t limit;
     bool too_long;
     bool enough; /* LINE wants no more */
@@ -179,7 +179,7 @@ static int set_options(struct http *http, const char *name, const struct http_re
     SET(http, CURLOPT_URL, request->url);
     SET(http, CURLOPT_UNIX_SOCKET_PATH, request->socket);
     SET(http, CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(http, CURLOPT_PROXY, ""); /* what the environment says is not for the cluster's own network */
+    SET(http, CURLOPT_PROXY, ""); /* the environment's proxy is not for the cluster's own network */
     SET(http, CURLOPT_NOSIGNAL, 1L);
     SET(http, CURLOPT_USERAGENT, "k8s-hooks/" SUITE_VERSION);
     SET(http, CURLOPT_HTTPHEADER, headers);

@@ -28,7 +28,7 @@ struct http_request {
     size_t body_len;
     size_t limit; /* most bytes of answer accepted; 0: 16 MiB */
     /* For long answers: takes each line of a 2xx answer, without its end, instead of the answer, until it returns
-     * false, which ends the exchange as if the answer ended there; LIMIT is then a line's. */
+     * false, which stops the transfer as if the answer were complete there; LIMIT is then a line's. */
     bool (*line)(void *context, const char *line);
     void *line_context;
 };
@@ -62,7 +62,7 @@ int http_fetch(const struct http_request *request, struct deadline deadline, int
 int http_json(const struct http_request *request, struct deadline deadline, int failure, long *code, json_t **value,
               struct error **err);
 
-/* What an answer says for people: "message" or "error" of a JSON object, else the beginning of its text on one line of
+/* An answer's message for people: "message" or "error" of a JSON object, else the beginning of its text on one line of
  * printable characters. The caller frees. */
 char *http_reason(const struct http_answer *answer);
 

@@ -51,7 +51,7 @@ static int make_parents(const char *path, struct error **err)
         return S_ISDIR(st.st_mode) ? 0 : error_errno(err, STATUS_FILE, ENOTDIR, "cannot use %s as a directory", parent);
     }
     if (errno != ENOENT) {
-        return error_errno(err, STATUS_FILE, errno, "cannot look at %s", parent);
+        return error_errno(err, STATUS_FILE, errno, "cannot inspect %s", parent);
     }
     if (make_parents(parent, err) < 0) {
         return -1;
@@ -59,7 +59,7 @@ static int make_parents(const char *path, struct error **err)
     if (mkdir(parent, 0755) < 0 && errno != EEXIST) {
         return error_errno(err, STATUS_FILE, errno, "cannot make the directory %s", parent);
     }
-    /* the umask of whoever runs this must not decide who can look in */
+    /* the umask of whoever runs this must not decide who can read it */
     if (chmod(parent, 0755) < 0) {
         return error_errno(err, STATUS_FILE, errno, "cannot set the mode of %s", parent);
     }
@@ -76,7 +76,7 @@ int dir_make(const char *path, mode_t mode, struct error **err)
     }
     struct stat st;
     if (stat(path, &st) < 0) {
-        return error_errno(err, STATUS_FILE, errno, "cannot look at the directory %s", path);
+        return error_errno(err, STATUS_FILE, errno, "cannot inspect the directory %s", path);
     }
     if (!S_ISDIR(st.st_mode)) {
         return error_errno(err, STATUS_FILE, ENOTDIR, "cannot make the directory %s", path);
@@ -165,7 +165,7 @@ int file_same(const struct file_spec *spec, struct error **err)
     if (lstat(spec->path, &st) < 0) {
         return errno == ENOENT || errno == ENOTDIR
                    ? 0
-                   : error_errno(err, STATUS_FILE, errno, "cannot look at %s", spec->path);
+                   : error_errno(err, STATUS_FILE, errno, "cannot inspect %s", spec->path);
     }
     if (!S_ISREG(st.st_mode) || (st.st_mode & 07777) != spec->mode || !owner_same(&st, spec) ||
         (size_t)st.st_size != spec->len) {

@@ -28,7 +28,7 @@ struct file_spec {
 /* 1: PATH holds exactly this content, mode and owner. 0: not. */
 int file_same(const struct file_spec *spec, struct error **err);
 
-/* Makes it so; parents are made. *changed (may be NULL) tells whether anything had to be. */
+/* Makes it so; parents are made. *changed (may be NULL) is true when anything had to be. */
 int file_put(const struct file_spec *spec, bool *changed, struct error **err);
 
 /* The same for a text that this user alone may read: mode 0600. */
@@ -41,7 +41,7 @@ int file_open(const char *path, int flags);
 /* The same as a stream; NULL with errno. */
 FILE *file_stream(const char *path);
 
-/* Reads up to LIMIT bytes (0: 64 MiB), NUL-terminated. The caller frees *data. errno is kept: ENOENT tells absence; see
+/* Reads up to LIMIT bytes (0: 64 MiB), NUL-terminated. The caller frees *data. errno is kept: ENOENT means absence; see
  * file_open. */
 int file_read(const char *path, size_t limit, char **data, size_t *len, struct error **err);
 

@@ -22,7 +22,7 @@ enum { TAIL = 4096, GRACE_MS = 5000, OUTPUT_LIMIT = 64 << 20 };
 
 struct child {
     pid_t pid;
-    int pidfd, out, err; /* pipes: -1 once ended */
+    int pidfd, out, err; /* pipes: -1 once closed */
     struct buffer output;
     struct buffer tail;
     bool too_long; /* more output than is kept */
@@ -193,14 +193,14 @@ static void take(struct child *child, int *pipe, struct buffer *output)
     }
 }
 
-enum why { ENDED, DEADLINE, INTERRUPTED };
+enum why { EXITED, DEADLINE, INTERRUPTED };
 
-/* Waits for the leader's end and tells what made us end it, if we did. A grandchild may hold the pipes open after that:
- * it is not waited for. Nor is a leader for ever that the kernel cannot end, being stuck in a device. */
+/* Waits for the leader's exit and returns what made us kill it, if we did. A grandchild may hold the pipes open after
+ * that: it is not waited for. Nor is a leader for ever that the kernel cannot end, being stuck in a device. */
 static enum why child_wait(struct child *child, const struct proc *proc)
 {
     static const int signals[] = {SIGTERM, SIGKILL};
-    enum why why = ENDED;
+    enum why why = EXITED;
     size_t sent = 0;
     struct deadline deadline = proc->deadline;
     struct buffer *output = proc->keep_output ? &child->output : NULL;
@@ -209,7 +209,7 @@ static enum why child_wait(struct child *child, const struct proc *proc)
             {.fd = child->pidfd, .events = POLLIN},
             {.fd = child->out, .events = POLLIN},
             {.fd = child->err, .events = POLLIN},
-            {.fd = why == ENDED ? interrupt_fd() : -1, .events = POLLIN},
+            {.fd = why == EXITED ? interrupt_fd() : -1, .events = POLLIN},
         };
         int64_t left = deadline_left(deadline);
         (void)poll(fds, ELEMENTS(fds), left > INT_MAX ? INT_MAX : (int)left);
@@ -224,7 +224,7 @@ static enum why child_wait(struct child *child, const struct proc *proc)
         if (sent == ELEMENTS(signals)) {
             return why;
         }
-        if (why == ENDED) {
+        if (why == EXITED) {
             why = fds[3].revents != 0 ? INTERRUPTED : DEADLINE;
         }
         (void)kill(-child->pid, signals[sent++]);
@@ -248,8 +248,8 @@ static char *last_lines(const struct buffer *tail)
     return xstrndup(start, len);
 }
 
-static int judge(const struct proc *proc, const siginfo_t *end, enum why why, int64_t ms, const char *tail,
-                 struct error **err)
+static int check_exit(const struct proc *proc, const siginfo_t *end, enum why why, int64_t ms, const char *tail,
+                      struct error **err)
 {
     _cleanup_free_ char *name = short_name(proc->argv);
     const char *before = *tail == '\0' ? "" : "; it printed:\n";
@@ -283,12 +283,12 @@ int proc_run(const struct proc *proc, struct proc_result *result, struct error *
         return -1;
     }
     enum why why = child_wait(&child, proc);
-    if (why != ENDED) {
+    if (why != EXITED) {
         /* Before the leader is reaped, so that the group's number is still its own. */
         (void)kill(-child.pid, SIGKILL);
     }
     siginfo_t end = {0};
-    (void)waitid(P_PID, (id_t)child.pid, &end, WEXITED | (why == ENDED ? 0 : WNOHANG));
+    (void)waitid(P_PID, (id_t)child.pid, &end, WEXITED | (why == EXITED ? 0 : WNOHANG));
     to->ms = clock_ms() - started;
     to->status = end.si_code == CLD_EXITED ? end.si_status : -1;
     to->tail = last_lines(&child.tail);
@@ -298,7 +298,7 @@ int proc_run(const struct proc *proc, struct proc_result *result, struct error *
     if (child.too_long) {
         return error_new(err, STATUS_COMMAND, "%s: printed more than %d MiB", proc->argv[0], OUTPUT_LIMIT >> 20);
     }
-    return judge(proc, &end, why, to->ms, to->tail, err);
+    return check_exit(proc, &end, why, to->ms, to->tail, err);
 }
 
 void proc_result_free(struct proc_result *result)

@@ -23,9 +23,10 @@ struct proc_result {
     int64_t ms;
 };
 
-/* Waits for the end, by poll on pidfd and pipes. STATUS_COMMAND when it cannot be started, exits otherwise than asked
- * or is killed; STATUS_DEADLINE; STATUS_INTERRUPTED. The message holds argv[0], its first plain arguments, the status,
- * and the last lines of output. RESULT may be NULL; it is filled in either way, and freed by proc_result_free. */
+/* Waits for the end, by poll on pidfd and pipes. STATUS_COMMAND when it cannot be started, exits otherwise than
+ * expected or is killed; STATUS_DEADLINE; STATUS_INTERRUPTED. The message holds argv[0], its first plain arguments, the
+ * status, and the last lines of output. RESULT may be NULL; it is filled in either way, and freed by proc_result_free.
+ */
 int proc_run(const struct proc *proc, struct proc_result *result, struct error **err);
 void proc_result_free(struct proc_result *result);
 #define _cleanup_proc_ _cleanup_(proc_result_free)

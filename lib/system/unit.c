@@ -132,7 +132,7 @@ static int wait_signal(struct units *units, struct deadline deadline, const char
 {
     int r = sd_bus_process(units->bus, NULL);
     if (r < 0) {
-        return error_errno(err, STATUS_UNIT, -r, "%s %s: the connection to systemd ended", what, name);
+        return error_errno(err, STATUS_UNIT, -r, "%s %s: the connection to systemd was closed", what, name);
     }
     if (r > 0) {
         return 0;
@@ -223,7 +223,7 @@ static int with_journal(struct error **err, int status, struct units *units, con
 {
     struct unit_state state = {.active = "unknown"};
     (void)unit_state(units, name, &state, NULL);
-    /* What the unit said last may still be on its way. */
+    /* The unit's last messages may not be in the journal yet. */
     (void)proc_exec(deadline_in(SYNC_MS), NULL, "journalctl", "--sync", NULL);
     _cleanup_free_ char *tail = journal_tail(name, TAIL_LINES);
     return error_new(err, status, "%s %s: %s; it is %s (%s)%s%s", what, name, reason, state.active, state.sub,
@@ -246,7 +246,7 @@ static int await_job(struct units *units, struct job *job, const char *what, con
     if (strcmp(job->result, "done") == 0) {
         return 0;
     }
-    _cleanup_free_ char *reason = xasprintf("the job ended as \"%s\"", job->result);
+    _cleanup_free_ char *reason = xasprintf("the job's result is \"%s\"", job->result);
     return with_journal(err, STATUS_UNIT, units, what, name, reason);
 }
 
@@ -305,7 +305,7 @@ int unit_reset_failed(struct units *units, const char *name, struct error **err)
     int r =
         sd_bus_call_method(units->bus, DESTINATION, MANAGER_PATH, MANAGER, "ResetFailedUnit", &error, NULL, "s", name);
     if (r < 0 && !sd_bus_error_has_name(&error, DESTINATION ".NoSuchUnit")) {
-        return call_failed(r, &error, "forgetting the failure of", name, err);
+        return call_failed(r, &error, "resetting the failed state of", name, err);
     }
     return 0;
 }

@@ -13,8 +13,8 @@
  * ...". */
 int conf_file_parse(cfg_t *cfg, const char *path, struct error **err);
 
-/* Blanks the comments of TEXT, so that libconfuse counts its lines right, and refuses what has no end: STATUS_CONFIG,
- * with NAME and line. For those who call libconfuse themselves. */
+/* Blanks the comments of TEXT, so that libconfuse counts its lines right, and refuses strings and comments without an
+ * end: STATUS_CONFIG, with NAME and line. For those who call libconfuse themselves. */
 int conf_text_clean(char *text, const char *name, struct error **err);
 
 /* The same from LEN bytes at TEXT, which NAME stands for in messages. */

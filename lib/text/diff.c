@@ -3,7 +3,7 @@
 #include "lib/system/file.h"
 
 #define CONTEXT 3
-/* Edits looked for, at most: the search takes the square of it in memory. Texts further apart are shown as replaced. */
+/* Edits searched, at most: the search takes the square of it in memory. Texts further apart are shown as replaced. */
 #define MOST_EDITS 1000
 
 struct line {

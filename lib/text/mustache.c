@@ -49,7 +49,7 @@ static const json_t *member(const json_t *object, struct span name)
     return json_is_object(object) ? json_object_getn(object, name.at, name.len) : NULL;
 }
 
-/* The first part of a dotted name is looked for in the whole stack, the others in what it gave alone. */
+/* The first part of a dotted name is searched in the whole stack, the others in what it gave alone. */
 static const json_t *look_up(const struct render *r, struct span name)
 {
     if (name.len == 1 && name.at[0] == '.') {

@@ -25,7 +25,7 @@ struct node {
     struct span text;         /* the text (one line at most), or the name */
     struct span indent;       /* partial that is alone on its line: the blanks before it */
     size_t end;               /* section: the node after its last */
-    struct template *partial; /* once looked for; borrowed, NULL when there is none */
+    struct template *partial; /* once searched; borrowed, NULL when there is none */
 };
 
 struct template

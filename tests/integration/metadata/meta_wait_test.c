@@ -63,7 +63,7 @@ static void a_change_of_another_cluster_does_not_end_the_wait(void **state)
     struct waiter waiter;
     start_waiting(&waiter, f, LONG);
     set_leaf(f->servers[0], "/clusters/cl-2/env/max_pods", "80");
-    /* It asks anew with the new version. */
+    /* It requests again, with the new version. */
     assert_true(metad_await_held(f->servers[0], 1, LONG));
     set_leaf(f->servers[0], "/clusters/cl-1/env/max_pods", "100");
     pthread_join(waiter.thread, NULL);
