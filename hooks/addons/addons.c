@@ -18,6 +18,7 @@ struct item {
     char *name;
     const struct rendered_addon *addon; /* NULL: only a record, of one that a former version of the suite had */
     enum action action;
+    bool recorded;   /* as applied in its present form, before this plan changes anything */
     json_t *objects; /* of the manifest */
 };
 
@@ -155,7 +156,8 @@ static void decide(struct addons_plan *plan)
 {
     for (size_t i = 0; i < plan->n; i++) {
         struct item *item = &plan->items[i];
-        if (is_on(item) && (!recorded(plan, item) || any_strayed(plan, item, false))) {
+        item->recorded = recorded(plan, item);
+        if (is_on(item) && (!item->recorded || any_strayed(plan, item, false))) {
             item->action = ACTION_APPLY;
         } else if (!is_on(item) && (json_object_get(plan->state, item->name) != NULL ||
                                     json_object_get(plan->inventory, item->name) != NULL)) {
@@ -318,12 +320,11 @@ static int delete_addon(struct addons_plan *plan, const struct item *item, struc
 static struct manifest to_apply(const struct addons_plan *plan, const struct item *item)
 {
     const struct manifest *all = &item->addon->manifest;
-    bool before = recorded(plan, item);
     struct manifest some = {.documents = xcalloc(all->n + 1, sizeof *some.documents)};
     for (size_t i = 0; i < all->n; i++) {
         _cleanup_free_ char *key = object_key(&all->documents[i].object);
         const json_t *object = live_object(plan->live, key);
-        bool leave = object != NULL && (before ? left_alone(object) : live_object_is(object, "exempt"));
+        bool leave = object != NULL && (item->recorded ? left_alone(object) : live_object_is(object, "exempt"));
         if (leave) {
             log_info("add-on %s: %s is left as it is", item->name, key);
         } else {
@@ -351,7 +352,7 @@ static int apply_addon(struct addons_plan *plan, const struct item *item, struct
 {
     int64_t start = clock_ms();
     _cleanup_json_ json_t *gone = deletable(plan, item, true);
-    if (recorded(plan, item)) {
+    if (item->recorded) {
         (void)any_strayed(plan, item, true);
     }
     struct manifest manifest = to_apply(plan, item);

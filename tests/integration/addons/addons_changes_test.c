@@ -1,4 +1,5 @@
 /* A cluster that goes through changes of its parameters, on a real API server. */
+#include "hooks/addons/addons_state.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/proc.h"
 #include "tests/integration/addons/manifests_fixture.h"
@@ -189,6 +190,33 @@ static void test_port_range_without_30000(void **state)
     carry_out(cluster);
 }
 
+/* Releases of flannel up to 0.19 lived in kube-system; of two in a cluster both would write each node's network. */
+static void test_flannel_of_a_former_release_goes(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: kube-flannel-ds, namespace: "
+        "kube-system}\nspec:\n  selector: {matchLabels: {app: flannel}}\n  template:\n    metadata: "
+        "{labels: {app: flannel}}\n    spec: {containers: [{name: a, image: a}]}\n";
+    static const char *const apply[] = {"apply", "--server-side", ADDONS_MANAGER, "--filename=-", NULL};
+    static const char *const now[] = {"get", "daemonset", "kube-flannel-ds", "--namespace=kube-flannel", NULL};
+    struct run run = new_run();
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_json_ json_t *cluster = load("es-server");
+    _cleanup_json_ json_t *record = json_pack("{s:{s:s, s:[s]}}", "flannel", "hash", "0", "objects",
+                                              "apps/v1 DaemonSet kube-system kube-flannel-ds");
+    _cleanup_free_ char *kept = path_join(server.root, "state/addons/flannel.yaml");
+    _cleanup_free_ char *own = path_join(server.root, "state/addons/objects.json");
+    const struct file_spec spec = {.path = kept, .data = text, .len = strlen(text), .mode = 0600};
+    must(kubectl(&run, apply, text, NULL, &err), &err);
+    must(file_put(&spec, NULL, &err), &err);
+    must(file_remove(own, NULL, &err), &err);
+    must(addons_state_write(&run, record, &err), &err);
+    carry_out(cluster);
+    assert_absent("daemonset", "kube-flannel-ds");
+    must(kubectl(&run, now, NULL, NULL, &err), &err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_addon_of_a_former_release_is_deleted),
         cmocka_unit_test(test_forward_server_restarts_fluent_bit),
         cmocka_unit_test(test_port_range_without_30000),
+        cmocka_unit_test(test_flannel_of_a_former_release_goes),
         cmocka_unit_test_setup(test_api_key_restarts_hostnic, start_another_cluster),
     };
     return releases_there() ? cmocka_run_group_tests(tests, set_up, tear_down) : 0;

@@ -77,6 +77,8 @@ static void test_an_exempt_object_is_left_alone(void **state)
 static void test_a_users_own_object_of_the_name_stays(void **state)
 {
     (void)state;
+    static const char both[] =
+        "{\"first\": {\"text\": \"one\", \"extra\": \"extra-a\"}, \"second\": {\"text\": \"two\"}}";
     _cleanup_fixture_ struct fixture f;
     fixture_open(&f);
     must_apply(&f, ALL);
@@ -87,6 +89,16 @@ static void test_a_users_own_object_of_the_name_stays(void **state)
     assert_cluster(&f, "first-settings=user second=two a-pool=3 ");
     must_apply(&f, "{\"pool\": {\"size\": 3}, \"second\": {\"text\": \"two\"}}");
     assert_cluster(&f, "first-settings=user second=two a-pool=3 ");
+    CLUSTER(&f, "delete", SETTINGS);
+
+    /* also when another object of the add-on has to be applied again */
+    must_apply(&f, both);
+    CLUSTER(&f, "delete", SETTINGS);
+    CLUSTER(&f, "create", SETTINGS, "--from-literal=text=user");
+    CLUSTER(&f, "delete", "configmap", "extra-a", "--namespace=kube-system");
+    must_apply(&f, both);
+    assert_cluster(&f, "extra-a=<none> first-settings=user second=two ");
+    assert_true(up_to_date(&f, both));
     CLUSTER(&f, "delete", SETTINGS);
     wipe(&f);
 }
