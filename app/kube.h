@@ -40,8 +40,7 @@ int kube_watch(struct kube *kube, const char *path, struct deadline deadline,
                bool (*seen)(void *context, const json_t *object), void *context, struct error **err);
 int kube_merge_patch(struct kube *kube, const char *path, const json_t *patch, struct deadline deadline,
                      struct error **err);
-/* POST and DELETE; 409 on POST and 404 on DELETE are returned through *code and are errors for callers that pass NULL.
- */
+/* POST and DELETE; 409 on POST and 404 on DELETE are returned in *code, and are errors when CODE is NULL. */
 int kube_post(struct kube *kube, const char *path, const json_t *object, struct deadline deadline, long *code,
               struct error **err);
 int kube_delete(struct kube *kube, const char *path, struct deadline deadline, long *code, struct error **err);

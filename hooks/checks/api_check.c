@@ -5,8 +5,8 @@
 #include "hooks/clients/kubeconfig.h"
 #include "hooks/engine/run.h"
 
-/* Everybody may ask for this: so the finding is about the API server and not about a certificate of ours. */
-static void look_api_server(const struct check_context *context, struct finding *finding)
+/* No credentials are needed for this: so the finding is about the API server and not about a certificate of ours. */
+static void probe_api_server(const struct check_context *context, struct finding *finding)
 {
     static const char remedy[] = "see `docker ps -a` for kube-apiserver and etcd, and their `docker logs`";
     static const struct http_tls tls = {.ca = CA_CERTIFICATE};
@@ -22,7 +22,7 @@ static void look_api_server(const struct check_context *context, struct finding 
     }
 }
 
-static void look_node_ready(const struct check_context *context, struct finding *finding)
+static void probe_node_ready(const struct check_context *context, struct finding *finding)
 {
     static const char remedy[] = "run `kubectl describe node` on the client and read `journalctl -u kubelet` here";
     struct error *err = NULL;
@@ -44,7 +44,7 @@ static void look_node_ready(const struct check_context *context, struct finding 
     }
 }
 
-static void look_cluster_api(const struct check_context *context, struct finding *finding)
+static void probe_cluster_api(const struct check_context *context, struct finding *finding)
 {
     static const char remedy[] = "run `start` again for a new kubeconfig, or `k8s-master check` on the master";
     struct error *err = NULL;
@@ -60,6 +60,6 @@ static void look_cluster_api(const struct check_context *context, struct finding
     }
 }
 
-const struct check check_api_server = {.name = "api-server", .severity = FAILS, .look = look_api_server};
-const struct check check_node_ready = {.name = "node-ready", .severity = FAILS, .look = look_node_ready};
-const struct check check_cluster_api = {.name = "cluster-api", .severity = FAILS, .look = look_cluster_api};
+const struct check check_api_server = {.name = "api-server", .severity = FAILS, .probe = probe_api_server};
+const struct check check_node_ready = {.name = "node-ready", .severity = FAILS, .probe = probe_node_ready};
+const struct check check_cluster_api = {.name = "cluster-api", .severity = FAILS, .probe = probe_cluster_api};

@@ -3,7 +3,7 @@
 #include "hooks/checks/checks.h"
 #include "hooks/files/certificates.h"
 
-static void look_certificates(const struct check_context *context, struct finding *finding)
+static void probe_certificates(const struct check_context *context, struct finding *finding)
 {
     static const char remedy[] = "run `renew-certs` on the master, `start` elsewhere";
     const struct check_limits limits = context->limits;
@@ -31,4 +31,4 @@ static void look_certificates(const struct check_context *context, struct findin
 }
 
 const struct check check_certificates = {
-    .name = "certificates", .severity = FAILS, .limits = {.warn = 30, .fail = 0}, .look = look_certificates};
+    .name = "certificates", .severity = FAILS, .limits = {.warn = 30, .fail = 0}, .probe = probe_certificates};

@@ -82,7 +82,7 @@ static void *work(void *data)
 {
     struct job *job = data;
     int64_t started = clock_ms();
-    job->check->look(&job->context, &job->finding);
+    job->check->probe(&job->context, &job->finding);
     pthread_mutex_lock(&job->lock);
     job->ms = clock_ms() - started;
     job->finished = true;
@@ -119,7 +119,7 @@ static struct job *start(const struct check *check, const struct check_context *
     int r = pthread_create(&thread, &detached, work, job);
     pthread_attr_destroy(&detached);
     if (r != 0) {
-        finding_fails(&job->finding, "look at the machine's memory and number of processes", "no thread: %s",
+        finding_fails(&job->finding, "check the machine's memory and number of processes", "no thread: %s",
                       strerrordesc_np(r));
         job->finished = true;
         (void)!write(done, "", 1);

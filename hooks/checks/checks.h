@@ -20,7 +20,7 @@ struct check_limits {
     long warn, fail;
 };
 
-/* What a check may look at. Checks run side by side: nothing in RUN may be changed, nor its connections used. What may
+/* What a check may read. Checks run side by side: nothing in RUN may be changed, nor its connections used. What may
  * hang for ever (a dead disk) comes last: RUN may be gone when it comes back. */
 struct check_context {
     const struct run *run;
@@ -32,18 +32,18 @@ struct check {
     const char *name;
     enum severity severity;
     struct check_limits limits;
-    void (*look)(const struct check_context *context, struct finding *finding);
+    void (*probe)(const struct check_context *context, struct finding *finding);
 };
 
 /* docker.service is active and its socket answers. */
 extern const struct check check_docker;
 /* kubelet.service is active. */
 extern const struct check check_kubelet;
-/* The kubelet's /healthz says ok. */
+/* The kubelet's /healthz answers ok. */
 extern const struct check check_kubelet_healthz;
-/* master: the API server's /readyz says ok. */
+/* master: the API server's /readyz answers ok. */
 extern const struct check check_api_server;
-/* master: kube-scheduler's and kube-controller-manager's /healthz say ok. */
+/* master: kube-scheduler's and kube-controller-manager's /healthz answer ok. */
 extern const struct check check_scheduler;
 extern const struct check check_controller_manager;
 /* master: etcd is healthy, no alarm is raised, and its database is below its quota (limits in per cent of it). */
@@ -63,7 +63,7 @@ extern const struct check check_reload;
 extern const struct check check_interfaces;
 /* What pods send to the metadata servers is dropped: the kernel has the rules of /etc/k8s-metadata-guard. */
 extern const struct check check_metadata_guard;
-/* What the last test of the cloud API found; the API itself is not asked. */
+/* What the last test of the cloud API found; the API itself is not queried. */
 extern const struct check check_hostnic;
 /* log: the cluster health that Elasticsearch reports. */
 extern const struct check check_elasticsearch;
@@ -102,8 +102,8 @@ struct check_results {
     struct check_result of[];
 };
 
-/* Runs all CHECKS (ended by NULL) that the role's file leaves enabled side by side, in a thread each. One that has not
- * come back half a second after DEADLINE has failed, and is left to itself. STATUS_INTERRUPTED by a signal;
+/* Runs all CHECKS (NULL-terminated) that the role's file leaves enabled side by side, in a thread each. One that has
+ * not come back half a second after DEADLINE has failed, and is left to itself. STATUS_INTERRUPTED by a signal;
  * STATUS_CONFIG when the role's file names a check that the role does not have. */
 int checks_run(const struct run *run, const struct check *const *checks, struct deadline deadline,
                struct check_results **results, struct error **err);

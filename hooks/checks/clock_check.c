@@ -2,7 +2,7 @@
 
 #include "hooks/checks/checks.h"
 
-static void look_clock(const struct check_context *context, struct finding *finding)
+static void probe_clock(const struct check_context *context, struct finding *finding)
 {
     (void)context;
     static const char remedy[] =
@@ -10,10 +10,10 @@ static void look_clock(const struct check_context *context, struct finding *find
     struct timex state = {0};
     /* adjtimex(2): the kernel forgets being in step when no service has adjusted it for a while. */
     if (adjtimex(&state) == TIME_ERROR || (state.status & STA_UNSYNC) != 0) {
-        finding_warns(finding, remedy, "no time service keeps the clock in step");
+        finding_warns(finding, remedy, "no time service synchronises the clock");
     } else {
-        finding_ok(finding, "in step within %ld ms", state.maxerror / 1000);
+        finding_ok(finding, "synchronised within %ld ms", state.maxerror / 1000);
     }
 }
 
-const struct check check_clock = {.name = "clock", .severity = WARNS, .look = look_clock};
+const struct check check_clock = {.name = "clock", .severity = WARNS, .probe = probe_clock};

@@ -22,7 +22,7 @@ static bool manifest_missing(const struct run *run, const char *name, struct fin
 }
 
 /* Both answer /healthz to everybody, with a certificate that they sign themselves at their start. */
-static void look_component(const struct check_context *context, const char *name, int port, struct finding *finding)
+static void probe_component(const struct check_context *context, const char *name, int port, struct finding *finding)
 {
     static const struct http_tls tls = {.self_signed = true};
     static const char remedy[] = "run `revive`, or see `docker ps -a` for it and its `docker logs`";
@@ -45,14 +45,14 @@ static void look_component(const struct check_context *context, const char *name
     }
 }
 
-static void look_scheduler(const struct check_context *context, struct finding *finding)
+static void probe_scheduler(const struct check_context *context, struct finding *finding)
 {
-    look_component(context, "kube-scheduler", 10259, finding);
+    probe_component(context, "kube-scheduler", 10259, finding);
 }
 
-static void look_controller_manager(const struct check_context *context, struct finding *finding)
+static void probe_controller_manager(const struct check_context *context, struct finding *finding)
 {
-    look_component(context, "kube-controller-manager", 10257, finding);
+    probe_component(context, "kube-controller-manager", 10257, finding);
 }
 
 enum { PER_CENT = 100, MIB_BITS = 20 };
@@ -73,7 +73,7 @@ void etcd_size_find(const struct etcd_size *size, const struct check_limits *lim
     }
 }
 
-static void look_etcd(const struct check_context *context, struct finding *finding)
+static void probe_etcd(const struct check_context *context, struct finding *finding)
 {
     static const char remedy[] =
         "see `docker ps -a` for etcd and its `docker logs`; run `k8s-master compact-etcd` when "
@@ -82,7 +82,7 @@ static void look_etcd(const struct check_context *context, struct finding *findi
     struct etcd_size size;
     const struct check_limits limits = context->limits;
     if (context->run->facts->etcd_linked) {
-        finding_ok(finding, "etcd is a linked app's, whose own health check tells of it");
+        finding_ok(finding, "etcd is a linked app, which has its own health check");
         return;
     }
     if (manifest_missing(context->run, "etcd", finding)) {
@@ -96,8 +96,8 @@ static void look_etcd(const struct check_context *context, struct finding *findi
     }
 }
 
-const struct check check_scheduler = {.name = "scheduler", .severity = FAILS, .look = look_scheduler};
+const struct check check_scheduler = {.name = "scheduler", .severity = FAILS, .probe = probe_scheduler};
 const struct check check_controller_manager = {
-    .name = "controller-manager", .severity = FAILS, .look = look_controller_manager};
+    .name = "controller-manager", .severity = FAILS, .probe = probe_controller_manager};
 const struct check check_etcd = {
-    .name = "etcd", .severity = FAILS, .limits = {.warn = 75, .fail = 95}, .look = look_etcd};
+    .name = "etcd", .severity = FAILS, .limits = {.warn = 75, .fail = 95}, .probe = probe_etcd};

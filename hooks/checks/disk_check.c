@@ -9,7 +9,7 @@ enum { PER_CENT = 100 };
 
 static const char remedy[] = "run `prune-images`, delete what is not needed, or enlarge the volume";
 
-static void judge(const struct check_limits *limits, const char *what, double used, struct finding *finding)
+static void compare_limits(const struct check_limits *limits, const char *what, double used, struct finding *finding)
 {
     if (used >= (double)limits->fail) {
         finding_fails(finding, remedy, "%s %.0f %% in use, the limit is %ld %%", what, used, limits->fail);
@@ -20,7 +20,7 @@ static void judge(const struct check_limits *limits, const char *what, double us
     }
 }
 
-static void look(const struct check_context *context, bool inodes, struct finding *finding)
+static void probe(const struct check_context *context, bool inodes, struct finding *finding)
 {
     const struct check_limits limits = context->limits;
     _cleanup_free_ char *path = run_path_followed(context->run, context->run->conf->paths.data);
@@ -33,20 +33,20 @@ static void look(const struct check_context *context, bool inodes, struct findin
     double total = inodes ? (double)fs.f_files : (double)(fs.f_blocks - fs.f_bfree + fs.f_bavail);
     double available = inodes ? (double)fs.f_favail : (double)fs.f_bavail;
     _cleanup_free_ char *what = xasprintf("%s:%s", path, inodes ? " inodes" : "");
-    judge(&limits, what, total > 0 ? (total - available) * PER_CENT / total : 0, finding);
+    compare_limits(&limits, what, total > 0 ? (total - available) * PER_CENT / total : 0, finding);
 }
 
-static void look_space(const struct check_context *context, struct finding *finding)
+static void probe_space(const struct check_context *context, struct finding *finding)
 {
-    look(context, false, finding);
+    probe(context, false, finding);
 }
 
-static void look_inodes(const struct check_context *context, struct finding *finding)
+static void probe_inodes(const struct check_context *context, struct finding *finding)
 {
-    look(context, true, finding);
+    probe(context, true, finding);
 }
 
 const struct check check_data_space = {
-    .name = "data-space", .severity = FAILS, .limits = {.warn = 85, .fail = 95}, .look = look_space};
+    .name = "data-space", .severity = FAILS, .limits = {.warn = 85, .fail = 95}, .probe = probe_space};
 const struct check check_data_inodes = {
-    .name = "data-inodes", .severity = FAILS, .limits = {.warn = 85, .fail = 95}, .look = look_inodes};
+    .name = "data-inodes", .severity = FAILS, .limits = {.warn = 85, .fail = 95}, .probe = probe_inodes};

@@ -6,7 +6,7 @@
 
 #include "hooks/checks/checks.h"
 
-static void look_dns(const struct check_context *context, struct finding *finding)
+static void probe_dns(const struct check_context *context, struct finding *finding)
 {
     static const char name[] = "kubernetes.default.svc." CLUSTER_DOMAIN;
     static const char remedy[] =
@@ -15,7 +15,7 @@ static void look_dns(const struct check_context *context, struct finding *findin
     struct __res_state state = {0};
     (void)context;
     if (res_ninit(&state) < 0) {
-        finding_fails(finding, "look at /etc/resolv.conf", "the resolver cannot be set up");
+        finding_fails(finding, "check /etc/resolv.conf", "the resolver cannot be set up");
         return;
     }
     /* One try of a second for each name server, whatever resolv.conf says. */
@@ -32,4 +32,4 @@ static void look_dns(const struct check_context *context, struct finding *findin
 }
 
 /* Names are a convenience on the client: the API server is reached by its address. */
-const struct check check_cluster_dns = {.name = "cluster-dns", .severity = WARNS, .look = look_dns};
+const struct check check_cluster_dns = {.name = "cluster-dns", .severity = WARNS, .probe = probe_dns};

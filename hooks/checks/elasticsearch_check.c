@@ -3,7 +3,7 @@
 #include "hooks/checks/checks.h"
 #include "hooks/clients/elasticsearch.h"
 
-static void look_elasticsearch(const struct check_context *context, struct finding *finding)
+static void probe_elasticsearch(const struct check_context *context, struct finding *finding)
 {
     static const char remedy[] =
         "see `kubectl -n kube-system get pods -l k8s-app=elasticsearch-logging -o wide` on the client";
@@ -24,9 +24,9 @@ static void look_elasticsearch(const struct check_context *context, struct findi
     } else if (status != NULL && strcmp(status, "yellow") == 0) {
         finding_warns(finding, remedy, "Elasticsearch is yellow: %lld shards have no second copy", unassigned);
     } else {
-        finding_fails(finding, remedy, "Elasticsearch is %s: %lld shards are nowhere", status == NULL ? "odd" : status,
-                      unassigned);
+        finding_fails(finding, remedy, "Elasticsearch is %s: %lld shards unassigned",
+                      status == NULL ? "in an unknown state" : status, unassigned);
     }
 }
 
-const struct check check_elasticsearch = {.name = "elasticsearch", .severity = FAILS, .look = look_elasticsearch};
+const struct check check_elasticsearch = {.name = "elasticsearch", .severity = FAILS, .probe = probe_elasticsearch};

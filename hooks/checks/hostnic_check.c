@@ -5,7 +5,7 @@
 #include "hooks/engine/run.h"
 #include "hooks/files/cloud_state.h"
 
-static void look_hostnic(const struct check_context *context, struct finding *finding)
+static void probe_hostnic(const struct check_context *context, struct finding *finding)
 {
     const struct run *run = context->run;
     bool needed = run->facts->network == NETWORK_HOSTNIC;
@@ -24,4 +24,4 @@ static void look_hostnic(const struct check_context *context, struct finding *fi
     }
 }
 
-const struct check check_hostnic = {.name = "hostnic", .severity = WARNS, .look = look_hostnic};
+const struct check check_hostnic = {.name = "hostnic", .severity = WARNS, .probe = probe_hostnic};

@@ -62,7 +62,7 @@ bool flannel_mac_published(const json_t *node, const char *mac)
 }
 
 /* udev's MACAddressPolicy=persistent gives flannel.1 another address after flannel has published the first: the other
- * nodes then send to an address that nobody has. False also where it cannot be told. */
+ * nodes then send to an address that nobody has. False also where it cannot be determined. */
 static bool mac_differs(const struct check_context *context, const char *interface)
 {
     struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
@@ -79,7 +79,7 @@ static bool mac_differs(const struct check_context *context, const char *interfa
     return !flannel_mac_published(node, mac);
 }
 
-static void look_interfaces(const struct check_context *context, struct finding *finding)
+static void probe_interfaces(const struct check_context *context, struct finding *finding)
 {
     static const char networkd[] =
         "exclude it in /etc/systemd/network (Unmanaged=yes), as 10-others.network of the image";
@@ -109,4 +109,4 @@ static void look_interfaces(const struct check_context *context, struct finding 
     }
 }
 
-const struct check check_interfaces = {.name = "interfaces", .severity = WARNS, .look = look_interfaces};
+const struct check check_interfaces = {.name = "interfaces", .severity = WARNS, .probe = probe_interfaces};

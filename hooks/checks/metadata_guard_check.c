@@ -64,7 +64,7 @@ void metadata_guard_compare(const char *rules, const char *saved, struct finding
     }
 }
 
-static void look_metadata_guard(const struct check_context *context, struct finding *finding)
+static void probe_metadata_guard(const struct check_context *context, struct finding *finding)
 {
     static const char *const argv[] = {"iptables-save", "-t", "mangle", NULL};
     struct error *err = NULL;
@@ -87,4 +87,4 @@ static void look_metadata_guard(const struct check_context *context, struct find
     }
 }
 
-const struct check check_metadata_guard = {.name = "metadata-guard", .severity = FAILS, .look = look_metadata_guard};
+const struct check check_metadata_guard = {.name = "metadata-guard", .severity = FAILS, .probe = probe_metadata_guard};

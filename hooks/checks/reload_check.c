@@ -4,7 +4,7 @@
 #include "hooks/checks/checks.h"
 #include "hooks/files/reload_record.h"
 
-static void look_reload(const struct check_context *context, struct finding *finding)
+static void probe_reload(const struct check_context *context, struct finding *finding)
 {
     _cleanup_free_ char *why = NULL;
     int64_t since = 0;
@@ -13,9 +13,9 @@ static void look_reload(const struct check_context *context, struct finding *fin
         return;
     }
     int64_t minutes = ((int64_t)time(NULL) - since) / 60;
-    finding_warns(finding, "remedy what the reason says and run `reload`",
+    finding_warns(finding, "correct what the reason names and run `reload`",
                   "a change of the metadata is not applied for %" PRId64 " minutes: %s", minutes < 0 ? 0 : minutes,
                   why);
 }
 
-const struct check check_reload = {.name = "reload", .severity = WARNS, .look = look_reload};
+const struct check check_reload = {.name = "reload", .severity = WARNS, .probe = probe_reload};

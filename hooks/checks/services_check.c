@@ -27,7 +27,7 @@ static bool active(const char *unit, const char *remedy, struct finding *finding
     return true;
 }
 
-static void look_docker(const struct check_context *context, struct finding *finding)
+static void probe_docker(const struct check_context *context, struct finding *finding)
 {
     struct error *err = NULL;
     /* Only then: a connection to the socket of a stopped Docker would start it. */
@@ -37,13 +37,13 @@ static void look_docker(const struct check_context *context, struct finding *fin
     }
 }
 
-static void look_kubelet(const struct check_context *context, struct finding *finding)
+static void probe_kubelet(const struct check_context *context, struct finding *finding)
 {
     (void)context;
     (void)active("kubelet.service", "run `revive`, or read `journalctl -u kubelet`", finding);
 }
 
-static void look_kubelet_healthz(const struct check_context *context, struct finding *finding)
+static void probe_kubelet_healthz(const struct check_context *context, struct finding *finding)
 {
     static const char remedy[] = "read `journalctl -u kubelet`";
     struct error *err = NULL;
@@ -52,10 +52,11 @@ static void look_kubelet_healthz(const struct check_context *context, struct fin
     if (http_fetch(&request, context->deadline, STATUS_UNHEALTHY, NULL, NULL, &err) < 0) {
         finding_error(finding, remedy, err);
     } else {
-        finding_ok(finding, "the kubelet says it is healthy");
+        finding_ok(finding, "the kubelet is healthy");
     }
 }
 
-const struct check check_docker = {.name = "docker", .severity = FAILS, .look = look_docker};
-const struct check check_kubelet = {.name = "kubelet", .severity = FAILS, .look = look_kubelet};
-const struct check check_kubelet_healthz = {.name = "kubelet-healthz", .severity = FAILS, .look = look_kubelet_healthz};
+const struct check check_docker = {.name = "docker", .severity = FAILS, .probe = probe_docker};
+const struct check check_kubelet = {.name = "kubelet", .severity = FAILS, .probe = probe_kubelet};
+const struct check check_kubelet_healthz = {
+    .name = "kubelet-healthz", .severity = FAILS, .probe = probe_kubelet_healthz};

@@ -1,4 +1,4 @@
-/* Docker's API on its Unix socket: what the hooks ask without starting a docker process. */
+/* Docker's API on its Unix socket: what the hooks query without starting a docker process. */
 #ifndef HOOKS_CLIENTS_DOCKER_H
 #define HOOKS_CLIENTS_DOCKER_H
 
@@ -7,7 +7,7 @@
 #include "lib/core/error.h"
 #include "lib/core/util.h"
 
-/* Whether the daemon answers. A connection starts it where docker.socket listens for it: look at the unit first. */
+/* Whether the daemon answers. A connection starts it where docker.socket listens for it: check the unit first. */
 int docker_ping(struct deadline deadline, struct error **err);
 
 /* METHOD PATH ("/containers/json"); *result (may be NULL) is a new reference. STATUS_COMMAND with Docker's own message.

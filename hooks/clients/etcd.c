@@ -58,7 +58,7 @@ int etcd_size(const char *url, struct deadline deadline, struct etcd_size *size,
     }
     return size->file >= 0 && size->quota > 0
                ? 0
-               : error_new(err, STATUS_UNHEALTHY, "%s tells neither the size of the database nor its quota", path);
+               : error_new(err, STATUS_UNHEALTHY, "%s has neither the size of the database nor its quota", path);
 }
 
 int etcdctl(const char *const *arguments, struct deadline deadline, char **output, struct error **err)

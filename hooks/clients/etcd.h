@@ -13,7 +13,7 @@
 
 #define ETCD_METRICS "http://127.0.0.1:2381"
 
-/* Bytes; -1 where etcd does not tell. */
+/* Bytes; -1 where etcd does not report them. */
 struct etcd_size {
     int64_t file;   /* the database file */
     int64_t in_use; /* what would be left of it after a defragmentation */
@@ -25,7 +25,7 @@ struct etcd_size {
 int etcd_health(const char *url, struct deadline deadline, struct error **err);
 int etcd_size(const char *url, struct deadline deadline, struct etcd_size *size, struct error **err);
 
-/* etcdctl with the health check's certificate and ARGUMENTS (ended by NULL). OUTPUT gets stdout, which the caller
+/* etcdctl with the health check's certificate and ARGUMENTS (NULL-terminated). OUTPUT gets stdout, which the caller
  * frees; NULL: not kept. Errors as proc_run. */
 int etcdctl(const char *const *arguments, struct deadline deadline, char **output, struct error **err);
 

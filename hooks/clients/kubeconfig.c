@@ -108,7 +108,7 @@ int kubeconfig_open(struct kubeconfig *config, struct kube **kube, struct error 
     _cleanup_free_ char *cert = in_memory(config->cert, &config->memory[1]);
     _cleanup_free_ char *key = in_memory(config->key, &config->memory[2]);
     if (ca == NULL || cert == NULL || key == NULL) {
-        return error_new(err, STATUS_FILE, "the kubeconfig lacks the authority, a client certificate or its key");
+        return error_new(err, STATUS_FILE, "the kubeconfig lacks the CA, a client certificate or its key");
     }
     return kube_open(kube, config->server, &(struct http_tls){.ca = ca, .cert = cert, .key = key}, err);
 }

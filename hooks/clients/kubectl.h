@@ -9,10 +9,10 @@
  * OUTPUT gets stdout and is freed by the caller; NULL: not kept. Errors as proc_run. */
 int kubectl(const struct run *run, const char *const *arguments, const char *input, char **output, struct error **err);
 
-/* Whether an error of kubectl says that the API serves no such kind. */
+/* Whether an error of kubectl means that the API does not serve the kind. */
 bool kubectl_kind_unknown(const struct error *err);
 
-/* Whether there is an administrator's kubeconfig at all, so that kubectl can be asked. */
+/* Whether there is an administrator's kubeconfig at all, so that kubectl can be used. */
 bool kubectl_ready(const struct run *run);
 
 #endif

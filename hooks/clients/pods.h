@@ -4,7 +4,7 @@
 
 #include "hooks/engine/role.h"
 
-/* The pods bound to NODE that have not ended: a new reference to an array of pod objects. */
+/* The pods bound to NODE that have not terminated: a new reference to an array of pod objects. */
 int pods_on_node(struct run *run, const char *node, struct deadline deadline, json_t **pods, struct error **err);
 
 /* False for what drain leaves where it is: pods of a DaemonSet, and static pods. */

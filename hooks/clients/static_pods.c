@@ -23,7 +23,7 @@ int static_pod_end(const char *name, const struct static_pod_end *end, struct de
     if (docker_call("GET", list, deadline, &containers, err) < 0) {
         return -1;
     }
-    int ended = 0;
+    int stopped = 0;
     size_t i = 0;
     const json_t *container = NULL;
     json_array_foreach (containers, i, container) {
@@ -33,7 +33,7 @@ int static_pod_end(const char *name, const struct static_pod_end *end, struct de
         if (end_one(container, end, deadline, err) < 0) {
             return -1;
         }
-        ended++;
+        stopped++;
     }
-    return ended;
+    return stopped;
 }

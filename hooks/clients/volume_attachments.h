@@ -5,7 +5,7 @@
 #include "hooks/engine/role.h"
 
 /* Deletes those of NODE. MACHINE_GONE: there is nothing left to detach from, so the finalizer with which the CSI driver
- * asks to be waited for is taken off too; else the driver detaches the volume before the object goes. */
+ * must be waited for is removed too; else the driver detaches the volume before the object goes. */
 int volume_attachments_delete(struct run *run, const char *node, bool machine_gone, struct error **err);
 
 #endif

@@ -19,7 +19,7 @@ static void print_lines(const struct check_results *results)
     }
 }
 
-/* For whoever watches the metadata server. The health is what it is, whether or not somebody could be told. */
+/* For whoever watches the metadata server. A failure to report does not change the health. */
 static void report(const struct run *run, const struct check_results *results)
 {
     const struct host *self = run->facts->self;

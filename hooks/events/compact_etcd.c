@@ -20,7 +20,7 @@ static int current_revision(const struct run *run, char **revision, struct error
     const json_t *header = json_object_get(json_object_get(json_array_get(list, 0), "Status"), "header");
     const json_t *number = json_object_get(header, "revision");
     if (!json_is_real(number)) {
-        return error_new(err, STATUS_COMMAND, "etcdctl endpoint status tells no revision: %s", text);
+        return error_new(err, STATUS_COMMAND, "etcdctl endpoint status names no revision: %s", text);
     }
     *revision = xasprintf("%.0f", json_real_value(number));
     return 0;

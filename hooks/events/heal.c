@@ -21,13 +21,13 @@
 #include "lib/system/tree.h"
 
 /* AppCenter gives `revive` 30 s. */
-enum { UNIT_S = 15, RESTART_S = 8, ASK_S = 3, STARTING_S = 120 };
+enum { UNIT_S = 15, RESTART_S = 8, REQUEST_S = 3, STARTING_S = 120 };
 
 #define DOCKER "docker.service"
 #define KUBELET "kubelet.service"
 #define METADATA_GUARD "k8s-metadata-guard.service"
 
-/* A unit that failed too often is not started again by systemd until it is told to forget. */
+/* A unit that failed too often is not started again by systemd until its failed state is reset. */
 static int start_unit(struct run *run, const char *unit, struct error **err)
 {
     return unit_reset_failed(run->units, unit, err) < 0 ? -1
@@ -48,7 +48,7 @@ static int heal_docker(struct run *run, const char **done, struct error **err)
     if (active == 1 && unit_stop(run->units, DOCKER, run_deadline(run, UNIT_S), err) < 0) {
         return -1;
     }
-    return start_unit(run, DOCKER, err) < 0 || docker_ping(run_deadline(run, ASK_S), err) < 0 ? -1 : 1;
+    return start_unit(run, DOCKER, err) < 0 || docker_ping(run_deadline(run, REQUEST_S), err) < 0 ? -1 : 1;
 }
 
 static int heal_kubelet(struct run *run, const char **done, struct error **err)
@@ -75,7 +75,7 @@ static int restart_kubelet(struct run *run, const char **done, struct error **er
 }
 
 /* When the API server itself is what does not answer, this host's kubelet is not to blame. A kubelet makes its
- * certificate and its node, where they are gone, anew at its start. */
+ * certificate and its node again at its start, where they are gone. */
 static int heal_node_ready(struct run *run, const char **done, struct error **err)
 {
     struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
@@ -88,7 +88,7 @@ static int heal_node_ready(struct run *run, const char **done, struct error **er
         return -1;
     }
     long code = 0;
-    if (kube_get(kube, path, run_deadline(run, ASK_S), &node, &code, NULL) < 0 && code != 404) {
+    if (kube_get(kube, path, run_deadline(run, REQUEST_S), &node, &code, NULL) < 0 && code != 404) {
         return 0;
     }
     return restart_kubelet(run, done, err);
@@ -112,7 +112,7 @@ static int heal_space(struct run *run, const char **done, struct error **err)
     return 1;
 }
 
-/* All at once: one after the other, as `renew-certs` does it, takes longer than there is. An API server that is asked
+/* All at once: one after the other, as `renew-certs` does it, takes longer than there is. An API server that is queried
  * to end waits a minute for those who watch it. The kubelet reads its own certificate at its start. */
 static int renew_certificates(struct run *run, const char **done, struct error **err)
 {
@@ -130,7 +130,7 @@ static int renew_certificates(struct run *run, const char **done, struct error *
     }
     for (size_t i = 0; i < ELEMENTS(parts); i++) {
         const struct static_pod_end end = {.signal = parts[i].signal};
-        if (static_pod_end(parts[i].name, &end, run_deadline(run, ASK_S), err) < 0) {
+        if (static_pod_end(parts[i].name, &end, run_deadline(run, REQUEST_S), err) < 0) {
             return -1;
         }
     }
@@ -143,7 +143,7 @@ static int renew_certificates(struct run *run, const char **done, struct error *
 static int heal_cluster_api(struct run *run, const char **done, struct error **err)
 {
     const struct step *const *steps = role_steps(run->role, "start");
-    *done = "the kubeconfig was made anew";
+    *done = "the kubeconfig was recreated";
     return steps == NULL ? 0 : steps_run(run, steps, err) < 0 ? -1 : 1;
 }
 
@@ -179,8 +179,8 @@ static int heal_static_pod(struct run *run, const char *name, const char **done,
         *done = "static pod manifests were missing or damaged and were written again";
         return 1;
     }
-    int ended = static_pod_end(name, &end, run_deadline(run, ASK_S), err);
-    return ended < 0 ? -1 : ended > 0;
+    int stopped = static_pod_end(name, &end, run_deadline(run, REQUEST_S), err);
+    return stopped < 0 ? -1 : stopped > 0;
 }
 
 static int heal_api_server(struct run *run, const char **done, struct error **err)
@@ -206,7 +206,7 @@ static int heal_etcd(struct run *run, const char **done, struct error **err)
 {
     struct etcd_size size;
     *done = "etcd hung and its container was killed";
-    if (etcd_size(ETCD_METRICS, run_deadline(run, ASK_S), &size, NULL) == 0) {
+    if (etcd_size(ETCD_METRICS, run_deadline(run, REQUEST_S), &size, NULL) == 0) {
         return 0;
     }
     return heal_static_pod(run, "etcd", done, err);

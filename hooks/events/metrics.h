@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-/* From the kubelet's /stats/summary. -1: not told. */
+/* From the kubelet's /stats/summary. -1: not reported. */
 struct node_use {
     int64_t pods, containers;
     int64_t cpu_permille; /* of all CPUs */

@@ -13,7 +13,7 @@
 #include "lib/system/file.h"
 
 /* The names are those of "monitor" in templates/appcenter/cluster.json.mustache; uses are in per mille there. What
- * cannot be told is left out, and the others are printed. */
+ * cannot be read is left out, and the others are printed. */
 #define API_SAMPLE "monitor.json"
 
 enum { ALL_MS = 900, PER_MILLE = 1000 };
@@ -25,7 +25,7 @@ static void put(json_t *items, const char *name, int64_t value)
     }
 }
 
-/* The kubelet's serving certificate is signed by its own authority, which lies in the same file, and names the node. */
+/* The kubelet's serving certificate is signed by its own CA, which lies in the same file, and names the node. */
 static int read_summary(const struct run *run, struct deadline deadline, json_t **summary, struct error **err)
 {
     struct http_tls tls = {

@@ -8,7 +8,7 @@
 
 static const struct step *const accepting[] = {&step_accept_parameters, &step_check_cloud};
 
-/* A change that may not be made is refused before any file has it. That the cloud does not answer is no reason to leave
+/* A change that is not allowed is refused before any file has it. That the cloud does not answer is no reason to leave
  * /etc/hosts as it was: *deferred, which may be retried, and the rest is done. */
 static int accept_change(struct run *run, struct error **deferred, struct error **err)
 {

@@ -2,7 +2,7 @@
 #include "hooks/engine/runner.h"
 #include "hooks/events/events.h"
 
-/* The start half asks the servers again, since a restart is also how an operator brings a changed parameter in. */
+/* The start half queries the servers again, since a restart is also how an operator brings a changed parameter in. */
 int event_restart(struct run *run, struct error **err)
 {
     const struct step *const *stop = role_steps(run->role, "stop");

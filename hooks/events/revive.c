@@ -43,7 +43,7 @@ static void save_backoff(const struct run *run, const json_t *state)
     }
 }
 
-static void tell(struct revival *revival, const char *name, const char *result, const char *text)
+static void report(struct revival *revival, const char *name, const char *result, const char *text)
 {
     bool good = strcmp(result, "healed") == 0;
     log_message(good ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, "%s %s: %s", name, result, text);
@@ -73,7 +73,7 @@ static int heal_one(struct revival *revival, const struct heal *heal, const stru
     if (wait > 0) {
         _cleanup_free_ char *text = xasprintf("%s; tries so far: %" PRId64 ", again in %" PRId64 " s",
                                               result->finding.reason, backoff_tries(revival->backoff, name, now), wait);
-        tell(revival, name, "waits", text);
+        report(revival, name, "waits", text);
         return 0;
     }
     if (run->dry_run) {
@@ -92,14 +92,14 @@ static int heal_one(struct revival *revival, const struct heal *heal, const stru
     if (r == 0) {
         json_object_del(revival->backoff, name);
         save_backoff(run, revival->backoff);
-        tell(revival, name, "left", result->finding.reason);
+        report(revival, name, "left", result->finding.reason);
     } else if (r < 0) {
-        tell(revival, name, "failed", failure->message);
+        report(revival, name, "failed", failure->message);
     } else if (heal->at_once && fails_now(revival, heal->check)) {
         _cleanup_free_ char *text = xasprintf("%s, which did not help: %s", done, result->finding.reason);
-        tell(revival, name, "failed", text);
+        report(revival, name, "failed", text);
     } else {
-        tell(revival, name, "healed", done);
+        report(revival, name, "healed", done);
     }
     return 0;
 }
@@ -143,7 +143,7 @@ static int heal_all(struct revival *revival, const struct check_results *results
     for (size_t i = 0; i < results->n; i++) {
         const struct check_result *result = &results->of[i];
         if (result->finding.verdict == VERDICT_FAILS && heal_of(result->check) == NULL) {
-            tell(revival, result->check->name, "left", result->finding.reason);
+            report(revival, result->check->name, "left", result->finding.reason);
         }
     }
     return 0;
@@ -159,7 +159,7 @@ static int conclude(const struct revival *revival, struct error **err)
         return error_new(err, STATUS_UNHEALTHY, "not healed: %s", revival->unhealed_names.data);
     }
     if (revival->healed == 0 && !revival->run->dry_run) {
-        log_info("nothing fails, nothing was touched");
+        log_info("no check fails: nothing changed");
     }
     return 0;
 }

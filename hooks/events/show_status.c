@@ -11,7 +11,7 @@ static long long number_of(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
-/* "killed" also stands for the run that goes on: only the lock could tell them apart. */
+/* "killed" also stands for a run in progress: only the lock shows which it is. */
 static void print_run(const json_t *run, bool steps)
 {
     const json_t *status = json_object_get(run, "status");

@@ -79,7 +79,7 @@ static int tab_certificates(struct run *run, json_t **table, struct error **err)
     return 0;
 }
 
-/* The master has its own for kubeadm; where there is root's, that is the one to tell of. */
+/* The master has its own for kubeadm; where there is root's, that is the one to show. */
 static int tab_kubeconfig(struct run *run, json_t **table, struct error **err)
 {
     static const char *const paths[] = {ROOT_KUBECONFIG, ADMIN_KUBECONFIG};

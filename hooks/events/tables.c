@@ -20,7 +20,7 @@ static json_t *row_of(const char *const *cells, size_t count)
 {
     json_t *row = json_array();
     for (size_t i = 0; i < count; i++) {
-        /* A name from outside that is no UTF-8 is no reason to print nothing. */
+        /* A name from outside may not be UTF-8: the table is printed all the same. */
         json_t *cell = json_string(cells[i] == NULL ? "" : cells[i]);
         json_array_append_new(row, cell != NULL ? cell : json_string("?"));
     }
@@ -69,13 +69,13 @@ static bool add_node(json_t *table, const json_t *node, bool ready_ones)
     if (is_ready != ready_ones) {
         return false;
     }
-    bool closed = json_is_true(json_object_get(json_object_get(node, "spec"), "unschedulable"));
+    bool cordoned = json_is_true(json_object_get(json_object_get(node, "spec"), "unschedulable"));
     const char *const cells[] = {
         json_text_at(node, "metadata", "name", NULL),
         json_text_at(node, "metadata", "labels", "role", NULL),
-        !is_ready ? "not ready"
-        : closed  ? "ready, takes no pods"
-                  : "ready",
+        !is_ready  ? "NotReady"
+        : cordoned ? "Ready,SchedulingDisabled"
+                   : "Ready",
         json_text_at(node, "status", "nodeInfo", "kubeletVersion", NULL),
         internal_address(node),
     };
@@ -216,7 +216,7 @@ json_t *kubeconfig_table(const char *path, const struct kubeconfig *config, time
     struct cert_info info __attribute__((cleanup(cert_info_free))) = {0};
     add_pair(table, "File", path);
     add_pair(table, "API server", config->server);
-    add_pair(table, "Certificate authority", ca);
+    add_pair(table, "CA", ca);
     add_pair(table, "User", user);
     if (config->cert != NULL && cert_parse(config->cert, strlen(config->cert), &info, NULL) == 0) {
         _cleanup_free_ char *left = xasprintf("%ld", cert_days_left(&info, now));

@@ -20,7 +20,7 @@ json_t *components_table(const json_t *pods, const json_t *deployments, const js
 
 json_t *certificates_table(const struct certificates *certificates, time_t now);
 
-/* Where it lies, end point, authority and end; nothing that opens anything. */
+/* Its path, server, CA and expiry; no key and no token. */
 json_t *kubeconfig_table(const char *path, const struct kubeconfig *config, time_t now);
 
 /* Cuts DATA to TABLE_ROWS, the last row then telling how many are left out. */

@@ -14,7 +14,7 @@
 
 #define BACKUP_UNFINISHED BACKUP_DIRECTORY "/.making"
 
-/* What a backup consists of beside its manifest; ended by NULL. */
+/* What a backup consists of beside its manifest; NULL-terminated. */
 extern const char *const backup_files[];
 
 struct backup_request {

@@ -16,7 +16,7 @@ struct certificates {
     size_t n;
 };
 
-/* All that are there; none is no error. */
+/* All that exist; none is not an error. */
 void certificates_find(const struct run *run, struct certificates *certificates);
 void certificates_free(struct certificates *certificates);
 

@@ -9,7 +9,7 @@ struct cloud_state {
     int status;    /* STATUS_OK, or why the API refused */
     char *message; /* "" for STATUS_OK */
     int64_t time;  /* seconds since 1970 */
-    char *inputs;  /* a hash of all that was asked about */
+    char *inputs;  /* a hash of all that was queried */
 };
 
 /* False when there is none that can be read; then STATE is empty. */

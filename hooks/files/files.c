@@ -9,7 +9,7 @@
 #include "hooks/engine/run.h"
 #include "lib/core/logger.h"
 
-/* On the system disk, which a replaced VM has anew, and not on /data. */
+/* On the system disk, which is new on a replaced VM, and not on /data. */
 #define MARKER "/var/lib/k8s-hooks/files-written"
 
 static int render_file(const struct run *run, const json_t *context, struct rendered_file *file, struct error **err)
@@ -75,7 +75,7 @@ static void add_server(json_t *servers, const char *url, bool management)
                                              json_array_size(servers) == 0, "last", 0));
 }
 
-/* Where a metadata server is known by its address, its name need not be looked up, and pods can be kept from it. */
+/* Where a metadata server is known by its address, its name need not be resolved, and pods can be kept from it. */
 static void put_metadata_servers(json_t *context, const struct conf *conf)
 {
     _cleanup_strv_ char **urls = meta_servers(conf);
@@ -282,7 +282,7 @@ static int preview_file(const struct rendered_file *file, struct error **err)
         return -1;
     }
     if (there && !S_ISREG(st.st_mode)) {
-        printf("%s: a link or directory gives way to the file\n", file->path);
+        printf("%s: a link or directory is replaced by the file\n", file->path);
     }
     print_difference(file->path, before, file->wanted ? file->content.data : NULL, file->conf->secret);
     const struct file_spec spec = spec_of(file);

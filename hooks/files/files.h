@@ -18,7 +18,7 @@ int files_compare(struct run *run, size_t *changed, struct error **err);
 /* Writes what differs, removes what is not wanted, and logs each path it changes. */
 int files_write(struct run *run, struct error **err);
 
-/* Callbacks of the step that brings the role's files. Secret files are only said to change in a preview. */
+/* Callbacks of the step that brings the role's files. Of secret files a preview shows only that they change. */
 int files_done(struct run *run, struct error **err);
 int files_apply(struct run *run, struct error **err);
 int files_preview(struct run *run, struct error **err);

@@ -85,7 +85,7 @@ static void out_of_space_is_unhealthy_until_compacted(void **state)
     struct run run = new_run();
     const struct check_context context = {&run, {.warn = 75, .fail = 95}, deadline_in(5000)};
     put("/etc/kubernetes/manifests/etcd.yaml", "");
-    check_etcd.look(&context, &finding);
+    check_etcd.probe(&context, &finding);
     assert_int_equal(finding.verdict, VERDICT_FAILS);
     assert_non_null(strstr(finding.remedy, "compact-etcd"));
     if (event_compact_etcd(&run, &err) < 0) {
@@ -95,7 +95,7 @@ static void out_of_space_is_unhealthy_until_compacted(void **state)
     assert_int_equal(put_value(value, NULL), 0);
     assert_int_equal(etcd_size(ETCD_METRICS, deadline_in(5000), &size, NULL), 0);
     assert_in_range(size.file, 1, size.quota / 2);
-    check_etcd.look(&context, &finding);
+    check_etcd.probe(&context, &finding);
     assert_int_equal(finding.verdict, VERDICT_OK);
     free(finding.reason);
     assert_int_equal(event_compact_etcd(&run, NULL), 0);

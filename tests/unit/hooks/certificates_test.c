@@ -99,18 +99,18 @@ static int tear_down(void **state)
     return proc_exec(deadline_in(30000), NULL, "rm", "-rf", root, NULL);
 }
 
-static struct finding look(void)
+static struct finding probe(void)
 {
     struct finding finding = {0};
     const struct check_context context = {&run, check_certificates.limits, deadline_in(30000)};
-    check_certificates.look(&context, &finding);
+    check_certificates.probe(&context, &finding);
     return finding;
 }
 
 static void without_certificates_the_check_warns(void **state)
 {
     (void)state;
-    struct finding finding = look();
+    struct finding finding = probe();
     assert_int_equal(finding.verdict, VERDICT_WARNS);
     free(finding.reason);
 }
@@ -171,7 +171,7 @@ static void all_are_found_and_the_first_to_end_is_known(void **state)
     const struct certificate *first = certificates_first_to_end(&all);
     assert_string_equal(first->path, "/etc/kubernetes/pki/etcd/server.crt");
     assert_string_equal(first->info.subject, "etcd");
-    struct finding finding = look();
+    struct finding finding = probe();
     assert_int_equal(finding.verdict, VERDICT_WARNS);
     assert_non_null(strstr(finding.reason, "/etc/kubernetes/pki/etcd/server.crt"));
     free(finding.reason);
@@ -181,7 +181,7 @@ static void an_unreadable_certificate_fails_the_check(void **state)
 {
     (void)state;
     put("/etc/kubernetes/pki/front-proxy-ca.crt", "cut");
-    struct finding finding = look();
+    struct finding finding = probe();
     assert_int_equal(finding.verdict, VERDICT_FAILS);
     assert_non_null(strstr(finding.reason, "front-proxy-ca.crt"));
     free(finding.reason);
@@ -193,7 +193,7 @@ static void an_expired_certificate_fails_the_check(void **state)
 {
     (void)state;
     end_certificate("/etc/kubernetes/pki/etcd/server.crt");
-    struct finding finding = look();
+    struct finding finding = probe();
     assert_int_equal(finding.verdict, VERDICT_FAILS);
     assert_non_null(strstr(finding.reason, "expired"));
     free(finding.reason);

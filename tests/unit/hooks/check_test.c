@@ -51,12 +51,12 @@ static int tear_down(void **state)
     return proc_exec(deadline_in(30000), NULL, "rm", "-rf", directory, NULL);
 }
 
-static void look_good(const struct check_context *context, struct finding *finding)
+static void probe_good(const struct check_context *context, struct finding *finding)
 {
     finding_ok(finding, "limits %ld and %ld", context->limits.warn, context->limits.fail);
 }
 
-static void look_bad(const struct check_context *context, struct finding *finding)
+static void probe_bad(const struct check_context *context, struct finding *finding)
 {
     (void)context;
     finding_fails(finding, "repair it", "first line\nsecond line");
@@ -65,7 +65,7 @@ static void look_bad(const struct check_context *context, struct finding *findin
 /* Ends when the test closes the pipe: a check that hangs for as long as it is wanted to. */
 static int gate[2];
 
-static void look_hanging(const struct check_context *context, struct finding *finding)
+static void probe_hanging(const struct check_context *context, struct finding *finding)
 {
     (void)context;
     char byte = 0;
@@ -73,10 +73,10 @@ static void look_hanging(const struct check_context *context, struct finding *fi
     finding_ok(finding, "too late");
 }
 
-static const struct check good = {.name = "good", .limits = {.warn = 1, .fail = 2}, .look = look_good};
-static const struct check bad = {.name = "bad", .severity = FAILS, .look = look_bad};
-static const struct check mild = {.name = "mild", .severity = WARNS, .look = look_bad};
-static const struct check hanging = {.name = "hanging", .severity = FAILS, .look = look_hanging};
+static const struct check good = {.name = "good", .limits = {.warn = 1, .fail = 2}, .probe = probe_good};
+static const struct check bad = {.name = "bad", .severity = FAILS, .probe = probe_bad};
+static const struct check mild = {.name = "mild", .severity = WARNS, .probe = probe_bad};
+static const struct check hanging = {.name = "hanging", .severity = FAILS, .probe = probe_hanging};
 
 static const struct check *const role_checks[] = {&good, &bad, &mild, &hanging, NULL};
 static const struct role role = {.name = "node", .checks = role_checks};
@@ -173,7 +173,7 @@ static enum verdict verdict_of(const struct check *check, long warn, long fail)
 {
     struct finding finding = {0};
     const struct check_context context = {&run, {warn, fail}, deadline_in(30000)};
-    check->look(&context, &finding);
+    check->probe(&context, &finding);
     assert_non_null(finding.reason);
     free(finding.reason);
     return finding.verdict;
@@ -354,7 +354,7 @@ static void elasticsearch_is_as_its_colour(void **state)
 }
 
 /* A reason of 400 bytes that ends in the middle of a character, and holds a byte that is none. */
-static void look_foreign(const struct check_context *context, struct finding *finding)
+static void probe_foreign(const struct check_context *context, struct finding *finding)
 {
     (void)context;
     char text[500] = "\xff";
@@ -364,7 +364,7 @@ static void look_foreign(const struct check_context *context, struct finding *fi
     finding_fails(finding, "repair it", "%s", text);
 }
 
-static const struct check foreign = {.name = "foreign", .severity = FAILS, .look = look_foreign};
+static const struct check foreign = {.name = "foreign", .severity = FAILS, .probe = probe_foreign};
 static const struct check *const foreign_checks[] = {&good, &foreign, &bad, NULL};
 static const struct role foreign_role = {.name = "node", .checks = foreign_checks};
 

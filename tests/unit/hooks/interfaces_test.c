@@ -24,11 +24,11 @@ static void put(const char *path, const char *text)
     assert_int_equal(file_put_private(full, text, NULL), 0);
 }
 
-static enum verdict look(void)
+static enum verdict probe(void)
 {
     struct finding finding = {0};
     const struct check_context context = {&run, {0}, deadline_in(5000)};
-    check_interfaces.look(&context, &finding);
+    check_interfaces.probe(&context, &finding);
     free(finding.reason);
     return finding.verdict;
 }
@@ -36,15 +36,15 @@ static enum verdict look(void)
 static void networkd_must_leave_plugins_interfaces_alone(void **state)
 {
     (void)state;
-    assert_int_equal(look(), VERDICT_OK);
+    assert_int_equal(probe(), VERDICT_OK);
     put("/sys/class/net/eth0/ifindex", "2\n");
     put("/run/systemd/netif/links/2", "ADMIN_STATE=configured\n");
-    assert_int_equal(look(), VERDICT_OK);
+    assert_int_equal(probe(), VERDICT_OK);
     put("/sys/class/net/veth12ab/ifindex", "7\n");
     put("/run/systemd/netif/links/7", "# private data\nADMIN_STATE=unmanaged\nOPER_STATE=routable\n");
-    assert_int_equal(look(), VERDICT_OK);
+    assert_int_equal(probe(), VERDICT_OK);
     put("/run/systemd/netif/links/7", "# private data\nADMIN_STATE=configuring\nOPER_STATE=routable\n");
-    assert_int_equal(look(), VERDICT_WARNS);
+    assert_int_equal(probe(), VERDICT_WARNS);
 }
 
 static void another_mac_than_flannel_published_is_seen(void **state)

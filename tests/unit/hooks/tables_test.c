@@ -52,15 +52,15 @@ static void nodes_that_are_not_ready_come_first(void **state)
     assert_fits(table);
     assert_int_equal(rows(table), 4);
     assert_string_equal(cell(table, 0, 0), "node-2");
-    assert_string_equal(cell(table, 0, 2), "not ready");
+    assert_string_equal(cell(table, 0, 2), "NotReady");
     assert_string_equal(cell(table, 1, 0), "node-4");
     assert_string_equal(cell(table, 1, 4), "");
     assert_string_equal(cell(table, 2, 0), "node-1");
     assert_string_equal(cell(table, 2, 1), "node");
-    assert_string_equal(cell(table, 2, 2), "ready");
+    assert_string_equal(cell(table, 2, 2), "Ready");
     assert_string_equal(cell(table, 2, 3), "v1.20.2");
     assert_string_equal(cell(table, 2, 4), "192.168.0.9");
-    assert_string_equal(cell(table, 3, 2), "ready, takes no pods");
+    assert_string_equal(cell(table, 3, 2), "Ready,SchedulingDisabled");
 }
 
 static void a_long_table_is_cut_and_names_the_remaining_rows(void **state)
