@@ -100,7 +100,7 @@ struct status_row {
     const char *remedy;
 };
 
-/* The rows in ascending order, ended by one whose name is NULL. */
+/* The rows in ascending order, the last has the name NULL. */
 extern const struct status_row status_rows[];
 
 /* The row of STATUS; one for FAILED where the number is not in the table. Never NULL. */

@@ -53,7 +53,7 @@ struct item {
     const void *data;
 };
 
-/* The items in order, ended by one without a title; freed by plan_free. Local files are read for their hashes. */
+/* The items in order, the last has no title; freed by plan_free. Local files are read for their hashes. */
 int plan_make(const struct bake *bake, struct item **items, struct error **err);
 void plan_free(struct item *items);
 

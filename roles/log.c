@@ -50,7 +50,7 @@ static const struct step *const scale[] = {
     NULL,
 };
 
-/* Runs before scale-in, which still needs what is here, so it only looks: a forced deletion overrides it. */
+/* Runs before scale-in, which still needs what is here, so it only checks: a forced deletion overrides it. */
 static const struct step *const destroy[] = {
     &step_check_log_data,
     NULL,

@@ -14,7 +14,7 @@ struct host_role {
     bool log;    /* a node for Elasticsearch's data */
 };
 
-/* In the order of facts->hosts, ended by one without a name. */
+/* In the order of facts->hosts, the last has no name. */
 extern const struct host_role host_roles[];
 
 /* NULL when the app has no role NAME (which may be NULL). */

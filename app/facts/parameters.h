@@ -22,7 +22,7 @@ struct parameter {
     bool (*word)(const char *word);
 };
 
-/* Ended by one without a key. */
+/* The last has no key. */
 extern const struct parameter parameter_table[];
 
 /* What is wrong, gathered so that one message can name all of it. Zero-initialise; free the buffer. */

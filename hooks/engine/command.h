@@ -21,7 +21,7 @@ struct command {
     int deadline_s; /* the whole event, unless hook.conf sets timeouts.event */
 };
 
-/* Ended by one without a name. */
+/* The last has no name. */
 extern const struct command commands[];
 
 /* Whether the options of RUN fit: STATUS_USAGE for --dry-run or --root with what does not support it. */

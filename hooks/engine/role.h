@@ -50,7 +50,7 @@ struct step {
 
 struct event {
     const char *name;                                /* of hooks/engine/command.h; "NAME --check" for its pre-check */
-    const struct step *const *steps;                 /* ended by NULL; NULL for an event that is a function */
+    const struct step *const *steps;                 /* NULL-terminated; NULL for an event that is a function */
     int (*run)(struct run *run, struct error **err); /* NULL: the steps, one after the other */
 };
 
@@ -61,9 +61,9 @@ struct role {
     bool control_plane;                   /* etcd, the API server and the CA are here, and the add-ons' manifests */
     bool logs;                            /* Elasticsearch's data is here */
     const char *kubeconfig;               /* root's, of an administrator; NULL: the host's own certificate is used */
-    const struct event *events;           /* all, ended by one without a name */
-    const struct check *const *checks;    /* hooks/checks/checks.h; ended by NULL */
-    const struct figures *const *figures; /* what `monitor` prints: hooks/events/figures.h; ended by NULL */
+    const struct event *events;           /* all, the last has no name */
+    const struct check *const *checks;    /* hooks/checks/checks.h; NULL-terminated */
+    const struct figures *const *figures; /* what `monitor` prints: hooks/events/figures.h; NULL-terminated */
 };
 
 /* main of the four binaries: options, configuration, event. Returns the exit status. */

@@ -1,4 +1,4 @@
-/* Backups on /data: etcd's snapshot and what makes the cluster itself (authorities, keys, token).
+/* Backups on /data: etcd's snapshot and what makes the cluster itself (CAs, keys, token).
  *
  * /data/backup/NAME/ holds etcd.db, kubernetes.tar and manifest.json, which has the SHA-256 of the other two; a backup
  * without a manifest was never finished. .making/ holds the one that is being made, or what a killed `backup` left. */

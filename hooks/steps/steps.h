@@ -5,7 +5,7 @@
 
 #include "hooks/engine/role.h"
 
-/* Where a node says which instance it is. */
+/* Where a node names its instance. */
 #define INSTANCE_ANNOTATION "node.beta.kubernetes.io/instance-id"
 
 /* Refuses a change that may not be made (a pod vxnet disappears) since the parameters were accepted here last. */

@@ -5,7 +5,7 @@
 #   packer build -only=null.vm -var ssh_host=ADDRESS -var ssh_username=root -var ssh_private_key_file=KEY .
 #
 # From a Debian 12 cloud image (generic, amd64, qcow2; cloud.debian.org/images/cloud/bookworm) under qemu, with a key KEY and
-# KEY.pub made for this. Packer needs xorriso for the disk that tells cloud-init of the key.
+# KEY.pub made for this. Packer needs xorriso for the disk that gives cloud-init the key.
 #   mkdir cidata && : >cidata/meta-data && cat >cidata/user-data - KEY.pub <<X
 #   #cloud-config
 #   users:
@@ -65,7 +65,7 @@ variable "kubernetes" {
 variable "mirror" {
   type        = string
   default     = ""
-  description = "Prefix that downloads are asked under, for a private cloud"
+  description = "Prefix that downloads are requested under, for a private cloud"
 }
 
 variable "accelerator" {

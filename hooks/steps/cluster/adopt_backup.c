@@ -11,7 +11,7 @@
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
 
-/* What was restored from another cluster's backup names that cluster's machines, and its pods trust its authorities. */
+/* What was restored from another cluster's backup names that cluster's machines, and its pods trust its CAs. */
 
 #define NODES "/api/v1/nodes"
 #define TOKENS "/api/v1/secrets?fieldSelector=type%3Dkubernetes.io%2Fservice-account-token"
@@ -77,8 +77,8 @@ static bool all_name(const json_t *tokens, const char *ca)
     return true;
 }
 
-/* The controller manager writes this cluster's authority into the old tokens. */
-static int await_authority(struct run *run, struct error **err)
+/* The controller manager writes this cluster's CA into the old tokens. */
+static int await_ca(struct run *run, struct error **err)
 {
     struct deadline deadline = run_deadline(run, run->conf->timeouts.api_s);
     _cleanup_free_ char *text = NULL;
@@ -96,7 +96,7 @@ static int await_authority(struct run *run, struct error **err)
             return 0;
         }
         if (run_pause(500, deadline, err) < 0) {
-            return error_wrap(err, "the tokens of service accounts still name the old cluster's authority: see the "
+            return error_wrap(err, "the tokens of service accounts still name the old cluster's CA: see the "
                                    "log of kube-controller-manager");
         }
     }
@@ -116,7 +116,7 @@ static bool made_again(const json_t *pod)
     return false;
 }
 
-/* They read authority and addresses when they start, and that may have been before these were corrected. */
+/* They read CA and addresses when they start, and that may have been before these were corrected. */
 static int replace_pods(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *pods = NULL;
@@ -143,10 +143,10 @@ static int moved_in_done(struct run *run, struct error **err)
     return restored_from_elsewhere(run, &elsewhere, err) < 0 ? -1 : !elsewhere;
 }
 
-/* The token's step also publishes this cluster's authority to whoever joins. */
+/* The token's step also publishes this cluster's CA to whoever joins. */
 static int moved_in_apply(struct run *run, struct error **err)
 {
-    return correct_nodes(run, err) == 0 && await_authority(run, err) == 0 && replace_pods(run, err) == 0
+    return correct_nodes(run, err) == 0 && await_ca(run, err) == 0 && replace_pods(run, err) == 0
                ? step_enable_token.apply(run, err)
                : -1;
 }

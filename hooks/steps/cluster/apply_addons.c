@@ -5,7 +5,7 @@
 #include "hooks/clients/elasticsearch_release.h"
 #include "hooks/steps/steps.h"
 
-/* The plan looks into CONTEXT, so the caller keeps both. */
+/* The plan refers to CONTEXT, so the caller keeps both. */
 static int make_plan(struct run *run, json_t **context, struct addons_plan **plan, struct error **err)
 {
     *context = facts_context(run->facts);
@@ -43,7 +43,7 @@ int addons_preview(struct run *run, struct error **err)
     if (addons_files_render(run, false, &addons, err) < 0) {
         return -1;
     }
-    /* A cluster that cannot be asked is no failure of a dry run; addons_done has told why. */
+    /* A cluster that cannot be queried does not fail a dry run; addons_done has logged why. */
     if (make_plan(run, &context, &plan, NULL) == 0) {
         addons_plan_print(plan);
     }

@@ -1,5 +1,5 @@
-/* master: the cluster's add-ons are what the parameters ask for (roles/addons.conf). The functions of
- * step_apply_addons, which reload asks too. */
+/* master: the cluster's add-ons are what the parameters require (roles/addons.conf). The functions of
+ * step_apply_addons, which reload uses too. */
 #ifndef HOOKS_STEPS_CLUSTER_APPLY_ADDONS_H
 #define HOOKS_STEPS_CLUSTER_APPLY_ADDONS_H
 

@@ -113,7 +113,7 @@ static int check_node(struct run *run, const struct host *host, struct error **e
     if (leaving_node(run, host->node_name, &node, err) < 0) {
         return -1;
     }
-    /* What has died has ended its pods already: no budget can keep them. */
+    /* A dead node has lost its pods already: no budget can keep them. */
     if (node == NULL || node_dead(node, time(NULL))) {
         return 0;
     }

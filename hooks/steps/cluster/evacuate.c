@@ -63,7 +63,7 @@ bool node_dead(const json_t *node, time_t now)
 static int await_verdict(struct run *run, const char *name, bool *dead, struct error **err)
 {
     struct deadline deadline = run_deadline(run, UNKNOWN_S + 30);
-    for (bool told = false;; told = true) {
+    for (bool logged = false;; logged = true) {
         _cleanup_json_ json_t *node = NULL;
         const char *status = NULL;
         time_t since = 0;
@@ -74,7 +74,7 @@ static int await_verdict(struct run *run, const char *name, bool *dead, struct e
         if (*dead || !ready_since(node, &status, &since) || strcmp(status, "Unknown") != 0) {
             return 0;
         }
-        if (!told) {
+        if (!logged) {
             log_notice("%s does not report: waiting until it does, or has not for %d s", name, UNKNOWN_S);
         }
         if (run_pause(PAUSE_MS, deadline, err) < 0) {
@@ -127,7 +127,7 @@ static int drain(struct run *run, const char *name, struct error **err)
     return error_move(err, &failure);
 }
 
-/* A pod that names its node itself does not ask the scheduler and comes back where it was. */
+/* A pod that names its node itself bypasses the scheduler and comes back where it was. */
 static int check_drained(struct run *run, const char *name, struct error **err)
 {
     _cleanup_json_ json_t *node = NULL;

@@ -63,7 +63,7 @@ static int forget_drivers(struct run *run, const char *name, const char *gone, s
         json_decref(kept);
         return 0;
     }
-    log_info("%s: CSI drivers that registered as %s have to register anew", name, gone);
+    log_info("%s: CSI drivers that registered as %s have to register again", name, gone);
     return patch_csinode(run, name, json_pack("{s{so}}", "spec", "drivers", kept), err);
 }
 

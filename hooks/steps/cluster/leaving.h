@@ -7,7 +7,7 @@
 #include "hooks/engine/role.h"
 
 /* `kubectl annotate node NAME k8s-hooks/discard=true`: the user gives up what only this node has. AppCenter's own
- * "force" overrides `destroy` alone and is not told to scale-in. */
+ * "force" overrides `destroy` alone and is not passed to scale-in. */
 #define DISCARD_ANNOTATION "k8s-hooks/discard"
 
 /* Whether HOST is being deleted and was a node of the cluster. */
@@ -29,8 +29,8 @@ int node_evacuate(struct run *run, const char *name, struct error **err);
 
 /* Whether the Elasticsearch of the log nodes can do without those in LEAVING (node names, NULL-terminated; may be
  * empty): it answers, has all primary shards, and there is room on the log nodes that stay. STATUS_DESTROY_DATA,
- * STATUS_SCALE_IN_LOGS. Nothing is asked where it is not installed, or where no log node stays (then `destroy` of the
- * log nodes themselves looks). */
+ * STATUS_SCALE_IN_LOGS. Nothing is queried where it is not installed, or where no log node stays (then `destroy` of the
+ * log nodes themselves checks). */
 int logs_check(struct run *run, char *const *leaving, struct error **err);
 
 struct logs_move; /* what was changed in Elasticsearch */

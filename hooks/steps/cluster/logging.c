@@ -5,10 +5,10 @@
 #include "lib/core/logger.h"
 #include "lib/net/http.h"
 
-/* The user guide's limit, after which init fails with status 102; and how often is asked until then. */
+/* The user guide's limit, after which init fails with status 102; and how often it is probed until then. */
 enum { LIMIT_S = 60, TRY_MS = 10000, PAUSE_MS = 1000 };
 
-static int ask(struct http *http, const char *url, struct deadline deadline, struct error **err)
+static int probe(struct http *http, const char *url, struct deadline deadline, struct error **err)
 {
     const struct http_request request = {.url = url};
     _cleanup_answer_ struct http_answer answer = {0};
@@ -28,7 +28,7 @@ int elasticsearch_await(const char *host, int port, struct deadline deadline, st
     }
     for (;;) {
         _cleanup_error_ struct error *reason = NULL;
-        if (ask(http, url, deadline, &reason) == 0) {
+        if (probe(http, url, deadline, &reason) == 0) {
             return 0;
         }
         log_debug("%s", reason->message);

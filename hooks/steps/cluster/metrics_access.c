@@ -1,7 +1,7 @@
 #include "hooks/engine/run.h"
 #include "hooks/steps/steps.h"
 
-/* The kubelet asks the API server whether who reads its figures may: nodes may not by themselves. Reading is all this
+/* The kubelet has the API server authorize whoever reads its figures: nodes are not by themselves. Reading is all this
  * gives, and it gives it on every node, as there is no rule that names one's own. */
 #define NAME "k8s-hooks:node-figures"
 #define RBAC "/apis/rbac.authorization.k8s.io/v1"

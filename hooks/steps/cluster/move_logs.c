@@ -34,7 +34,7 @@ static long number(const json_t *object, const char *key)
     return json_is_string(value) ? strtol(json_string_value(value), NULL, 10) : (long)json_integer_value(value);
 }
 
-/* Whether there is anything to look after. */
+/* Whether there is anything to move. */
 static bool concerned(const struct run *run, char *const *leaving)
 {
     return *leaving != NULL && run->facts->n_logs > 0 && run->facts->log_target == LOG_NODES &&
@@ -60,7 +60,8 @@ static int check_health(const struct run *run, struct error **err)
     _cleanup_json_ json_t *health = NULL;
     _cleanup_error_ struct error *why = NULL;
     if (elasticsearch_get(run->facts, "/_cluster/health", short_deadline(run), &health, &why) < 0) {
-        return error_new(err, STATUS_DESTROY_DATA, "cannot tell whether the logs have another copy: %s", why->message);
+        return error_new(err, STATUS_DESTROY_DATA, "cannot determine whether the logs have another copy: %s",
+                         why->message);
     }
     const char *status = json_string_value(json_object_get(health, "status"));
     return status != NULL && strcmp(status, "red") != 0
@@ -254,8 +255,8 @@ static bool leave_election(const struct run *run, char *const *leaving)
     return true;
 }
 
-/* Undoing must not hide why something failed, so what fails here is only told. */
-static void tell(int result, struct error **why)
+/* Undoing must not hide why something failed, so what fails here is only logged. */
+static void log_failure(int result, struct error **why)
 {
     if (result < 0) {
         log_warning("%s", (*why)->message);
@@ -267,11 +268,12 @@ static void tell(int result, struct error **why)
 static void clear_exclusions(const struct run *run, const struct logs_move *move)
 {
     struct error *why = NULL;
-    tell(set_excluded(run, json_null(), &why), &why);
+    log_failure(set_excluded(run, json_null(), &why), &why);
     if (move->voting) {
-        tell(elasticsearch_call(run->facts, "DELETE", "/_cluster/voting_config_exclusions?wait_for_removal=false", NULL,
-                                short_deadline(run), NULL, &why),
-             &why);
+        log_failure(elasticsearch_call(run->facts, "DELETE",
+                                       "/_cluster/voting_config_exclusions?wait_for_removal=false", NULL,
+                                       short_deadline(run), NULL, &why),
+                    &why);
     }
 }
 
@@ -292,7 +294,7 @@ void logs_move_end(struct run *run, struct logs_move *move, bool left)
     clear_exclusions(run, move);
     json_object_foreach (move->replicas, index, replicas) {
         struct error *why = NULL;
-        tell(left ? 0 : set_replicas(run, index, (long)json_integer_value(replicas), &why), &why);
+        log_failure(left ? 0 : set_replicas(run, index, (long)json_integer_value(replicas), &why), &why);
     }
     free_move(move);
 }

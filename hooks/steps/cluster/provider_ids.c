@@ -12,7 +12,7 @@
  * volumes, drivers in the CSINode, the node's own list of volumes. The API server lets nobody change a node's
  * spec.providerID, so that node object is replaced by its like: labels, annotations, taints, cordon and pod network
  * stay. Between the two requests the object lies in the state directory, so that a kill there loses nothing. The
- * annotation with the instance is changed last: it tells what is still to be done. */
+ * annotation with the instance is changed last: it shows what is still to be done. */
 
 #define PENDING "replaced-node.json"
 
@@ -34,7 +34,7 @@ static bool provider_differs(const json_t *node, const struct host *host)
     return !str_empty(current) && strcmp(current, wanted) != 0;
 }
 
-/* The host whose instance NODE should name and does not; NULL when all is well or it is no host of this cluster. */
+/* The host whose instance NODE should name and does not; NULL when all is well or it is not a host of this cluster. */
 static const struct host *stale_host(const struct facts *facts, const json_t *node)
 {
     const struct host *host = facts_node(facts, name_of(node));

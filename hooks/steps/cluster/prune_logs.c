@@ -19,7 +19,7 @@ struct expiry {
     char *reason; /* of the first failure; NULL: none */
 };
 
-/* Elasticsearch's own day, told by every release in its statistics; TODAY where it tells none. */
+/* Elasticsearch's own day, in the statistics of every release; TODAY where there is none. */
 static int64_t elasticsearch_day(struct run *run, int64_t today)
 {
     _cleanup_json_ json_t *stats = NULL;
@@ -101,7 +101,7 @@ static const char *expired(const struct expiry *expiry, const json_t *index)
     return name;
 }
 
-/* -1 only when there is no use in going on. */
+/* -1 only when continuing is pointless. */
 static int delete_index(struct run *run, const char *name, struct expiry *expiry, struct error **err)
 {
     _cleanup_free_ char *escaped = http_escape(name);
@@ -155,7 +155,7 @@ int prune_logs(struct run *run, struct error **err)
         return 0;
     }
     if (run->facts->log_target == LOG_NODES && !elasticsearch_expected(run)) {
-        log_info("this image has no Elasticsearch: there are no logs to delete");
+        log_info("this image has no Elasticsearch: no logs to delete");
         return 0;
     }
     if (list_indices(run, &list, err) < 0) {

@@ -11,7 +11,7 @@
 #include "lib/system/file.h"
 
 /* AppCenter registers what `metadata` prints only once, so the client's certificate must not expire before the CA:
- * kubeadm's admin.conf would expire after a year. It is a user of its own, so that the audit log tells them apart, and
+ * kubeadm's admin.conf would expire after a year. It is a user of its own, so that the audit log keeps them apart, and
  * of a group of its own, which a ClusterRoleBinding makes an administrator (access_binding.c): unlike system:masters,
  * that can be taken back. Each certificate that is issued in the place of another one has the next group. */
 

@@ -67,7 +67,7 @@ static int control_plane_apply(struct run *run, struct error **err)
 const struct step step_write_static_pods = {"write static pod manifests", control_plane_done, control_plane_apply,
                                             NULL};
 
-static int ask_api_server(struct run *run, struct deadline deadline, struct error **err)
+static int probe_api_server(struct run *run, struct deadline deadline, struct error **err)
 {
     _cleanup_free_ char *text = NULL;
     return run_kube(run, err) < 0
@@ -77,7 +77,7 @@ static int ask_api_server(struct run *run, struct deadline deadline, struct erro
 
 static int api_server_apply(struct run *run, struct error **err)
 {
-    return run_until(run, ask_api_server, "API server", "ready", run->conf->timeouts.api_s, err);
+    return run_until(run, probe_api_server, "API server", "ready", run->conf->timeouts.api_s, err);
 }
 
 const struct step step_wait_for_api_server = {"wait for API server", NULL, api_server_apply, NULL};

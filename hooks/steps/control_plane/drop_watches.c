@@ -13,7 +13,7 @@
 
 /* After a restore the cluster's revisions begin again at the backup's. A kubelet or kube-proxy that only lost its
  * connection goes on to watch from the later one it knows, and sees no change until that is reached, which may take
- * days. It lists anew when its request fails in another way than by a refused connection: so for a while somebody
+ * days. It lists again when its request fails in another way than by a refused connection: so for a while somebody
  * answers the API server's port, and hangs up. */
 
 /* Whoever was refused before tries again within a second or two, or within a minute when that went on for long. */

@@ -26,7 +26,7 @@ enum { RENEW_DAYS = 30 };
 
 static const char *const kubeconfigs[] = {"admin.conf", "kubelet.conf", "controller-manager.conf", "scheduler.conf"};
 
-/* What the authorities sign, without suffix; the authorities themselves and the service account key stay for good. */
+/* What the CAs sign, without suffix; the CAs themselves and the service account key stay for good. */
 static const char *const leaves[] = {
     "apiserver", "apiserver-kubelet-client", "apiserver-etcd-client", "front-proxy-client", "etcd/server",
     "etcd/peer", "etcd/healthcheck-client",
@@ -160,7 +160,7 @@ static int certificates_done(struct run *run, struct error **err)
     return stamp_same(run, "certificates", "made") && authorities_verify(run, NULL) == 0;
 }
 
-/* The stamp says that a kubeadm ran to its end. Without it, a killed one may have left half a set behind, or the stamp
+/* The stamp means that a kubeadm ran to its end. Without it, a killed one may have left half a set behind, or the stamp
  * is lost: complete keys are used as they are, and incomplete ones are replaced only where no cluster depends on them.
  */
 static int certificates_apply(struct run *run, struct error **err)

@@ -19,7 +19,7 @@
 #define REPLACED DATA_ETCD ".before-restore"
 #define MARK "replaced-by-restore"
 
-/* The one asked for, or the newest. */
+/* The requested one, or the newest. */
 static int chosen(const struct run *run, char **name, struct error **err)
 {
     _cleanup_(backup_request_clear) struct backup_request request = {0};
@@ -76,8 +76,8 @@ static int restore_snapshot(struct run *run, const char *name, struct error **er
     return proc_run(&proc, NULL, err);
 }
 
-/* The data in use until now is kept as REPLACED: the way back from a restore that was a mistake. The mark tells it from
- * an unpacked snapshot while it lies in RESTORED, should the event be killed there. */
+/* The data in use until now is kept as REPLACED: the way back from a restore that was a mistake. The mark distinguishes
+ * it from an unpacked snapshot while it lies in RESTORED, should the event be killed there. */
 static int keep_replaced(struct error **err)
 {
     if (access(RESTORED "/" MARK, F_OK) < 0) {
@@ -179,7 +179,7 @@ static int extract_keys(struct run *run, const char *name, bool elsewhere, struc
     return proc_run(&proc, NULL, err);
 }
 
-/* The stamps tell of the cluster that was here before. Another cluster's machines keep the authorities that they trust
+/* The stamps belong to the cluster that was here before. Another cluster's machines keep the CAs that they trust
  * each other by: of the old cluster they need the key that its service accounts' tokens are signed with. */
 static int keys_restored_apply(struct run *run, struct error **err)
 {

@@ -19,7 +19,7 @@ static int data_room_apply(struct run *run, struct error **err)
     struct statvfs fs;
     (void)run;
     if (statvfs(DATA, &fs) < 0) {
-        return error_errno(err, STATUS_UPGRADE_REFUSED, errno, "cannot tell the free space of /data");
+        return error_errno(err, STATUS_UPGRADE_REFUSED, errno, "cannot read the free space of /data");
     }
     unsigned long long free_mib = (unsigned long long)fs.f_bavail * fs.f_frsize >> 20;
     if (free_mib < ROOM_MIB) {
@@ -32,7 +32,7 @@ static int data_room_apply(struct run *run, struct error **err)
 
 const struct step step_check_data_room = {"check free space on /data", NULL, data_room_apply, NULL};
 
-/* Before the stop there is an API server to ask, after it there is none. */
+/* Before the stop there is an API server to query, after it there is none. */
 static int healthy_if_running_apply(struct run *run, struct error **err)
 {
     _cleanup_free_ char *text = NULL;
@@ -65,8 +65,8 @@ static int control_plane_upgraded_done(struct run *run, struct error **err)
     return running_version(run, &version, err) < 0 ? -1 : strcmp(version, image_version(run)) == 0;
 }
 
-/* The image brings the container images, so kubeadm's own wish to pull them is no obstacle. Without its stamp, a
- * control plane that was left half way is laid anew by the next start from the old image. */
+/* The image brings the container images, so kubeadm's own check for pulling them is ignored. Without its stamp, a
+ * control plane that was left half way is created again by the next start from the old image. */
 static int control_plane_upgraded_apply(struct run *run, struct error **err)
 {
     if (control_plane_stamp(run, false, err) < 0) {

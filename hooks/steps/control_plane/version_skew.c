@@ -45,7 +45,7 @@ static char *manifest_version(const struct run *run)
     return xstrndup(image, strcspn(image, "@\"' \r\n"));
 }
 
-/* What the cluster was last brought to; NULL before that. Where the stamp is lost, the static pods tell it: without
+/* What the cluster was last brought to; NULL before that. Where the stamp is lost, the static pods show it: without
  * any, `start` from a newer image would move the control plane past `upgrade` and its checks. The caller frees. */
 static char *cluster_version(const struct run *run)
 {

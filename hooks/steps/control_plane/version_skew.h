@@ -4,7 +4,7 @@
 
 #include "hooks/engine/role.h"
 
-/* The Kubernetes that the image brings, "v1.20.2"; "" when it does not say. Borrowed. */
+/* The Kubernetes that the image brings, "v1.20.2"; "" when it names none. Borrowed. */
 const char *image_version(const struct run *run);
 
 /* True when the image brings a newer Kubernetes than the cluster runs: then `start` leaves the control plane as it is,

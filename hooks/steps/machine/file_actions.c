@@ -52,7 +52,7 @@ static void pending_add(const struct run *run, const struct reload_action *actio
     }
 }
 
-/* Only the master changes the cluster, and only when it can be asked: its API server is the kubelet's. */
+/* Only the master changes the cluster, and only when it can be queried: its API server is the kubelet's. */
 static int cluster_up(struct run *run, struct error **err)
 {
     static const char *const needed[] = {ADMIN_KUBECONFIG, STATIC_PODS "/kube-apiserver.yaml"};
@@ -144,7 +144,7 @@ static int preview(struct run *run, const struct reload_action *actions, const j
     return result;
 }
 
-/* What no file tells; *added is how much that is. */
+/* What no file shows; *added is how much that is. */
 static int pending_add_due(struct run *run, const struct reload_action *actions, json_t *pending, size_t *added,
                            struct error **err)
 {
@@ -165,7 +165,7 @@ static int pending_add_due(struct run *run, const struct reload_action *actions,
     return 0;
 }
 
-/* After the files: what their changes brought down may be what must be asked here. */
+/* After the files: what their changes brought down may be what must be queried here. */
 static int apply_due(struct run *run, const struct reload_action *actions, json_t *pending, bool touched,
                      struct error **err)
 {

@@ -10,13 +10,13 @@ struct reload_action {
     /* May run at any time, also where what it is about has not been started: then it does nothing. Safe to run again.
      */
     int (*apply)(struct run *run, struct error **err);
-    /* 1 when it is due although no file says so; 0 when not. NULL: only files tell. */
+    /* 1 when it is due although no file changed; 0 when not. NULL: only files count. */
     int (*due)(struct run *run, struct error **err);
-    /* For --dry-run and --diff: prints to stdout what it would change beside files. NULL: nothing to tell. */
+    /* For --dry-run and --diff: prints to stdout what it would change beside files. NULL: nothing to print. */
     int (*preview)(struct run *run, struct error **err);
 };
 
-/* In the order in which they are done, ended by one without a name. */
+/* In the order in which they are done, the last has no name. */
 extern const struct reload_action reload_actions[];
 
 /* Writes the files that differ and does what each names, once, in the order of ACTIONS. What is to be done is recorded
@@ -30,7 +30,7 @@ int reload_files(struct run *run, const struct reload_action *actions, struct er
 /* Does all that is recorded. */
 int reload_settle(struct run *run, const struct reload_action *actions, struct error **err);
 
-/* 1 when `reload` would do anything: a file differs, an action is recorded, or one is due that no file tells. */
+/* 1 when `reload` would do anything: a file differs, an action is recorded, or one is due although no file changed. */
 int reload_due(struct run *run, const struct reload_action *actions, struct error **err);
 
 /* 1 when something is recorded, with LOCAL only what does not concern the cluster; 0 when not. */

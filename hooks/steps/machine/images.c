@@ -32,7 +32,7 @@ static char *archive_path(const struct run *run, const char *name)
 }
 
 /* References and archives of the images this role needs and the machine brings, side by side. What the machine does not
- * bring is pulled by Docker when a pod asks for it. */
+ * bring is pulled by Docker when a pod needs it. */
 static void list_archives(const struct run *run, char ***references, char ***archives)
 {
     const char *name;

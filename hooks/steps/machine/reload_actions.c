@@ -62,7 +62,7 @@ static int metadata_guard_restart(struct run *run, struct error **err)
 }
 
 /* With live-restore, Docker keeps its network as it is while a container runs (dockerd(8), "live restore"). */
-static void tell_bridge(const struct run *run)
+static void report_bridge(const struct run *run)
 {
     _cleanup_free_ char *address = docker_bridge_address();
     if (address != NULL && strcmp(address, run->facts->parameters.docker_bip) != 0) {
@@ -78,7 +78,7 @@ static int docker_restart(struct run *run, struct error **err)
     if (restart_running(run, "docker.service", err) < 0) {
         return -1;
     }
-    tell_bridge(run);
+    report_bridge(run);
     return 0;
 }
 
@@ -91,7 +91,7 @@ static int kubelet_restart(struct run *run, struct error **err)
     return active > 0 ? kubelet_wait(run, err) : 0;
 }
 
-/* The API server takes a new certificate by itself: it looks at the file every minute. */
+/* The API server takes a new certificate by itself: it reads the file every minute. */
 static int certificate(struct run *run, struct error **err)
 {
     return step_run(run, &step_keep_certificates_valid, err) < 0 ? -1 : 0;
@@ -148,7 +148,7 @@ static int provider_ids(struct run *run, struct error **err)
     return active < 0 || (active > 0 && step_run(run, &step_set_provider_ids, err) < 0) ? -1 : 0;
 }
 
-/* Add-ons are no files of this host: they are compared with what the cluster has. */
+/* Add-ons are not files of this host: they are compared with what the cluster has. */
 static int addons_due(struct run *run, struct error **err)
 {
     int done = run->role->control_plane ? addons_done(run, err) : 1;

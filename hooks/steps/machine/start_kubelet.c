@@ -15,7 +15,7 @@ static int kubelet_apply(struct run *run, struct error **err)
 
 const struct step step_start_kubelet = {"start kubelet", kubelet_done, kubelet_apply, NULL};
 
-/* systemd reads unit files and sysctl.d only when told; both are cheap enough to tell it every time. */
+/* systemd reads unit files and sysctl.d only on request; both are cheap enough to do every time. */
 static int system_settings_apply(struct run *run, struct error **err)
 {
     struct deadline deadline = run_deadline(run, run->conf->timeouts.unit_s);

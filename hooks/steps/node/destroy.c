@@ -30,7 +30,8 @@ static int check_drained_apply(struct run *run, struct error **err)
         return active;
     }
     if (pods_on_node(run, run->facts->self->node_name, run_deadline(run, 20), &pods, &failure) < 0) {
-        return error_new(err, STATUS_DESTROY_PODS, "cannot tell whether pods still run here: %s", failure->message);
+        return error_new(err, STATUS_DESTROY_PODS, "cannot determine whether pods still run here: %s",
+                         failure->message);
     }
     _cleanup_free_ char *left = pods_that_move(pods);
     return left == NULL ? 0 : error_new(err, STATUS_DESTROY_PODS, "not drained: %s", left);
@@ -89,7 +90,7 @@ static int linked_etcd_clean_apply(struct run *run, struct error **err)
 
 const struct step step_clean_linked_etcd = {"clean linked etcd", NULL, linked_etcd_clean_apply, NULL};
 
-/* What made this machine a member: with it gone, a machine that gets this /data again joins anew. */
+/* What made this machine a member: with it gone, a machine that gets this /data again joins again. */
 static int membership_removed_apply(struct run *run, struct error **err)
 {
     static const char *const paths[] = {DATA_KUBERNETES "/pki", DATA_KUBERNETES "/manifests",

@@ -15,7 +15,7 @@
 static const char kubelet_kubeconfig[] = KUBELET_KUBECONFIG;
 static const char kubelet_certificate[] = KUBELET_CLIENT_CERTIFICATE;
 
-/* One that has ended, as on a machine that was off for a year, opens nothing: with it the machine is no member. */
+/* An expired one, as on a machine that was off for a year, gives no access: with it the machine is no member. */
 static int join_done(struct run *run, struct error **err)
 {
     struct cert_info info = {0};
@@ -70,8 +70,8 @@ static int token_apply(struct run *run, struct error **err)
 
 const struct step step_wait_for_token = {"wait for join token", token_done, token_apply, NULL};
 
-/* What kubeadm says when cluster-info is not signed with the token, or the API server does not know it: the cluster
- * signs it only with tokens it honours. https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens */
+/* What kubeadm prints when cluster-info is not signed with the token, or the API server does not know it: the cluster
+ * signs it only with tokens it accepts. https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens */
 static bool token_refused(const char *output)
 {
     static const char *const signs[] = {"JWS signature", "token id", "Unauthorized"};
@@ -89,7 +89,7 @@ static int join_apply(struct run *run, struct error **err)
                                        NULL};
     _cleanup_proc_ struct proc_result result = {0};
     const struct proc proc = {.argv = argv, .deadline = run->deadline};
-    /* The kubelet asks for a certificate only where it has none. */
+    /* The kubelet requests a certificate only where it has none. */
     if (file_remove(kubelet_kubeconfig, NULL, err) < 0 || file_remove(kubelet_certificate, NULL, err) < 0) {
         return -1;
     }

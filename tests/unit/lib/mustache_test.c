@@ -16,7 +16,7 @@ struct rule {
     const char *template, *context, *expected;
 };
 
-/* Renders below a directory of partials: pairs of name and text, ended by NULL. */
+/* Renders below a directory of partials: pairs of name and text, NULL-terminated. */
 static int render_with(const char *const *partials, struct mustache_options options, const char *template,
                        const char *context, struct buffer *out, struct error **err)
 {
