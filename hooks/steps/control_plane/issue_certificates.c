@@ -6,7 +6,7 @@
 #include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
-#include "hooks/steps/control_plane/authorities.h"
+#include "hooks/steps/control_plane/cluster_keys.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
@@ -138,7 +138,7 @@ static int make_missing(struct run *run, struct error **err)
  * that is missing, which nobody trusts. */
 static int reissue(struct run *run, bool all, struct error **err)
 {
-    if (authorities_verify(run, err) < 0) {
+    if (cluster_keys_verify(run, err) < 0) {
         return error_wrap(err, "nothing was changed: " RESTORE_ADVICE);
     }
     for (size_t i = 0; i < ELEMENTS(leaves); i++) {
@@ -157,7 +157,7 @@ static int reissue(struct run *run, bool all, struct error **err)
 static int certificates_done(struct run *run, struct error **err)
 {
     (void)err;
-    return stamp_same(run, "certificates", "made") && authorities_verify(run, NULL) == 0;
+    return stamp_same(run, "certificates", "made") && cluster_keys_verify(run, NULL) == 0;
 }
 
 /* The stamp means that a kubeadm ran to its end. Without it, a killed one may have left half a set behind, or the stamp
@@ -166,8 +166,8 @@ static int certificates_done(struct run *run, struct error **err)
 static int certificates_apply(struct run *run, struct error **err)
 {
     _cleanup_error_ struct error *damage = NULL;
-    _cleanup_free_ char *evidence = authorities_evidence(run);
-    if (authorities_verify(run, &damage) == 0) {
+    _cleanup_free_ char *evidence = cluster_keys_evidence(run);
+    if (cluster_keys_verify(run, &damage) == 0) {
         log_notice("the CAs are there and complete: they are kept");
         return reissue(run, false, err) < 0 ? -1 : stamp_put(run, "certificates", "made", err);
     }
@@ -180,7 +180,7 @@ static int certificates_apply(struct run *run, struct error **err)
                          "changed: " RESTORE_ADVICE,
                          damage->message, evidence);
     }
-    if (authorities_set_aside(run, err) < 0 || make_missing(run, err) < 0) {
+    if (cluster_keys_set_aside(run, err) < 0 || make_missing(run, err) < 0) {
         return -1;
     }
     return stamp_put(run, "certificates", "made", err);

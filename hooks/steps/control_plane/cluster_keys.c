@@ -1,4 +1,4 @@
-#include "hooks/steps/control_plane/authorities.h"
+#include "hooks/steps/control_plane/cluster_keys.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -17,22 +17,22 @@
 #define PKI DATA_KUBERNETES "/pki"
 
 /* kubernetes.io/docs/setup/best-practices/certificates */
-static const struct authority {
+static const struct key_files {
     const char *certificate, *key;
     bool etcd;
-} authorities[] = {
+} cluster_keys[] = {
     {PKI "/ca.crt", PKI "/ca.key", false},
     {PKI "/front-proxy-ca.crt", PKI "/front-proxy-ca.key", false},
     {PKI "/sa.pub", PKI "/sa.key", false},
     {PKI "/etcd/ca.crt", PKI "/etcd/ca.key", true},
 };
 
-int authorities_verify(const struct run *run, struct error **err)
+int cluster_keys_verify(const struct run *run, struct error **err)
 {
-    for (size_t i = 0; i < ELEMENTS(authorities); i++) {
-        _cleanup_free_ char *certificate = run_path(run, authorities[i].certificate);
-        _cleanup_free_ char *key = run_path(run, authorities[i].key);
-        bool needed = !authorities[i].etcd || !run->facts->etcd_linked;
+    for (size_t i = 0; i < ELEMENTS(cluster_keys); i++) {
+        _cleanup_free_ char *certificate = run_path(run, cluster_keys[i].certificate);
+        _cleanup_free_ char *key = run_path(run, cluster_keys[i].key);
+        bool needed = !cluster_keys[i].etcd || !run->facts->etcd_linked;
         if (needed && key_pair_verify(certificate, key, err) < 0) {
             return -1;
         }
@@ -55,7 +55,7 @@ static bool published(const struct run *run)
     return run->facts->master == run->facts->self && facts_join_token(run->facts, &token, NULL) == 0;
 }
 
-char *authorities_evidence(const struct run *run)
+char *cluster_keys_evidence(const struct run *run)
 {
     static const char *const paths[] = {
         DATA_ETCD "/member",
@@ -73,7 +73,7 @@ char *authorities_evidence(const struct run *run)
     return published(run) ? xstrdup("the CA hash that this master published in the metadata") : NULL;
 }
 
-int authorities_set_aside(const struct run *run, struct error **err)
+int cluster_keys_set_aside(const struct run *run, struct error **err)
 {
     _cleanup_free_ char *pki = run_path(run, PKI);
     _cleanup_free_ char *text = time_text(time(NULL), TIME_COMPACT);

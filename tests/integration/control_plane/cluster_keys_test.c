@@ -88,7 +88,7 @@ static void a_lost_state_directory_keeps_every_key(void **state)
     assert_string_equal(before, after);
 }
 
-static const char *const authority_files[] = {
+static const char *const ca_files[] = {
     "ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.pub", "sa.key", "etcd/ca.crt", "etcd/ca.key",
 };
 
@@ -112,8 +112,8 @@ static void a_lost_ca_of_a_used_cluster_is_refused(void **state)
     assert_int_equal(issue(NULL), 0);
     assert_int_equal(dir_make(ETCD_DATA, 0700, NULL), 0);
     for (size_t stamp = 0; stamp < 2; stamp++) {
-        for (size_t i = 0; i < ELEMENTS(authority_files); i++) {
-            _cleanup_free_ char *path = xasprintf("/data/kubernetes/pki/%s", authority_files[i]);
+        for (size_t i = 0; i < ELEMENTS(ca_files); i++) {
+            _cleanup_free_ char *path = xasprintf("/data/kubernetes/pki/%s", ca_files[i]);
             _cleanup_secret_ char *text = NULL;
             assert_int_equal(file_read(path, 0, &text, NULL, NULL), 0);
             assert_int_equal(unlink(path), 0);
@@ -197,5 +197,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_evidence_of_a_cluster_protects_its_keys, new_data, drop_data),
         cmocka_unit_test_setup_teardown(half_a_set_that_nothing_uses_is_moved_aside, new_data, drop_data),
     };
-    return cmocka_run_group_tests_name("authorities", tests, set_up_machine, NULL);
+    return cmocka_run_group_tests_name("cluster_keys", tests, set_up_machine, NULL);
 }
