@@ -3,9 +3,10 @@
 state=/data/kubernetes/hooks
 cd /data/kubernetes || exit
 k() { kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
-# what makes the cluster this one: keys, kubeconfigs, token, manifests, nodes, encryption
+# what makes the cluster this one: keys, kubeconfigs, token, manifests, nodes, encryption. kubelet.conf is not among them:
+# kubeadm makes it name the rotated certificate where renew-certs had put one in.
 cluster() {
-    find pki admin.conf controller-manager.conf scheduler.conf kubelet.conf client.conf manifests -type f -exec sha256sum {} + |
+    find pki admin.conf controller-manager.conf scheduler.conf client.conf manifests -type f -exec sha256sum {} + |
         sort -k 2
     /opt/kubernetes/bin/k8s-master metadata | sed 's/"kubeconfig".*//'
     k get nodes,namespaces -o jsonpath='{range .items[*]}{.metadata.name} {.metadata.uid} {.spec.providerID}{"\n"}{end}'
