@@ -15,7 +15,7 @@ static void check_yaml(const char *name, const char *text)
     assert_int_equal(yaml_parser_initialize(&parser), 1);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
     if (yaml_parser_load(&parser, &document) != 1) {
-        fail_msg("%s is no YAML at line %zu: %s", name, parser.problem_mark.line + 1, parser.problem);
+        fail_msg("%s is not YAML at line %zu: %s", name, parser.problem_mark.line + 1, parser.problem);
     }
     yaml_document_delete(&document);
     yaml_parser_delete(&parser);
@@ -55,7 +55,7 @@ static void check_content(const char *name, const char *text)
     if (str_ends(name, ".json") || strv_contains((char *const *)json, name)) {
         _cleanup_json_ json_t *value = json_loads(text, 0, NULL);
         if (value == NULL) {
-            fail_msg("%s is no JSON: %s", name, text);
+            fail_msg("%s is not JSON: %s", name, text);
         }
     } else if (strcmp(name, "fluent-bit.conf") == 0 || strcmp(name, "parsers.conf") == 0) {
         check_fluent_bit(text);

@@ -53,14 +53,14 @@ result "logs of others are read" "$(for log in web-0_default_hostnic coredns-x_k
     ! excluded "/var/log/containers/$log-$(printf %064d 0).log" || echo "$log is not read"
 done)"
 
-result "nothing is tried for ever" "$(for plugin in es forward; do
+result "no output retries for ever" "$(for plugin in es forward; do
     setting OUTPUT $plugin Retry_Limit <(sed 's/^    //' "$work/es-server/$addons/fluent-bit.yaml") |
         grep --quiet --line-regexp '[1-9][0-9]*' || echo "$plugin has no limit"
 done)"
 result "lines from before its start are read, once" "$(setting INPUT tail Read_from_Head | grep --quiet On || echo "from the end"
     setting INPUT tail DB | grep --quiet ^/fluent-bit/state/ || echo "no record of what was read")"
 result "lines that Docker splits are joined" "$(setting INPUT tail Docker_Mode | grep --quiet On || echo "they are not")"
-result "what waits is on the disk" "$(for plugin in tail systemd forward; do
+result "waiting records are on the disk" "$(for plugin in tail systemd forward; do
     setting INPUT $plugin storage.type | grep --quiet filesystem || echo "$plugin keeps it in memory"
 done)"
 result "a large pod's description is read whole" "$(diff <(echo 0) <(setting FILTER kubernetes Buffer_Size))"

@@ -392,7 +392,7 @@ def main():
             placed += check_pods(objects, (node, ssd, log), taints)
         referred += itertools.chain(check_references(objects), check_roles(objects), check_services(objects),
                                     check_host_paths(objects))
-    result("there are objects to look at", [] if seen > 5000 else [f"{seen}"])
+    result("more than 5000 objects were read", [] if seen > 5000 else [f"{seen}"])
     result("every pod has a node in every cluster that the form allows", placed)
     result("what an object refers to is made", referred)
     for version in VERSIONS:

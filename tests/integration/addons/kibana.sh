@@ -19,7 +19,7 @@ result "each line is an object of Kibana's" "$(jq --compact-output "$unfold
     | select((.type and .id and .attributes.title and .references and .migrationVersion[.type]) | not)" "$objects" 2>&1)"
 result "no two are the same" "$(jq --raw-output '"\(.type) \(.id)"' "$objects" | sort | uniq -d)"
 jq --compact-output "$unfold" "$objects" >"$work/objects"
-result "what is referred to is there" "$(jq --raw-output --slurp '[.[] | {type, id}] as $there | .[].references[]
+result "every object that is referred to exists" "$(jq --raw-output --slurp '[.[] | {type, id}] as $there | .[].references[]
     | select({type, id} as $one | $there | index($one) | not) | "\(.type) \(.id)"' "$work/objects")"
 result "every reference is used, and every one that is used is there" "$(diff <(jq --raw-output '.id as $id
     | .references[] | "\($id) \(.name)"' "$work/objects" | sort) <(jq --raw-output '.id as $id
@@ -30,7 +30,7 @@ has() {
     awk -v name="$1" -v key="$2" -v value="$3" '$1 ~ /^\[/ {inside = 0} $1 == "Name" {inside = $2 == name}
         inside && $1 == key && $2 == value {found = 1} END {exit !found}' "$fluent_bit" || echo "$1 has no $2 $3"
 }
-result "Fluent Bit writes what the list below is made from" "$(has es Logstash_Format On; has es Logstash_Prefix logstash
+result "Fluent Bit writes the fields that the list below has" "$(has es Logstash_Format On; has es Logstash_Prefix logstash
     has docker Format json; has docker Time_Key time; has docker Time_Keep On; has kubernetes Match "kube.*"
     has systemd Strip_Underscores On; has modify Add node)"
 fields="@timestamp log stream time node MESSAGE PRIORITY SYSTEMD_UNIT kubernetes.pod_name kubernetes.namespace_name \

@@ -99,7 +99,7 @@ result "limits are" "$(grep -qx '\* soft nofile 65536' root/etc/security/limits.
 result "modules are" "$(grep -qx overlay root/etc/modules-load.d/kubernetes.conf || echo none)"
 result "users are, with their groups" "$(grep -q '^agent:x:345:' root/etc/passwd && grep -q '^adm:.*keeper' root/etc/group ||
     cat root/etc/passwd root/etc/group)"
-result "what is to be cleaned away is" "$(ls root/usr/share/common-licenses/GFDL* 2>/dev/null)"
+result "what clean names is removed" "$(ls root/usr/share/common-licenses/GFDL* 2>/dev/null)"
 result "a masked unit is masked, a disabled one not wanted, an enabled one is" \
     "$([ "$(readlink root/etc/systemd/system/getty@.service)" = /dev/null ] &&
         [ ! -e root/etc/systemd/system/multi-user.target.wants/thing.service ] &&
@@ -120,7 +120,7 @@ result "no file of the bake itself is left" "$(find root -name '*k8s-bake*' -not
 # --- again
 listing root >before
 bake_of image.conf --root root
-result "a second bake does nothing and says so" "$(expect 0 "is up to date: nothing to do")"
+result "a second bake changes nothing and reports it" "$(expect 0 "is up to date: nothing to do")"
 listing root >after
 result "and touches nothing" "$(diff before after)"
 bake_of image.conf --root root --offline
@@ -134,7 +134,7 @@ output=$(chroot root /src/k8s-bake --in-place --conf /src/image.conf 2>&1)
 status=$?
 result "it is baked in place" "$(expect 0 "artifact program")"
 rm -r root/src
-result "what somebody's use left is gone" "$(diff before <(listing root))"
+result "files that a use of the root left are removed" "$(diff before <(listing root))"
 result "the cache is not left in it" "$(ls -d root/var/cache/k8s-bake 2>/dev/null)"
 
 # --- changed
@@ -146,7 +146,7 @@ listing root >after
 result "and the root is as it was" "$(diff before after)"
 conf | sed 's/^artifact "pack"/artifact "pack2"/; s,/opt/pack,/opt/pack2,' >image.conf
 bake_of image.conf --root root
-result "what changed is done again, what is no more goes" "$(expect 0 "artifact pack2" "removed artifact pack")"
+result "a changed artifact is placed again, a removed one is deleted" "$(expect 0 "artifact pack2" "removed artifact pack")"
 result "nothing else is" "$(grep -E 'overlay|sysctl|unit|user' <<<"$output")"
 result "the files say so" \
     "$([ "$(root/usr/local/bin/program)" = changed ] && [ ! -e root/opt/pack/one ] && [ -e root/opt/pack2/one ] || ls -R root/opt)"
@@ -159,13 +159,13 @@ X
 bake_of image.conf --root killed
 result "a bake that is killed" "$(expect 137)"
 bake_of image.conf --root killed
-result "goes on where it was" "$(expect 0 "manifest list" | sed '/^$/d'; grep -E 'artifact|overlay|packages' <<<"$output")"
-result "and what it was at is whole" "$([ "$(cat killed/opt/kubernetes/manifests/list.yaml)" = "kind: List" ] || echo no)"
+result "a killed bake continues where it was" "$(expect 0 "manifest list" | sed '/^$/d'; grep -E 'artifact|overlay|packages' <<<"$output")"
+result "and the list it was writing is whole" "$([ "$(cat killed/opt/kubernetes/manifests/list.yaml)" = "kind: List" ] || echo no)"
 
 # --- refused
 conf | sed '/sha256/d' >unpinned.conf
 bake_of unpinned.conf --root none
-result "without a pin nothing is baked" "$(expect 25 "unpinned.conf:7: artifact program from program" "--update-lock"
+result "an artifact without a pin stops the bake" "$(expect 25 "unpinned.conf:7: artifact program from program" "--update-lock"
     [ ! -e none ] || echo "there is a root")"
 bake_of unpinned.conf --update-lock
 result "--update-lock pins it" "$(expect 0 "pinned artifact program: $(hash_of program)"
@@ -180,11 +180,11 @@ bake_of wrong.conf --root none
 result "a missing package is named, with the line" "$(expect 17 "wrong.conf:2: packages" no-such-package
     [ ! -e none ] || echo "there is a root")"
 bake_of wrong.conf --root none --offline
-result "so is what the cache lacks when there is no network" "$(expect 15 "wrong.conf:2" "--offline")"
+result "a package absent from the cache is an error with --offline" "$(expect 15 "wrong.conf:2" "--offline")"
 echo 'not a tar' >pack.tar.gz
 bake_of image.conf --root killed
 result "a broken archive is refused" "$(expect 17 "image.conf:13: artifact pack")"
-result "and leaves what was there" "$([ -e killed/opt/pack/one ] || ls -R killed/opt)"
+result "and the existing root is unchanged" "$([ -e killed/opt/pack/one ] || ls -R killed/opt)"
 tar -C tree -czf pack.tar.gz pack-1.0
 
 finish

@@ -55,7 +55,7 @@ for name in flannel hostnic csi metrics-server dashboard kubelet kubeadm kubectl
     text "$(at $name)" $name
 done
 
-exec {said}< <(exec python3 -c '
+exec {printed}< <(exec python3 -c '
 import functools, http.server
 class Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *of): pass
@@ -63,7 +63,7 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Han
 print(server.server_port, flush=True)
 server.serve_forever()' 2>server.log)
 server=$!
-read -r -t 30 -u "$said" port || exit 1
+read -r -t 30 -u "$printed" port || exit 1
 
 # bake_of CACHE [OPTION...]: the output, and the status in $status
 bake_of() {
@@ -79,7 +79,7 @@ holds() {
 sha256() { sha256sum <"served/$1" | cut -d' ' -f1; }
 
 bake_of cache --update-lock
-result "every address answers, and is pinned with the hash of what is there" "$(expect 0
+result "every address answers, and its pin is the hash of the file there" "$(expect 0
     diff <(jq -r '.artifacts[]' image.lock | sort) <(find served -type f -exec sha256sum {} + | cut -d' ' -f1 | sort))"
 bake_of cache --root root
 result "they are baked" "$(expect 0 "is baked")"
@@ -97,7 +97,7 @@ result "Kubernetes' own programs and cri-dockerd are" "$(for name in kubelet kub
     holds /usr/bin/$name $name 755
 done
 holds /usr/bin/cri-dockerd cri-dockerd/cri-dockerd 755)"
-result "versions.json tells of cri-dockerd" "$(jq -e '.kubernetes == "v1.24.17" and .container_runtime == "cri-dockerd"
+result "versions.json has cri-dockerd" "$(jq -e '.kubernetes == "v1.24.17" and .container_runtime == "cri-dockerd"
     and .kubeadm_api == "v1beta3" and .cri_socket == "unix:///var/run/cri-dockerd.sock"' root/opt/kubernetes/versions.json 2>&1 | grep -v true)"
 bake_of cache --root root
 result "a second bake runs nothing again" "$(expect 0 "nothing to do")"
@@ -111,25 +111,25 @@ result "content that is not the pinned is refused: artifact, expected, found" \
 result "and no artifact is in the root" "$(ls -d root2/usr/bin/kubelet root2/opt/kubernetes 2>/dev/null)"
 bake_of cache --update-lock helm
 bake_of cache --root root
-result "pinned anew it is taken" "$(expect 0 "artifact helm"
+result "after --update-lock it is placed" "$(expect 0 "artifact helm"
     holds /opt/kubernetes/lib/helm other)"
 printf '#!/bin/sh\necho "no licence"\nexit 3\n' >made/app-agent-linux-amd64/install.sh
 archive "$agent" app-agent-linux-amd64
 bake_of cache --update-lock app-agent
 bake_of cache --root root
-result "an installer that fails is told, with what it said" "$(expect 17 "artifact app-agent" "exit status 3" "no licence")"
-result "and takes along what was unpacked for it" "$(find root/opt/qingcloud/app-agent-installer -type f)"
+result "a failed installer is reported with its output" "$(expect 17 "artifact app-agent" "exit status 3" "no licence")"
+result "and what was unpacked for it is removed" "$(find root/opt/qingcloud/app-agent-installer -type f)"
 echo 'not a program' >made/istioctl && archive "$istioctl" istioctl
 printf '#!/bin/sh\n' >made/app-agent-linux-amd64/install.sh && archive "$agent" app-agent-linux-amd64
 bake_of cache --update-lock istioctl
 bake_of cache --update-lock app-agent
 bake_of cache --root root
-result "a command that cannot be run is told, and what it printed before stays" "$(expect 17 "manifest istio"
+result "a command that cannot be run is reported, and its earlier output is kept" "$(expect 17 "manifest istio"
     holds /opt/kubernetes/manifests/istio.yaml $'# manifest generate --set profile=default\nkind: List')"
 mkdir small && mount -t tmpfs -o size=64k none small
 head -c 200000 /dev/urandom >made/linux-amd64/helm && archive "$helm" linux-amd64
 bake_of small --update-lock helm
-result "a disk that is full is told: artifact, path, reason" "$(expect 15 "helm: " "cannot write small/part/" "No space left on device")"
+result "a full disk is reported: artifact, path, reason" "$(expect 15 "helm: " "cannot write small/part/" "No space left on device")"
 umount small
 kill "$server" && wait "$server" 2>/dev/null
 server=

@@ -59,7 +59,7 @@ until compgen -G 'cache/unpack/*' >/dev/null || ! kill -0 $killed 2>/dev/null; d
 kill -KILL $killed
 wait $killed 2>/dev/null
 : >cache/base/dead.tar.part && mkdir -p cache/images && : >cache/images/dead.tar.part
-result "a bake that is killed leaves what it unpacked" "$(compgen -G 'cache/unpack/*' >/dev/null || cat log)"
+result "a killed bake leaves its unpacked files" "$(compgen -G 'cache/unpack/*' >/dev/null || cat log)"
 bake_of image.conf --root root2
 result "the next bake removes it" "$(expect 0 "nothing to do"
     find cache -name '*.part' -o -path 'cache/unpack/*')"
@@ -70,7 +70,7 @@ result "the root of the killed one is finished" "$(expect 0 "artifact pack"
 # --- a bake that is running
 mkdir -p cache/unpack/other.x1
 flock --shared cache/lock/unpack "$bake" --conf image.conf --cache cache --root root2 >log 2>&1
-result "what another bake unpacks stays" "$(ls -d cache/unpack/other.x1 2>&1 >/dev/null)"
+result "files that another bake unpacks are kept" "$(ls -d cache/unpack/other.x1 2>&1 >/dev/null)"
 bake_of image.conf --root root2
 result "without it, it does not" "$(expect 0; ls -d cache/unpack/other.x1 2>/dev/null)"
 exec {lock}>"cache/lock/$(printf %s "$work/root2" | sha256sum | cut -d' ' -f1)"

@@ -41,29 +41,29 @@ for i in 1 2; do
     } >"log$i" 2>&1 &
     jobs+=($!)
 done
-said=
+printed=
 for i in 1 2; do
-    wait "${jobs[i - 1]}" || said+=$(cat "log$i")
+    wait "${jobs[i - 1]}" || printed+=$(cat "log$i")
 done
-result "two bakes succeed" "$said"
+result "two bakes succeed" "$printed"
 result "the same inputs give the same bytes" "$(cmp image1.tar.zst image2.tar.zst 2>&1)"
 result "of a disk too" "$(cmp image1.qcow2 image2.qcow2 2>&1)"
 qemu-img convert -O raw image1.qcow2 raw
-result "its file system is whole" "$(e2fsck -fn 'raw?offset=1048576' >said 2>&1 || cat said)"
+result "its file system is whole" "$(e2fsck -fn 'raw?offset=1048576' >printed 2>&1 || cat printed)"
 result "its partitions are the root, which can grow, and the loader" \
     "$(sfdisk --json raw | jq -e '[.partitiontable.partitions[].name] == ["root", "loader"]
         and .partitiontable.partitions[1].start < .partitiontable.partitions[0].start' | grep -v true)"
 result "no time in it is later than SOURCE_DATE_EPOCH" \
     "$(tar --zstd --list --verbose --full-time --utc -f image1.tar.zst | awk '$4 " " $5 > "2023-11-14 22:13:20"' | head -3)"
 result "the root of an output is not kept" "$(find . -maxdepth 1 -name '*.root')"
-said=$("$bake" --conf image.conf --cache cache1 --output image1.tar.zst 2>&1)
-result "an output that is up to date is not made again" "$([[ $said == *"is up to date: nothing to do"* ]] || echo "$said")"
+printed=$("$bake" --conf image.conf --cache cache1 --output image1.tar.zst 2>&1)
+result "an output that is up to date is not made again" "$([[ $printed == *"is up to date: nothing to do"* ]] || echo "$printed")"
 result "diff of equal images is empty" "$("$bake" diff image1.tar.zst image2.tar.zst)"
 
-said=$("$bake" --conf other.conf --cache cache1 --offline --output image2.tar.zst 2>&1) || echo "# $said"
+printed=$("$bake" --conf other.conf --cache cache1 --offline --output image2.tar.zst 2>&1) || echo "# $printed"
 differences=$("$bake" diff image1.tar.zst image2.tar.zst)
 result "diff of others has status 1" "$([ $? = 1 ] || echo no)"
 result "and names what differs" "$([ "$(cut -d' ' -f1-3 <<<"$differences")" = $'- artifact a\n+ artifact b' ] || echo "$differences")"
-said=$("$bake" --conf image.conf --cache cache1 --output image.iso 2>&1)
-result "the kind of an output is known by its name" "$([[ $? = 2 && $said == *".tar.zst or .qcow2"* ]] || echo "$said")"
+printed=$("$bake" --conf image.conf --cache cache1 --output image.iso 2>&1)
+result "the kind of an output is known by its name" "$([[ $? = 2 && $printed == *".tar.zst or .qcow2"* ]] || echo "$printed")"
 finish

@@ -60,9 +60,9 @@ push() {
     skopeo copy --quiet --insecure-policy docker-archive:image.tar "docker://$host/$1"
 }
 manifest=application/vnd.docker.distribution.manifest
-ask() { curl -sS --fail --cacert cert.pem -H "Accept: $manifest.v2+json, $manifest.list.v2+json" "$@"; }
-# digest_of REPOSITORY TAG: as the registry says it
-digest_of() { ask -I "https://$host/v2/$1/manifests/$2" | tr -d '\r' | sed -n 's/^docker-content-digest: //Ip'; }
+request() { curl -sS --fail --cacert cert.pem -H "Accept: $manifest.v2+json, $manifest.list.v2+json" "$@"; }
+# digest_of REPOSITORY TAG: as the registry gives it
+digest_of() { request -I "https://$host/v2/$1/manifests/$2" | tr -d '\r' | sed -n 's/^docker-content-digest: //Ip'; }
 # word_in ROOT IMAGE: what the layer of the image that was baked holds
 word_in() {
     tar -xOf "$1/opt/kubernetes/images/$2.tar" "$(tar -xOf "$1/opt/kubernetes/images/$2.tar" manifest.json | jq -r '.[0].Layers[0]')" |
@@ -70,7 +70,7 @@ word_in() {
 }
 # bake_of CACHE [OPTION...]: the output, and the status in $status
 bake_of() {
-    mkdir -p "$1" "$base" && ln -sfn "$base" "$1/base" # the base system is no matter here
+    mkdir -p "$1" "$base" && ln -sfn "$base" "$1/base" # the base system does not matter here
     output=$("$bake" --conf image.conf --cache "$@" 2>&1)
     status=$?
 }
@@ -93,7 +93,7 @@ first=$(digest_of lib/one 1)
 pin_of() { jq -r --arg source "$host/$1" '.images[$source]' image.lock; }
 
 bake_of cache --root root
-result "without a pin nothing is baked" "$(expect 25 "image.conf:4: image one from $host/lib/one:1" "image.conf:7: image two"
+result "an artifact without a pin stops the bake" "$(expect 25 "image.conf:4: image one from $host/lib/one:1" "image.conf:7: image two"
     [ ! -e root ] || echo "there is a root")"
 bake_of cache --update-lock
 result "--update-lock writes the digests" "$(expect 0 "pinned image one: $first"
@@ -111,19 +111,19 @@ result "the manifest names the digest" "$(same "$(jq -r '.components[] | select(
 push lib/one:1 second || exit 1
 second=$(digest_of lib/one 1)
 bake_of cache2 --root root2
-result "a tag that has moved is no matter: the digest is taken" "$(expect 0
+result "a moved tag does not matter: the pinned digest is fetched" "$(expect 0
     same "$(word_in root2 one)" first)"
 result "and gives the same bytes" "$(cmp root/opt/kubernetes/images/one.tar root2/opt/kubernetes/images/one.tar 2>&1)"
-ask -X DELETE "https://$host/v2/lib/one/manifests/$first" || exit 1
+request -X DELETE "https://$host/v2/lib/one/manifests/$first" || exit 1
 bake_of cache3 --root root3
-result "a digest that is no more is refused: image, expected, found" \
+result "a digest that the registry no longer has is refused: image, expected, found" \
     "$(expect 25 "image.conf:4: image one" "expected $first" "found $second" "--update-lock one")"
 result "and nothing of it is there" "$(ls root3/opt/kubernetes/images/one.tar cache3/images/* 2>/dev/null)"
 bake_of cache3 --update-lock one
-result "--update-lock NAME pins that one anew" "$(expect 0 "pinned image one: $second"
+result "--update-lock NAME pins that one again" "$(expect 0 "pinned image one: $second"
     [[ $output != *"image two"* ]] || echo "$output")"
 bake_of cache3 --root root3
-result "then the bake goes on" "$(expect 0
+result "then the bake succeeds" "$(expect 0
     same "$(word_in root3 one) $(word_in root3 two)" "second other")"
 
 # --- two bakes on one cache
@@ -149,13 +149,13 @@ result "a bake that waits for another can be interrupted" "$(expect 19 "waiting 
 flock -u "$busy"
 
 # --- as most images are: one tag, an image for each architecture
-size_of() { ask "https://$host/v2/$1/manifests/$2" | wc -c; }
+size_of() { request "https://$host/v2/$1/manifests/$2" | wc -c; }
 push lib/one:other foreign
 jq -n --arg type "$manifest" --arg ours "$second" --arg other "$(digest_of lib/one other)" --argjson size "$(size_of lib/one 1)" \
     --argjson other_size "$(size_of lib/one other)" '{schemaVersion: 2, mediaType: "\($type).list.v2+json", manifests: [
     {mediaType: "\($type).v2+json", digest: $other, size: $other_size, platform: {architecture: "arm64", os: "linux"}},
     {mediaType: "\($type).v2+json", digest: $ours, size: $size, platform: {architecture: "amd64", os: "linux"}}]}' >list.json
-ask -X PUT -H "Content-Type: $manifest.list.v2+json" --data-binary @list.json "https://$host/v2/lib/one/manifests/1" || exit 1
+request -X PUT -H "Content-Type: $manifest.list.v2+json" --data-binary @list.json "https://$host/v2/lib/one/manifests/1" || exit 1
 bake_of cache4 --update-lock one
 result "of a tag for many architectures the list is pinned" "$(same "$(pin_of lib/one:1)" "$(digest_of lib/one 1)")"
 bake_of cache4 --root root4
@@ -178,7 +178,7 @@ bake_of cache5 --registry-mirror "$host" --root root6
 result "a full cache needs no registry" "$(expect 0
     same "$(word_in root6 one)" mirrored)"
 bake_of cache7 --registry-mirror "$host" --root root7
-result "an empty one names the image and where it is asked for" "$(expect 17 "image.conf:4: image one" "$host/registry.example/lib/one")"
+result "an empty one names the image and the registry that was queried" "$(expect 17 "image.conf:4: image one" "$host/registry.example/lib/one")"
 bake_of cache7 --offline --root root7
 result "so does --offline" "$(expect 15 "image.conf:4: image one" "--offline")"
 for archive in cache5/images/*.tar; do

@@ -46,10 +46,10 @@ for name in flannel hostnic; do
 done
 # check NAME TYPE PATH: complaints, also when TYPE is not named there at all
 check() {
-    local said
-    said=$(python3 tests/integration/bake/cni_types.py "$packaged" "$2" 2>&1) || echo "$said"
-    grep 'nothing brings' <<<"$said"
-    grep -q ": $1\$" <<<"$said" || echo "$1 is not among: $said"
+    local printed
+    printed=$(python3 tests/integration/bake/cni_types.py "$packaged" "$2" 2>&1) || echo "$printed"
+    grep 'nothing brings' <<<"$printed"
+    grep -q ": $1\$" <<<"$printed" || echo "$1 is not among: $printed"
 }
 render ssd-nodes tests/golden/bridge.conf
 result "bridge: its plugins are in Debian's package" "$(check bridge "$work/ssd-nodes/etc/cni/net.d/10-bridge.conflist")"
@@ -60,8 +60,8 @@ if [ -n "$releases" ]; then
     render hostnic
     result "hostnic: its plugin is installed by its pods" "$(check hostnic "$work/hostnic/data/kubernetes/hooks/addons/hostnic.yaml")"
     sed '/name: install-cni-plugin/,/name: install-cni$/{/flannel$/d}' "$work/three-logs/data/kubernetes/hooks/addons/flannel.yaml" >"$work/without.yaml"
-    result "a plugin that nothing installs is found" "$(said=$(check flannel "$work/without.yaml")
-        [[ $said == *"flannel: nothing brings"* ]] || echo "found: $said")"
+    result "a plugin that nothing installs is found" "$(printed=$(check flannel "$work/without.yaml")
+        [[ $printed == *"flannel: nothing brings"* ]] || echo "found: $printed")"
 else
     skipped "flannel and hostnic" "the manifests that image.lock pins are not at hand: set UPSTREAM"
 fi

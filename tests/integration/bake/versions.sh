@@ -81,6 +81,6 @@ for version in v1.20.2 v1.21.14 v1.22.17 v1.23.17 v1.24.17 v1.30.1 v1.31.1; do
 done
 
 result "an image of 1.24 without cri-dockerd is refused" "$(
-    said=$("$build/bin/k8s-bake" versions --conf image/release.conf --set kubernetes=v1.24.17 2>&1)
-    [[ $? = 3 && $said == *"Kubernetes v1.24.17 reaches Docker through cri-dockerd"* ]] || echo "$said")"
+    printed=$("$build/bin/k8s-bake" versions --conf image/release.conf --set kubernetes=v1.24.17 2>&1)
+    [[ $? = 3 && $printed == *"Kubernetes v1.24.17 reaches Docker through cri-dockerd"* ]] || echo "$printed")"
 finish

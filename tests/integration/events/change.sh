@@ -14,7 +14,7 @@ given() {
         >"$work/metadata.json"
 }
 
-# reload STATUS: what it says is in $work/log; prints a complaint when the status is another
+# reload STATUS: what it logs is in $work/log; prints a complaint when the status is another
 reload() {
     "$build/bin/k8s-node" reload --root "$root" --metadata "$work/metadata.json" "${@:2}" >"$work/log" 2>&1
     local status=$?
@@ -34,10 +34,10 @@ result "and again" "$(reload 0)"
 
 given "vxnet-pods02" '.env."registry-mirrors" = "https://other.example.com"'
 before=$(tree)
-result "a dry run tells that one may not go" "$(reload 117 --dry-run)"
-result "a pod vxnet may not go: status 117" "$(reload 117)"
+result "a dry run reports that a pod vxnet must not be removed" "$(reload 117 --dry-run)"
+result "removing a pod vxnet is refused: status 117" "$(reload 117)"
 result "the message names it" "$(grep -q 'no longer holds vxnet-pods01' "$work/log" || cat "$work/log")"
-result "nothing is touched" "$(diff <(echo "$before") <(tree))"
+result "no file is changed" "$(diff <(echo "$before") <(tree))"
 owed=$root/data/kubernetes/hooks/reload-owed.json
 result "but that a reload is owed" "$(jq -e '.status == 117 and .since > 0 and (.message | contains("vxnet-pods01"))' "$owed" 2>&1 |
     grep -vx true)"
@@ -46,5 +46,5 @@ given "vxnet-pods03 vxnet-pods02 vxnet-pods01"
 result "one more is accepted" "$(reload 0)"
 result "and no reload is owed any more" "$([ ! -e "$owed" ] || cat "$owed")"
 given "vxnet-pods01 vxnet-pods02"
-result "and may not go either" "$(reload 117)"
+result "removing the added one is refused too" "$(reload 117)"
 finish

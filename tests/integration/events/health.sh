@@ -1,5 +1,5 @@
 #!/bin/bash
-# check, monitor and tab on a machine that is no node: every check has its line, nothing waits for a metadata server that
+# check, monitor and tab on a machine that is not a node: every check has its line, nothing waits for a metadata server that
 # does not answer, and what is printed is what AppCenter reads.
 set -uo pipefail
 . tests/integration/tap.bash
@@ -35,19 +35,19 @@ filter() {
 
 # a check of this script's own: an empty answer passes for nothing
 : >"$work/out"
-result "an empty answer is no answer" "$([ -n "$(filter 'true')" ] || echo "it passes")"
+result "an empty answer fails the test of JSON" "$([ -n "$(filter 'true')" ] || echo "it passes")"
 
 for role in master node log client; do
     cached "$role"
-    result "$role: check goes by the cache" "$(hook "$role" 24 check)"
+    result "$role: check uses the cached metadata" "$(hook "$role" 24 check)"
     result "$role: each line has verdict, name and reason" \
         "$(grep -vE '^(ok   |warns|fails) [a-z-]+: .+' "$work/out")$([ -s "$work/out" ] || echo "no lines")"
     cp "$work/out" "$work/lines"
     result "$role: check --json" "$(hook "$role" 24 check --json)"
-    result "$role: it tells the same" "$(diff <(awk '{sub(":$", "", $2); print $2}' "$work/lines") \
+    result "$role: --json has the same checks in the same order" "$(diff <(awk '{sub(":$", "", $2); print $2}' "$work/lines") \
         <(jq --raw-output '.checks[].name' "$work/out"))"
     result "$role: and is unhealthy" "$(filter '.healthy == false and any(.checks[]; .result == "fails" and .remedy != null)')"
-    result "$role: monitor prints integers, whatever cannot be told" "$(hook "$role" 0 monitor)"
+    result "$role: monitor prints integers and leaves out what cannot be read" "$(hook "$role" 0 monitor)"
     result "$role: one object of them" "$(filter 'type == "object" and all(.[]; type == "number" and floor == .)')"
 done
 
@@ -59,7 +59,7 @@ result "and is fine where the image has none" "$(hook log 24 check --json)$(
 )"
 
 cached node
-result "revive --dry-run says what it would heal" "$(hook node 0 revive --dry-run)$(grep -q '^would heal docker: ' "$work/out" ||
+result "revive --dry-run prints what it would heal" "$(hook node 0 revive --dry-run)$(grep -q '^would heal docker: ' "$work/out" ||
     { echo "it says:" && cat "$work/out"; })"
 result "and notes no try" "$([ ! -e "$work/state/revive.json" ] || cat "$work/state/revive.json")"
 

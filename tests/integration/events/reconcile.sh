@@ -37,7 +37,7 @@ result "runs in a row that had nothing to do leave one record" "$(diff <(echo "$
 
 echo "by hand" >"$hosts"
 hook reconcile --dry-run
-result "a dry run says what it would do" "$(expect 0 "would run" "-by hand")$(grep -v "by hand" "$hosts")"
+result "a dry run prints what it would do" "$(expect 0 "would run" "-by hand")$(grep -v "by hand" "$hosts")"
 hook reconcile
 result "writes a file that differs" "$(expect 0)$(! grep "by hand" "$hosts")"
 result "and records that it did" "$(diff <(printf '%s\n' "$accepted" "reconcile 0 applied") <(runs))"
@@ -48,8 +48,8 @@ hook reconcile
 result "fails where a file cannot be written" "$([ "$status" != 0 ] || echo "status 0")"
 rmdir "$hosts"
 hook reconcile
-result "does by itself what failed before" "$(expect 0)$([ -s "$hosts" ] || echo "$hosts is not there")"
+result "the next run does what failed before" "$(expect 0)$([ -s "$hosts" ] || echo "$hosts is not there")"
 hook reconcile
-result "what failed and what was done stay recorded" \
+result "the failure and the repair are recorded" \
     "$(diff <(printf 'reconcile %s\n' "0 applied" "15 failed" "0 applied" "0 done") <(runs | tail -n 4))"
 finish

@@ -21,7 +21,7 @@ metadata { servers = {"http://127.0.0.1:$port"} }
 paths { state = "$work/state" opt = "$PWD/tests/golden/opt" }
 CONF
 
-# node STATUS EVENT...: a complaint when the status is another; what is said is in $work/log
+# node STATUS EVENT...: a complaint when the status is another; what it logs is in $work/log
 node() {
     "$build/bin/k8s-node" "${@:2}" --config "$work/hook.conf" >"$work/log" 2>&1
     local status=$?
@@ -47,11 +47,11 @@ waits_for_lock
 curl --silent --fail -X PUT --data '{"es_server": ""}' "http://127.0.0.1:$manage/v1/data/c/env" >/dev/null
 exec 9<&-
 wait "$event"
-result "what was set while it waited counts" "$(status=$?; [ $status = 101 ] || { echo "status $status" && cat "$work/log"; })"
+result "a parameter set while it waited is used" "$(status=$?; [ $status = 101 ] || { echo "status $status" && cat "$work/log"; })"
 result "facts are refused: status 101" "$(node 101 facts)"
 result "and so is a start" "$(node 101 start --dry-run)"
-result "stop goes by what was accepted last" "$(node 0 stop --dry-run)"
-result "and says why" "$(grep -q 'accepted last: .*es_server' <(tr '\n' ' ' <"$work/log") || cat "$work/log")"
+result "stop uses the metadata that was accepted last" "$(node 0 stop --dry-run)"
+result "and logs why" "$(grep -q 'accepted last: .*es_server' <(tr '\n' ' ' <"$work/log") || cat "$work/log")"
 result "restart too" "$(node 0 restart --dry-run)"
 rm "$work/state/metadata.json"
 result "with nothing accepted yet, stop is refused too" "$(node 101 stop --dry-run)"

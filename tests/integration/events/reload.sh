@@ -9,9 +9,9 @@ trap 'rm -rf "$work"' EXIT
 echo "paths { opt = \"$PWD/tests/golden/opt\" }" >"$work/hook.conf"
 roles="master node log client"
 
-# hook ROLE EVENT OPTION...: with root and metadata of this test; what it says is shown when it fails
+# hook ROLE EVENT OPTION...: with root and metadata of this test; what it logs is shown when it fails
 hook() {
-    "$build/bin/k8s-$1" "${@:2}" --root "$work/$cluster/$1" --config "$work/hook.conf" 2>"$work/said" || cat "$work/said"
+    "$build/bin/k8s-$1" "${@:2}" --root "$work/$cluster/$1" --config "$work/hook.conf" 2>"$work/printed" || cat "$work/printed"
 }
 
 # prepare CLUSTER: the files of each role as init leaves them

@@ -31,7 +31,7 @@ lost "cluster-view" "$build/lab/cluster-view" three-logs node
 
 "$build/bin/k8s-node" facts --json --config "$work/hook.conf" --metadata "$work/node.json" 2>"$work/log" | true
 status=${PIPESTATUS[0]} output=$(cat "$work/log")
-result "a reader that goes away is an error, not a signal" "$(expect 1 "could not be written")"
+result "a closed pipe is an error, not a signal" "$(expect 1 "could not be written")"
 
 "$build/bin/k8s-client" stop --verbose --config "$work/hook.conf" --metadata "$work/client.json" <&- >&- 2>&-
 status=$? output=

@@ -20,17 +20,17 @@ files() {
 
 # each DESCRIPTION FUNCTION PATH...: FUNCTION FILE prints its complaint
 each() {
-    local description=$1 check=$2 file found='' said
+    local description=$1 check=$2 file found='' printed
     shift 2
     while read -r file; do
         [ -n "$file" ] || continue
         found=yes
-        said=$("$check" "$file" 2>&1)
-        [ -z "$said" ] || break
-        said=
+        printed=$("$check" "$file" 2>&1)
+        [ -z "$printed" ] || break
+        printed=
     done < <(files "$@")
-    [ -n "$found" ] || said="nothing is rendered at $*"
-    result "$description" "${said:+${file#"$trees"/}: $said}"
+    [ -n "$found" ] || printed="nothing is rendered at $*"
+    result "$description" "${printed:+${file#"$trees"/}: $printed}"
 }
 
 # with CONDITION REASON DESCRIPTION FUNCTION PATH...: each, or skipped
@@ -74,7 +74,7 @@ proxy_takes() {
 with '[ -x $kubernetes/kube-proxy ]' "no kube-proxy" "kube-proxy's configuration: kube-proxy" proxy_takes \
     etc/kubernetes/kubeadm.yaml
 
-# The kubelet reads and validates flags and configuration before it misses the certificate authority.
+# The kubelet reads and validates flags and configuration before it misses the CA certificate.
 kubelet_takes() {
     local flags missing=/nonexistent/ca.crt tree=${1%/etc/systemd/*}
     sed "s#clientCAFile:.*#clientCAFile: $missing#" "$tree/etc/kubernetes/kubelet.yaml" >"$work/kubelet.yaml"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Every file each role renders, against tests/golden/rendered: whole trees of one cluster, and of every other cluster the
-# difference to it. UPDATE_GOLDEN=1 writes them anew.
+# difference to it. UPDATE_GOLDEN=1 writes them again.
 set -uo pipefail
 . tests/integration/tap.bash
 . tests/integration/files/rendered.bash

@@ -18,8 +18,8 @@ secrets() {
     jq --raw-output '.env | .access_key_id, .secret_access_key, .dockerhub_password | select(. != null and . != "")' "$1"
 }
 
-# tells: the secrets of both metadata files that are among what was printed or said
-tells() {
+# leaks: the secrets of both metadata files that are among what was printed or logged
+leaks() {
     cat "$work/before.json" "$work/metadata.json" | secrets /dev/stdin | grep --only-matching --fixed-strings --file=- \
         "$work/out" "$work/log"
 }
@@ -37,26 +37,26 @@ for cluster in three-logs hostnic private-registry; do
         >"$work/before.json"
     cp "$work/before.json" "$work/metadata.json"
     rm -rf "$root"
-    result "$cluster: everything is new, and no secret is told" "$(master render --diff && shows \
+    result "$cluster: everything is new, and no secret is printed" "$(master render --diff && shows \
         '+++ add-on fluent-bit: ConfigMap kube-system/fluent-bit' '+++ add-on storage: DaemonSet kube-system/csi-qingcloud-node' \
-        'add-on storage: Secret kube-system/csi-qingcloud: changed, not shown because it is secret' && tells)"
-    result "$cluster: nothing is written by that" "$(find "$root" -type f ! -name lock 2>/dev/null)"
+        'add-on storage: Secret kube-system/csi-qingcloud: changed, not shown because it is secret' && leaks)"
+    result "$cluster: the preview writes nothing" "$(find "$root" -type f ! -name lock 2>/dev/null)"
     result "$cluster: start --dry-run shows the same" "$(master start --dry-run && shows 'add-on fluent-bit: ' \
-        '+++ add-on fluent-bit: ConfigMap kube-system/fluent-bit' && tells)"
-    result "$cluster: written below a root" "$(master render && find "$root" -path '*/addons/*' ! -perm 600 && tells
+        '+++ add-on fluent-bit: ConfigMap kube-system/fluent-bit' && leaks)"
+    result "$cluster: written below a root" "$(master render && find "$root" -path '*/addons/*' ! -perm 600 && leaks
         ls "$root"/data/kubernetes/hooks/addons/{fluent-bit,storage,prometheus}.yaml 2>&1 >/dev/null)"
-    result "$cluster: and then nothing would change" "$(master render --diff && cat "$work/out" && tells)"
+    result "$cluster: and then nothing would change" "$(master render --diff && cat "$work/out" && leaks)"
     jq '.env += {access_key_id: "ZZZZZZZZZZYYYYYYYYYY", secret_access_key: "zzzzzzzzzzyyyyyyyyyyxxxxxxxxxxwwwwwwwwww",
         dockerhub_password: "new-pass-word", fluent_forward_server: "logs.example.com:4242"}' "$work/before.json" \
         >"$work/metadata.json"
     result "$cluster: a change is shown, and neither the old nor the new secret" "$(master render --diff && shows \
         '+              value: "logs.example.com"' '/root/.docker/config.json: changed, not shown because it is secret' \
         'add-on cloud-controller: Secret kube-system/cloud-controller-manager: changed, not shown because it is secret' \
-        '--- add-on storage: DaemonSet kube-system/csi-qingcloud-node' && tells)"
+        '--- add-on storage: DaemonSet kube-system/csi-qingcloud-node' && leaks)"
     result "$cluster: start --dry-run too" "$(master start --dry-run && shows '+              value: "logs.example.com"' &&
-        tells)"
+        leaks)"
     result "$cluster: reload --diff too" "$(mkdir -p "$root/var/lib/k8s-hooks" && touch "$root/var/lib/k8s-hooks/files-written" &&
-        master reload --diff && shows 'would do: kubelet-restart' '/etc/qingcloud/client.yaml: changed' && tells)"
+        master reload --diff && shows 'would do: kubelet-restart' '/etc/qingcloud/client.yaml: changed' && leaks)"
 done
 
 # off a machine there is no image; on one it must be whole
@@ -80,8 +80,8 @@ joins() {
     "$build/bin/k8s-node" render --diff --root "$work/node" --config "$work/hook.conf" --metadata "$work/metadata.json" \
         >"$work/out" 2>"$work/log" || cat "$work/log"
 }
-result "a node's files: no secret is told either" "$(joins && shows 'kubeadm-join.yaml: changed, not shown because it is secret' \
-    '/etc/hosts' && tells)"
+result "a node's files: no secret is printed either" "$(joins && shows 'kubeadm-join.yaml: changed, not shown because it is secret' \
+    '/etc/hosts' && leaks)"
 token=$(jq --raw-output '.hosts.master[].token | fromjson.bootstrap_token' "$work/metadata.json")
 result "nor the join token" "$([ "${#token}" = 23 ] || echo "there is none: $token"
     grep --only-matching --fixed-strings -e "$token" -e "${token#*.}" "$work/out" "$work/log")"

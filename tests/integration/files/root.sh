@@ -23,7 +23,7 @@ ln -s "$outside/state" "$root/var/lib/k8s-hooks"
 ln -s "$outside/docker" "$root/etc/docker"
 hook master render
 result "render writes below the root" "$(expect 0)$(test -f "$root$outside/kubernetes/kubeadm.yaml" || find "$root" -name 'kube*')"
-result "a link to what is not there, too" "$(test -f "$root$outside/docker/daemon.json" || find "$root" -name 'daemon*')"
+result "a link to an absent path, too" "$(test -f "$root$outside/docker/daemon.json" || find "$root" -name 'daemon*')"
 result "nothing outside is written" "$(find "$outside" -type f -o -path "$outside/docker")"
 
 touch "$root$outside/state/files-written" 2>/dev/null || { mkdir -p "$root$outside/state" && touch "$root$outside/state/files-written"; }

@@ -26,10 +26,10 @@ declare -A bound=([k8s-routes]=2.3 [k8s-metadata-guard]=2.3 [k8s-prune-logs]=3.6
 
 for file in "$units"/*.service; do
     name=$(basename "$file" .service)
-    said=$(systemd-analyze security --offline=true --no-pager "$file" 2>&1)
-    score=$(sed -nE 's/.*Overall exposure level for .*: ([0-9.]+) .*/\1/p' <<<"$said")
+    printed=$(systemd-analyze security --offline=true --no-pager "$file" 2>&1)
+    score=$(sed -nE 's/.*Overall exposure level for .*: ([0-9.]+) .*/\1/p' <<<"$printed")
     result "$name.service: ${score:-no} exposure, at most ${bound[$name]:-none}" "$(
-        [ -n "$score" ] && [ -n "${bound[$name]:-}" ] && awk "BEGIN { exit !($score <= ${bound[$name]}) }" || sed -n "s/^✗/lacks/p" <<<"$said")"
+        [ -n "$score" ] && [ -n "${bound[$name]:-}" ] && awk "BEGIN { exit !($score <= ${bound[$name]}) }" || sed -n "s/^✗/lacks/p" <<<"$printed")"
 done
 for name in "${!bound[@]}"; do
     result "$name.service is one of ours" "$([ -e "$units/$name.service" ] || { ls "$units" && cat "$work/log"; })"

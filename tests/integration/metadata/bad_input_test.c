@@ -67,8 +67,8 @@ static void serve(struct fixture *f, const json_t *view)
 }
 
 /* Runs "k8s-node EVENT" on the fixture's root, configuration and server, init and start with --dry-run, as they need a
- * machine; the status, and everything it said. */
-static int run_node(struct fixture *f, const char *event, const char *source, char **said)
+ * machine; the status, and everything it printed. */
+static int run_node(struct fixture *f, const char *event, const char *source, char **printed)
 {
     _cleanup_free_ char *program = xasprintf("%s/bin/k8s-node", build_directory());
     _cleanup_free_ char *absolute = realpath(program, NULL);
@@ -81,7 +81,7 @@ static int run_node(struct fixture *f, const char *event, const char *source, ch
     _cleanup_error_ struct error *err = NULL;
     (void)proc_run(&proc, &result, &err);
     int status = result.status;
-    *said = xstrdup(result.tail != NULL ? result.tail : "");
+    *printed = xstrdup(result.tail != NULL ? result.tail : "");
     proc_result_free(&result);
     return status;
 }
@@ -124,10 +124,10 @@ static int set_up(void **state)
     write_text(f->conf, "metadata { timeout-ms = 200 deadline-ms = 400 }\n");
     /* A machine whose files are those of good metadata. */
     _cleanup_json_ json_t *view = good_view();
-    _cleanup_free_ char *said = NULL;
+    _cleanup_free_ char *printed = NULL;
     serve(f, view);
-    if (run_node(f, "render", f->url, &said) != 0) {
-        print_error("%s\n", said);
+    if (run_node(f, "render", f->url, &printed) != 0) {
+        print_error("%s\n", printed);
         return -1;
     }
     return 0;
@@ -151,11 +151,11 @@ static void assert_refused(struct fixture *f, const char *source, int status, co
     static const char *const events[] = {"render", "init", "start", "reload", "facts"};
     _cleanup_free_ char *before = snapshot(f);
     for (size_t i = 0; i < ELEMENTS(events); i++) {
-        _cleanup_free_ char *said = NULL;
-        int got = run_node(f, events[i], source, &said);
-        if (got != (int)status || strstr(said, text) == NULL) {
-            fail_msg("%s: status %d, not %d, and said (\"%s\" was expected):\n%s", events[i], got, (int)status, text,
-                     said);
+        _cleanup_free_ char *printed = NULL;
+        int got = run_node(f, events[i], source, &printed);
+        if (got != (int)status || strstr(printed, text) == NULL) {
+            fail_msg("%s: status %d, not %d, and printed (\"%s\" was expected):\n%s", events[i], got, (int)status, text,
+                     printed);
         }
         _cleanup_free_ char *after = snapshot(f);
         assert_string_equal(before, after);
@@ -166,8 +166,8 @@ static void good_input_is_accepted(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *before = snapshot(f);
-    _cleanup_free_ char *said = NULL;
-    assert_int_equal(run_node(f, "render", f->url, &said), 0);
+    _cleanup_free_ char *printed = NULL;
+    assert_int_equal(run_node(f, "render", f->url, &printed), 0);
     _cleanup_free_ char *after = snapshot(f);
     assert_string_equal(before, after);
     assert_non_null(strstr(before, "/etc/docker/daemon.json"));
@@ -255,10 +255,10 @@ static void a_wrong_secret_is_not_shown(void **state)
 {
     struct fixture *f = *state;
     set_parameter(f, "secret_access_key", "half-a-secret");
-    _cleanup_free_ char *said = NULL;
-    assert_int_equal(run_node(f, "render", f->url, &said), STATUS_PARAMETER);
-    assert_non_null(strstr(said, "secret_access_key"));
-    assert_null(strstr(said, "half-a-secret"));
+    _cleanup_free_ char *printed = NULL;
+    assert_int_equal(run_node(f, "render", f->url, &printed), STATUS_PARAMETER);
+    assert_non_null(strstr(printed, "secret_access_key"));
+    assert_null(strstr(printed, "half-a-secret"));
 }
 
 static void an_unknown_key_in_the_configuration(void **state)
@@ -269,7 +269,7 @@ static void an_unknown_key_in_the_configuration(void **state)
     assert_refused(f, f->url, STATUS_CONFIG, text);
 }
 
-static void an_absent_configuration_that_was_asked_for(void **state)
+static void an_absent_configuration_that_was_named(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(unlink(f->conf), 0);
@@ -289,10 +289,10 @@ static void use_copy(struct fixture *f)
 static void assert_render_refused(struct fixture *f, int status, const char *text)
 {
     _cleanup_free_ char *before = snapshot(f);
-    _cleanup_free_ char *said = NULL;
-    int got = run_node(f, "render", f->url, &said);
-    if (got != (int)status || strstr(said, text) == NULL) {
-        fail_msg("status %d, not %d, and said (\"%s\" was expected):\n%s", got, (int)status, text, said);
+    _cleanup_free_ char *printed = NULL;
+    int got = run_node(f, "render", f->url, &printed);
+    if (got != (int)status || strstr(printed, text) == NULL) {
+        fail_msg("status %d, not %d, and printed (\"%s\" was expected):\n%s", got, (int)status, text, printed);
     }
     _cleanup_free_ char *after = snapshot(f);
     assert_string_equal(before, after);
@@ -333,9 +333,9 @@ static void wrong_command_lines(void **state)
     struct fixture *f = *state;
     static const char *const events[] = {"", "explode", "--nonsense"};
     for (size_t i = 0; i < ELEMENTS(events); i++) {
-        _cleanup_free_ char *said = NULL;
-        assert_int_equal(run_node(f, events[i], f->url, &said), STATUS_USAGE);
-        assert_true(strlen(said) > 0);
+        _cleanup_free_ char *printed = NULL;
+        assert_int_equal(run_node(f, events[i], f->url, &printed), STATUS_USAGE);
+        assert_true(strlen(printed) > 0);
     }
 }
 
@@ -355,7 +355,7 @@ int main(void)
         TEST(parameters_out_of_range),
         TEST(a_wrong_secret_is_not_shown),
         TEST(an_unknown_key_in_the_configuration),
-        TEST(an_absent_configuration_that_was_asked_for),
+        TEST(an_absent_configuration_that_was_named),
         TEST(a_template_with_an_unknown_name),
         TEST(a_role_with_an_unknown_key),
         TEST(a_role_that_is_not_this_hosts),

@@ -15,7 +15,7 @@ value() {
 read -r reload event <<<"$(value reload_cmd)"
 result "a change runs an event the hooks have" \
     "$([ "$reload" = /opt/kubernetes/bin/k8s-hook ] && "$build/bin/k8s-master" --help | grep -qE "^ +$event( |$)" || echo "$reload $event")"
-result "what is rendered holds secrets, and only root can read it" "$([ "$(value mode)" = 0600 ] || value mode)"
+result "rendered files hold secrets, and only root can read them" "$([ "$(value mode)" = 0600 ] || value mode)"
 
 template=confd/templates/$(value src)
 if ! command -v go >/dev/null || ! go build -o "$work/confd" tests/integration/metadata/confd.go; then

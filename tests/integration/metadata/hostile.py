@@ -1,4 +1,4 @@
-"""A user's value cannot leave its place. What is not free text is refused unless it has the form that is asked for; free
+"""A user's value cannot leave its place. What is not free text is refused unless it has the required form; free
 text arrives in each rendered file as exactly what was given, as parsers that are not ours read it; and no other file
 changes. Run by hostile.sh, from the repository's top."""
 import base64
@@ -89,20 +89,20 @@ def lists_as_given(key, value, root):
 
 
 def refused(cluster, values):
-    """The keys of VALUES that are named as wrong, and a complaint about how that is told."""
+    """The keys of VALUES that are named as wrong, and a complaint about how that is reported."""
     run, root = cluster.render("master", values)
-    said = run.stderr.decode()
+    printed = run.stderr.decode()
     if run.returncode != 13:
-        return set(), f"status {run.returncode}: {said}"
-    if any(ord(c) < 32 or ord(c) == 127 for line in said.split("\n") for c in line):
-        return set(), f"the message holds control characters: {said!r}"
+        return set(), f"status {run.returncode}: {printed}"
+    if any(ord(c) < 32 or ord(c) == 127 for line in printed.split("\n") for c in line):
+        return set(), f"the message holds control characters: {printed!r}"
     if files(root):
         return set(), f"{files(root)} were written"
-    return {key for key in values if re.search(rf"^ *{re.escape(key)}[ :]", said, re.M)}, None
+    return {key for key in values if re.search(rf"^ *{re.escape(key)}[ :]", printed, re.M)}, None
 
 
 def nothing_but(cluster, defaults):
-    """By key, the first hostile value that is taken although it is not of the form that is asked for."""
+    """By key, the first hostile value that is taken although it is not of the required form."""
     taken = {}
     strict = [key for key in defaults if key not in LISTS]
     for hostile in HOSTILE:
@@ -148,8 +148,8 @@ def free_text(cluster, role, before, username, password):
     _, changed, _ = filecmp.cmpfiles(root, before, others, shallow=False)
     if changed:
         return f"{username!r}, {password!r}: {changed} changed too"
-    said = (run.stdout + run.stderr).decode()
-    return f"the password is told: {said}" if len(password) > 4 and password in said else None
+    printed = (run.stdout + run.stderr).decode()
+    return f"the password is printed: {printed}" if len(password) > 4 and password in printed else None
 
 
 def every_free_text(cluster, role):

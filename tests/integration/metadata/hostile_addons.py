@@ -1,4 +1,4 @@
-"""What add-ons are told. Each value of the metadata that reaches a manifest, or a configuration inside of one, is refused
+"""What add-ons are given. Each value of the metadata that reaches a manifest, or a configuration inside of one, is refused
 before anything is rendered, or stands in all of its places as it was given: the manifests are read by PyYAML, and what they
 hold by readers of its own format. Called by hostile.py."""
 import copy
@@ -12,7 +12,7 @@ import urllib.parse
 import yaml
 
 BUILD = os.environ.get("BUILD", "build")
-# each has the form that is asked for, and another meaning where it stands unquoted
+# each has the required form, and another meaning where it stands unquoted
 HOSTS = ["null", "true", "No", "off", "0x1f", "1e3", "0o17", "2021-01-01", "nan", "12.34.56.78", "a--b.1-1.c"]
 IDS = ["null", "true", "No", "0x1f", "1e3", "1_000", "2021-01-01", "1.0", "017", "a.b_c-d", "0"]
 DIGITS = ["0" * 40, "1e" + "0" * 38, "0x" + "1" * 38, "null" * 10]
@@ -63,7 +63,7 @@ def fluent_bit(text, environment):
     return sections
 
 
-class Told:
+class Given:
     """The manifests below ROOT, by kind and name, with what their ConfigMaps and Secrets hold."""
 
     def __init__(self, root):
@@ -89,54 +89,54 @@ class Told:
         return {e["name"]: e["value"] for e in self.container(kind, name)["env"] if "value" in e}
 
 
-def told_of_cloud(told):
+def given_cloud(given):
     secrets = [("cloud-controller-manager", "client.yaml"), ("csi-qingcloud", "config.yaml")]
     clusters = [("Secret", "cloud-controller-manager", "qingcloud.conf")]
-    if "hostnic" in told.addons:
+    if "hostnic" in given.addons:
         secrets.append(("qcsecret", "config.yaml"))
         clusters.append(("ConfigMap", "clusterconfig", "qingcloud.yaml"))
     for name, key in secrets:
-        client = told.yaml("Secret", name, key)
+        client = given.yaml("Secret", name, key)
         yield "key", (client["qy_access_key_id"], client["qy_secret_access_key"])
         yield "cloud", (client["host"], client["port"], client["protocol"])
         yield "zone", client["zone"]
         yield "log name", client["log_level"]
     for place in clusters:
-        cluster = told.yaml(*place)
+        cluster = given.yaml(*place)
         yield "zone", cluster["zone"]
         yield "cluster", (cluster["clusterID"], cluster["userID"], cluster["defaultVxNetForLB"])
-    command = told.container("Deployment", "cloud-controller-manager")["command"]
+    command = given.container("Deployment", "cloud-controller-manager")["command"]
     yield "log level", [word for word in command if word.startswith("--v")]
 
 
-def told_of_network(told):
-    if "hostnic" in told.addons:
-        yield "vxnets", [vxnet["name"] for vxnet in told.objects["VxNetPool", "v-pool"]["spec"]["vxnets"]]
-        yield "vxnets", json.loads(told.text("ConfigMap", "hostnic-ipam-config", "ipam"))["Default"]
+def given_network(given):
+    if "hostnic" in given.addons:
+        yield "vxnets", [vxnet["name"] for vxnet in given.objects["VxNetPool", "v-pool"]["spec"]["vxnets"]]
+        yield "vxnets", json.loads(given.text("ConfigMap", "hostnic-ipam-config", "ipam"))["Default"]
     else:
-        json.loads(told.text("ConfigMap", "kube-flannel-cfg", "net-conf.json"))
-    (port,) = told.objects["Service", "prometheus"]["spec"]["ports"]
+        json.loads(given.text("ConfigMap", "kube-flannel-cfg", "net-conf.json"))
+    (port,) = given.objects["Service", "prometheus"]["spec"]["ports"]
     yield "node port", port.get("nodePort")
-    yaml.safe_load(told.text("ConfigMap", "prometheus", "prometheus.yml"))
+    yaml.safe_load(given.text("ConfigMap", "prometheus", "prometheus.yml"))
 
 
-def told_of_logs(told):
-    fluent = fluent_bit(told.text("ConfigMap", "fluent-bit", "fluent-bit.conf"), told.environment("DaemonSet", "fluent-bit"))
+def given_logs(given):
+    fluent = fluent_bit(given.text("ConfigMap", "fluent-bit", "fluent-bit.conf"), given.environment("DaemonSet", "fluent-bit"))
     outputs = {section["Name"]: section for kind, section in fluent if kind == "OUTPUT"}
     yield "logs", (outputs["es"]["Host"], int(outputs["es"]["Port"]))
     forward = outputs.get("forward")
     yield "forward", forward and (forward["Host"], int(forward["Port"]))
-    url = urllib.parse.urlsplit(told.environment("Deployment", "kibana-logging")["ELASTICSEARCH_HOSTS"])
+    url = urllib.parse.urlsplit(given.environment("Deployment", "kibana-logging")["ELASTICSEARCH_HOSTS"])
     yield "logs", (url.netloc.rpartition(":")[0], url.port)
-    service = told.objects["Service", "elasticsearch-logging"]["spec"]
-    if "elasticsearch" in told.addons:
-        names = told.text("ConfigMap", "elasticsearch-members", "initial-masters").split(",")
-        yield "log nodes", (names, told.objects["StatefulSet", "elasticsearch-logging"]["spec"]["replicas"])
-        told.yaml("ConfigMap", "elasticsearch", "elasticsearch.yml")
+    service = given.objects["Service", "elasticsearch-logging"]["spec"]
+    if "elasticsearch" in given.addons:
+        names = given.text("ConfigMap", "elasticsearch-members", "initial-masters").split(",")
+        yield "log nodes", (names, given.objects["StatefulSet", "elasticsearch-logging"]["spec"]["replicas"])
+        given.yaml("ConfigMap", "elasticsearch", "elasticsearch.yml")
     elif service["type"] == "ExternalName":
         yield "logs", (service["externalName"], service["ports"][0]["port"])
     else:
-        (subset,) = told.objects["Endpoints", "elasticsearch-logging"]["subsets"]
+        (subset,) = given.objects["Endpoints", "elasticsearch-logging"]["subsets"]
         yield "logs", (subset["addresses"][0]["ip"], subset["ports"][0]["port"])
         yield "logs", (subset["addresses"][0]["ip"], service["ports"][0]["targetPort"])
 
@@ -189,12 +189,12 @@ class Master:
             return None if run.returncode in (11, 13) and not written else f"{what}: status {run.returncode}"
         if run.returncode != 0:
             return f"{what}: {run.stderr.decode()}"
-        told, wanted = Told(root), wanted_of(view)
-        for meaning, found in itertools.chain(told_of_cloud(told), told_of_network(told), told_of_logs(told)):
+        given, wanted = Given(root), wanted_of(view)
+        for meaning, found in itertools.chain(given_cloud(given), given_network(given), given_logs(given)):
             if found != wanted[meaning]:
                 return f"{what}: {meaning} is {found!r} instead of {wanted[meaning]!r}"
-        if ("istio" in told.addons) != (view["env"]["enable_istio"] == "yes"):
-            return f"{what}: {told.addons}"
+        if ("istio" in given.addons) != (view["env"]["enable_istio"] == "yes"):
+            return f"{what}: {given.addons}"
         return None
 
 
@@ -207,10 +207,10 @@ def results(directory, settings, hostile):
     masters = {name: Master(name, directory, settings) for name in PARAMETERS}
     for name, keys in PARAMETERS.items():
         for key, values in keys.items():
-            yield f"add-ons are told {key} ({name})", first(masters[name].complaint(("env", key), value, True)
+            yield f"add-ons are given {key} ({name})", first(masters[name].complaint(("env", key), value, True)
                                                             for value in values)
     for path, values in PLATFORM.items():
         master = masters["elk-link" if path[0] == "links" else "three-logs"]
-        yield f"add-ons are told {'/'.join(path)}", first(master.complaint(path, value, True) for value in values)
+        yield f"add-ons are given {'/'.join(path)}", first(master.complaint(path, value, True) for value in values)
         yield f"{'/'.join(path)} takes nothing hostile", first(
             master.complaint(path, form, False) for value in hostile for form in (value, values[0] + value))

@@ -47,8 +47,8 @@ for program in k8s-hook k8s-bake; do
 done
 
 for program in k8s-master k8s-node k8s-log k8s-client k8s-hook k8s-bake; do
-    said=$(timeout 10 "$bin/$program" --version)
-    result "$program tells its version" "$([[ $said =~ ^$program\ [0-9a-f] ]] || echo "it says: $said")"
+    printed=$(timeout 10 "$bin/$program" --version)
+    result "$program prints its version" "$([[ $printed =~ ^$program\ [0-9a-f] ]] || echo "it says: $printed")"
 done
 
 result "k8s-hooks(7) has every exit status as the program has it (make statuses)" \

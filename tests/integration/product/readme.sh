@@ -13,8 +13,8 @@ result "docs/troubleshooting.md has the output of k8s-hook statuses" \
 mapfile -t commands < <(sed -n '/^Without a cluster:/,/^On a node/p' README.md | sed -n '/^```$/,/^```$/p' | grep -v '^```' | tail -n +2)
 result "README has commands to try without a cluster" "$([ ${#commands[@]} -ge 4 ] || echo "found ${#commands[@]}")"
 for command in "${commands[@]}"; do
-    if ! said=$(bash -c "${command//build\//$build/}" 2>&1); then
-        result "README: $command" "failed: $said"
+    if ! printed=$(bash -c "${command//build\//$build/}" 2>&1); then
+        result "README: $command" "failed: $printed"
     else
         result "README: $command" ""
     fi
@@ -34,6 +34,6 @@ for document in README.md CONTRIBUTING.md docs/*.md; do
     for link in $(grep -oE '\]\([a-zA-Z0-9_./-]+\)' "$document" | tr -d '[]()' | sort -u); do
         [ -e "$(dirname "$document")/$link" ] || missing="$missing $link"
     done
-    result "$document: what it names is there" "${missing:+absent:$missing}"
+    result "$document: the files it names exist" "${missing:+absent:$missing}"
 done
 finish

@@ -33,7 +33,7 @@ file bake/e.c '#include "app/status.h"' '#include "bake/e.h"'
 file tests/unit/lib/b.c '#include "hooks/events/d.h"'
 output=$("$work/tests/style/check" 2>&1)
 status=$?
-result "what keeps the rules" "$(expect 0)$output"
+result "files that follow the rules pass" "$(expect 0)$output"
 refused_all() {
     file "$1" "// first" "#include \"$2\""
     refused "$1 includes $2" "$1:2" "$2"

@@ -451,25 +451,25 @@ static int no_longer_due(struct run *r, struct error **err)
 static void some_actions_are_due_without_a_file(void **state)
 {
     (void)state;
-    static const struct reload_action asked[] = {{"kubelet-restart", false, note_kubelet, NULL, NULL},
-                                                 {"addons", false, no_longer_due, is_due, NULL},
-                                                 {NULL, false, NULL, NULL, NULL}};
+    static const struct reload_action wanted[] = {{"kubelet-restart", false, note_kubelet, NULL, NULL},
+                                                  {"addons", false, no_longer_due, is_due, NULL},
+                                                  {NULL, false, NULL, NULL, NULL}};
     put_two_files();
     apply();
     nothing_done();
     failing = NULL;
     due = 1;
-    assert_int_equal(reload(&run, asked, NULL), 0);
+    assert_int_equal(reload(&run, wanted, NULL), 0);
     assert_string_equal(done.data, "docker ");
-    assert_int_equal(reload(&run, asked, NULL), 0);
+    assert_int_equal(reload(&run, wanted, NULL), 0);
     assert_string_equal(done.data, "docker ");
     due = 1;
     failing = "docker";
     put(root, "etc/key", "old");
     again();
-    assert_int_equal(reload(&run, asked, NULL), -1);
+    assert_int_equal(reload(&run, wanted, NULL), -1);
     assert_string_equal(done.data, "docker kubelet ");
-    assert_int_equal(reload_owed(&run, asked, false, NULL), 1);
+    assert_int_equal(reload_owed(&run, wanted, false, NULL), 1);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)

@@ -66,7 +66,7 @@ static void errors_in_the_role_file_name_their_line(void **state)
         assert_int_equal(role_conf_load(&role_conf, roles, "node", &err), -1);
         assert_int_equal(err->status, STATUS_CONFIG);
         if (strstr(err->message, cases[i].message) == NULL) {
-            fail_msg("\"%s\" does not say \"%s\"", err->message, cases[i].message);
+            fail_msg("\"%s\" does not contain \"%s\"", err->message, cases[i].message);
         }
     }
     _cleanup_error_ struct error *err = NULL;
@@ -124,7 +124,7 @@ static void an_included_file_is_named_when_it_is_wrong(void **state)
         assert_int_equal(role_conf_load(&role_conf, roles, "node", &err), -1);
         assert_int_equal(err->status, STATUS_CONFIG);
         if (strstr(err->message, cases[i].message) == NULL) {
-            fail_msg("\"%s\" does not say \"%s\"", err->message, cases[i].message);
+            fail_msg("\"%s\" does not contain \"%s\"", err->message, cases[i].message);
         }
     }
 }

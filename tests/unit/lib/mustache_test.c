@@ -63,7 +63,7 @@ static void expect_error(struct mustache_options options, const char *template, 
         render_with(NULL, options, template, "{\"a\":1,\"list\":[1],\"object\":{\"b\":\"x\\ny\"}}", &out, &err), -1);
     assert_int_equal(err->status, STATUS_TEMPLATE);
     if (strstr(err->message, message) == NULL) {
-        fail_msg("\"%s\" does not say \"%s\"", err->message, message);
+        fail_msg("\"%s\" does not contain \"%s\"", err->message, message);
     }
     assert_string_equal(out.data, "kept");
 }

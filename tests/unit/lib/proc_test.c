@@ -214,9 +214,9 @@ static int interrupted_run(void)
     if (run_shell(script, (struct proc){0}, NULL, &err) == 0 || err->status != STATUS_INTERRUPTED) {
         return 2;
     }
-    bool told = strstr(err->message, "SIGTERM") != NULL;
+    bool named = strstr(err->message, "SIGTERM") != NULL;
     error_freep(&err);
-    return !told ? 3 : run_shell("true", (struct proc){0}, NULL, NULL) == 0 ? 4 : 0;
+    return !named ? 3 : run_shell("true", (struct proc){0}, NULL, NULL) == 0 ? 4 : 0;
 }
 
 static void a_signal_ends_the_run(void **state)
