@@ -121,11 +121,11 @@ static bool left_alone(const json_t *object)
 }
 
 /* Whether an object that was applied is not as it was: deleted, or a field that is ours changed or removed. */
-static bool strayed(const struct addons_plan *plan, const struct item *item, const char *key, bool tell)
+static bool strayed(const struct addons_plan *plan, const struct item *item, const char *key, bool report)
 {
     const json_t *object = live_object(plan->live, key);
     if (object == NULL) {
-        if (tell) {
+        if (report) {
             log_notice("add-on %s: %s is gone from the cluster", item->name, key);
         }
         return true;
@@ -135,19 +135,19 @@ static bool strayed(const struct addons_plan *plan, const struct item *item, con
     if (left_alone(object) || live_object_is(object, "deleting") || others_write(key) || strcmp(was, is) == 0) {
         return false;
     }
-    if (tell && *was != '\0') {
+    if (report && *was != '\0') {
         log_notice("add-on %s: %s was changed by others", item->name, key);
     }
     return true;
 }
 
-static bool any_strayed(const struct addons_plan *plan, const struct item *item, bool tell)
+static bool any_strayed(const struct addons_plan *plan, const struct item *item, bool report)
 {
     bool any = false;
     size_t i = 0;
     json_t *key = NULL;
     json_array_foreach (item->objects, i, key) {
-        any = strayed(plan, item, json_string_value(key), tell) || any;
+        any = strayed(plan, item, json_string_value(key), report) || any;
     }
     return any;
 }
@@ -166,7 +166,7 @@ static void decide(struct addons_plan *plan)
     }
 }
 
-static int look_at_cluster(struct addons_plan *plan, struct run *run, struct error **err)
+static int read_cluster(struct addons_plan *plan, struct run *run, struct error **err)
 {
     if (!kubectl_ready(run)) {
         plan->state = json_object();
@@ -197,7 +197,7 @@ int addons_plan_make(struct addons_plan **plan, struct run *run, const json_t *c
     for (size_t i = 0; i < made->addons.n; i++) {
         add_item(made, made->addons.list[i].name, &made->addons.list[i]);
     }
-    if (addons_inventory_read(run, &made->inventory, err) < 0 || look_at_cluster(made, run, err) < 0) {
+    if (addons_inventory_read(run, &made->inventory, err) < 0 || read_cluster(made, run, err) < 0) {
         return -1;
     }
     decide(made);
@@ -239,16 +239,16 @@ static const char *reason_to_keep(const struct addons_plan *plan, const char *ke
 {
     const json_t *object = live_object(plan->live, key);
     if (!live_object_is(object, "ours")) {
-        return "it was not made by this suite";
+        return "k8s-hooks did not create it";
     }
     if (!addons_inventory_has(plan->inventory, key)) {
-        return "this master has no record of having made it";
+        return "this master has no record of having created it";
     }
-    return live_object_is(object, "exempt") ? "its annotation " RECONCILE_ANNOTATION " asks for it" : NULL;
+    return live_object_is(object, "exempt") ? "its annotation " RECONCILE_ANNOTATION " requires it" : NULL;
 }
 
 /* The cluster's record alone deletes nothing: whoever may edit ConfigMaps can write any object into it. */
-static json_t *deletable(const struct addons_plan *plan, const struct item *item, bool tell)
+static json_t *deletable(const struct addons_plan *plan, const struct item *item, bool report)
 {
     _cleanup_json_ json_t *gone = obsolete(plan, item);
     json_t *ours = json_array();
@@ -261,7 +261,7 @@ static json_t *deletable(const struct addons_plan *plan, const struct item *item
         const char *reason = reason_to_keep(plan, json_string_value(key));
         if (reason == NULL) {
             json_array_append(ours, key);
-        } else if (tell) {
+        } else if (report) {
             log_warning("add-on %s: %s is not deleted: %s", item->name, json_string_value(key), reason);
         }
     }
@@ -367,7 +367,7 @@ static int apply_addon(struct addons_plan *plan, const struct item *item, struct
     return 0;
 }
 
-static int carry_out_item(struct addons_plan *plan, struct item *item, struct error **err)
+static int apply_item(struct addons_plan *plan, struct item *item, struct error **err)
 {
     int r = item->action == ACTION_DELETE ? delete_addon(plan, item, err) : apply_addon(plan, item, err);
     if (r < 0) {
@@ -377,7 +377,7 @@ static int carry_out_item(struct addons_plan *plan, struct item *item, struct er
     return 0;
 }
 
-int addons_plan_carry_out(struct addons_plan *plan, struct error **err)
+int addons_plan_apply(struct addons_plan *plan, struct error **err)
 {
     if (addons_plan_empty(plan)) {
         return 0;
@@ -386,12 +386,12 @@ int addons_plan_carry_out(struct addons_plan *plan, struct error **err)
         return -1;
     }
     for (size_t i = plan->n; i-- > 0;) {
-        if (plan->items[i].action == ACTION_DELETE && carry_out_item(plan, &plan->items[i], err) < 0) {
+        if (plan->items[i].action == ACTION_DELETE && apply_item(plan, &plan->items[i], err) < 0) {
             return -1;
         }
     }
     for (size_t i = 0; i < plan->n; i++) {
-        if (plan->items[i].action == ACTION_APPLY && carry_out_item(plan, &plan->items[i], err) < 0) {
+        if (plan->items[i].action == ACTION_APPLY && apply_item(plan, &plan->items[i], err) < 0) {
             return -1;
         }
     }

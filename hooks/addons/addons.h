@@ -25,7 +25,7 @@ bool addons_plan_empty(const struct addons_plan *plan);
 void addons_plan_print(const struct addons_plan *plan);
 
 /* Deletes what is off (in reverse order), then applies what is on (in order), each with what it no longer holds. Only
- * objects are deleted that this suite made and this master has recorded on its disk. */
-int addons_plan_carry_out(struct addons_plan *plan, struct error **err);
+ * objects are deleted that k8s-hooks created and this master has recorded on its disk. */
+int addons_plan_apply(struct addons_plan *plan, struct error **err);
 
 #endif

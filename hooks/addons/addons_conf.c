@@ -73,7 +73,7 @@ static int sort(struct addons *addons, const char *path, struct error **err)
             next++;
         }
         if (next == addons->n) {
-            return error_new(err, STATUS_CONFIG, "%s: add-on \"%s\" is part of a circle of `after`", path,
+            return error_new(err, STATUS_CONFIG, "%s: add-on \"%s\" is part of a cycle of `after`", path,
                              addons->list[placed].name);
         }
         struct addon moving = addons->list[next];

@@ -22,7 +22,7 @@ struct addons {
     size_t n;
 };
 
-/* STATUS_CONFIG with file and line; also for a name in `after` that is no add-on, and a circle. */
+/* STATUS_CONFIG with file and line; also for a name in `after` that is not an add-on, and a cycle. */
 int addons_load(struct addons **addons, const char *path, struct error **err);
 void addons_free(struct addons *addons);
 void addons_freep(struct addons **addons);

@@ -7,7 +7,7 @@
 #include "hooks/engine/role.h"
 
 bool addon_file_same(const struct run *run, const struct rendered_addon *addon);
-/* *changed (may be NULL) tells whether anything had to be. */
+/* *changed (may be NULL) is true when anything had to be. */
 int addon_file_write(const struct run *run, const struct rendered_addon *addon, bool *changed, struct error **err);
 int addon_file_remove(const struct run *run, const char *name, struct error **err);
 

@@ -10,7 +10,7 @@
 
 struct rendered_addon {
     char *name;
-    bool on;     /* the context asks for it and hook.conf does not skip it */
+    bool on;     /* the context requires it and hook.conf does not skip it */
     bool absent; /* on, but not rendered, for want of what an image brings */
     /* Where it is on and not absent: */
     struct manifest manifest; /* in the order a cluster can take it */

@@ -120,13 +120,13 @@ static int replace(const struct run *run, const struct manifest *manifest, size_
     const json_t *object = live_object(live, key);
     if (object != NULL && !live_object_is(object, "ours")) {
         error_move(err, why);
-        return error_wrap(err, "%s is there already and was not made by this suite: delete or rename it", key);
+        return error_wrap(err, "%s exists already and was not created by k8s-hooks: delete or rename it", key);
     }
-    log_notice("%s cannot be changed in place: it is deleted and made anew", key);
+    log_notice("%s cannot be changed in place: it is deleted and recreated", key);
     return objects_delete(run, keys, err) < 0 ? -1 : apply_documents(run, manifest, i, i + 1, err);
 }
 
-/* kubectl does not tell in a form to rely on which of many objects it was. */
+/* kubectl's output does not name reliably which of many objects it was. */
 static int replace_unchangeable(const struct run *run, const struct manifest *manifest, size_t from, const json_t *live,
                                 struct error **err)
 {

@@ -7,7 +7,7 @@
 
 /* Server-side apply under one field manager, of a sorted manifest. Kinds that the manifest itself defines are known to
  * the API before objects of them are applied. An object that the API server will not change in place is deleted and
- * made again, unless LIVE (of live_objects_read, or NULL) says that it is not this suite's. */
+ * made again, unless LIVE (of live_objects_read, or NULL) shows that it is not k8s-hooks'. */
 int manifest_apply(const struct run *run, const struct manifest *manifest, const json_t *live, struct error **err);
 
 /* Deletes the objects named by KEYS (an array), the last first, and waits until they are gone. Absent ones, and those

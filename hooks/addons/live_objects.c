@@ -6,7 +6,7 @@
 #include "hooks/addons/addons_state.h"
 #include "lib/crypto/crypto.h"
 
-/* What the API serves, as far as it was asked: {"apps/v1": {kind: {"name": plural, "namespaced": boolean}}}. */
+/* What the API serves, as far as it was queried: {"apps/v1": {kind: {"name": plural, "namespaced": boolean}}}. */
 struct reader {
     const struct run *run;
     json_t *served;
@@ -95,7 +95,7 @@ static int object_path(struct reader *reader, const char *key, char **path, stru
     return 0;
 }
 
-/* Of each entry of managedFields that is this suite's, what it did and the fields it has by it; not the time, which
+/* Of each entry of managedFields that is k8s-hooks', what it did and the fields it has by it; not the time, which
  * moves without a change. */
 static char *owned_fields(const json_t *metadata, bool *any)
 {

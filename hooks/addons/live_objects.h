@@ -11,8 +11,8 @@
 #define RECONCILE_ANNOTATION "k8s-hooks/reconcile"
 
 /* *live is a new object {key: {"ours", "exempt", "deleting": booleans, "owned": text}} of those of KEYS (an array) that
- * the cluster has. ours: this suite made it: it has the annotation of addons_render.h, or (made by a former version)
- * the API server's managedFields name this suite's field manager. owned: a hash of the fields that are this suite's and
+ * the cluster has. ours: k8s-hooks created it: it has the annotation of addons_render.h, or (made by a former version)
+ * the API server's managedFields name k8s-hooks' field manager. owned: a hash of the fields that are k8s-hooks' and
  * of the generation; another when somebody else has changed or removed one since it was applied. A kind that the API
  * does not serve counts as absent. Needs run->kube. STATUS_API. */
 int live_objects_read(const struct run *run, const json_t *keys, json_t **live, struct error **err);

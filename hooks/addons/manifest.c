@@ -52,7 +52,7 @@ static int identify(yaml_document_t *yaml, const char *source, size_t line, stru
     return error_new(err, STATUS_TEMPLATE, "%s:%zu: the document from this line on has no %s", source, line, absent);
 }
 
-/* 1: *object tells what the document describes; 0: nothing but comments. */
+/* 1: *object is what the document describes; 0: nothing but comments. */
 static int parse(const char *source, size_t line, const char *text, struct object *object, struct error **err)
 {
     yaml_parser_t parser;
@@ -62,7 +62,7 @@ static int parse(const char *source, size_t line, const char *text, struct objec
     }
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
     if (yaml_parser_load(&parser, &yaml) == 0) {
-        error_new(err, STATUS_TEMPLATE, "%s:%zu: this is no YAML: %s", source, line + parser.problem_mark.line,
+        error_new(err, STATUS_TEMPLATE, "%s:%zu: not YAML: %s", source, line + parser.problem_mark.line,
                   parser.problem != NULL ? parser.problem : "out of memory");
         yaml_parser_delete(&parser);
         return -1;

@@ -28,7 +28,7 @@ struct manifest {
 };
 
 /* Adds the documents of a YAML stream. One that describes an object which is there already takes its place, so what
- * comes later overrides. SOURCE is for messages. STATUS_TEMPLATE when the text is no YAML or names no object. */
+ * comes later overrides. SOURCE is for messages. STATUS_TEMPLATE when the text is not YAML or names no object. */
 int manifest_add(struct manifest *manifest, const char *source, const char *text, struct error **err);
 void manifest_free(struct manifest *manifest);
 #define _cleanup_manifest_ _cleanup_(manifest_free)
@@ -51,7 +51,7 @@ char *manifest_text(const struct manifest *manifest, size_t from, size_t to);
 char *object_key(const struct object *object);
 /* Whether two keys mean the same object: all but the version, which may change under an object that stays. */
 bool object_key_same(const char *a, const char *b);
-/* {apiVersion, kind, metadata: {name, namespace}}; NULL when KEY is no key. A new reference. */
+/* {apiVersion, kind, metadata: {name, namespace}}; NULL when KEY is not a key. A new reference. */
 json_t *object_identity(const char *key);
 
 #endif

@@ -31,7 +31,7 @@ int addons_apply(struct run *run, struct error **err)
     if (!run->conf->addons.enabled) {
         return 0;
     }
-    return make_plan(run, &context, &plan, err) < 0 ? -1 : addons_plan_carry_out(plan, err);
+    return make_plan(run, &context, &plan, err) < 0 ? -1 : addons_plan_apply(plan, err);
 }
 
 int addons_preview(struct run *run, struct error **err)

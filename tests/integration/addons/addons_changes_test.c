@@ -34,7 +34,7 @@ static void assert_absent(const char *kind, const char *name)
     assert_null(value);
 }
 
-static void carry_out(const json_t *cluster)
+static void apply_cluster(const json_t *cluster)
 {
     struct run run = new_run();
     _cleanup_json_ json_t *context = context_of(cluster);
@@ -42,7 +42,7 @@ static void carry_out(const json_t *cluster)
     _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
     _cleanup_(addons_plan_freep) struct addons_plan *again = NULL;
     must(addons_plan_make(&plan, &run, context, &err), &err);
-    must(addons_plan_carry_out(plan, &err), &err);
+    must(addons_plan_apply(plan, &err), &err);
     must(addons_plan_make(&again, &run, context, &err), &err);
     assert_true(addons_plan_empty(again));
 }
@@ -59,12 +59,12 @@ static void test_elasticsearch_moves(void **state)
     _cleanup_json_ json_t *nodes = load("three-logs");
     _cleanup_json_ json_t *address = load("smallest");
     _cleanup_json_ json_t *name = load("es-server");
-    carry_out(nodes);
+    apply_cluster(nodes);
     assert_member("service", "elasticsearch-logging", "spec.clusterIP", "10.96.0.11");
     assert_member("service", "elasticsearch-logging", "spec.selector.k8s-app", "elasticsearch-logging");
     assert_member("statefulset", "elasticsearch-logging", "spec.replicas", "3");
 
-    carry_out(address);
+    apply_cluster(address);
     assert_absent("statefulset", "elasticsearch-logging");
     assert_member("service", "elasticsearch-logging", "spec.clusterIP", "10.96.0.11");
     assert_member("service", "elasticsearch-logging", "spec.selector.k8s-app", NULL);
@@ -72,12 +72,12 @@ static void test_elasticsearch_moves(void **state)
     _cleanup_free_ char *host = member(context, "logging.host");
     assert_member("endpoints", "elasticsearch-logging", "subsets.0.addresses.0.ip", host);
 
-    carry_out(name);
+    apply_cluster(name);
     assert_absent("endpoints", "elasticsearch-logging");
     assert_member("service", "elasticsearch-logging", "spec.type", "ExternalName");
     assert_member("service", "elasticsearch-logging", "spec.externalName", "es.example.com");
 
-    carry_out(nodes);
+    apply_cluster(nodes);
     assert_member("service", "elasticsearch-logging", "spec.type", "ClusterIP");
     assert_member("service", "elasticsearch-logging", "spec.clusterIP", "10.96.0.11");
     assert_member("service", "elasticsearch-logging", "spec.externalName", NULL);
@@ -116,12 +116,12 @@ static void test_addon_of_a_former_release_is_deleted(void **state)
     add_curator(roles, templates);
     conf.paths.roles = roles;
     conf.paths.templates = templates;
-    carry_out(cluster);
+    apply_cluster(cluster);
     assert_member("configmap", "curator", "metadata.name", "curator");
     assert_member("cronjob", "curator", "metadata.name", "curator");
 
     conf = today;
-    carry_out(cluster);
+    apply_cluster(cluster);
     assert_absent("configmap", "curator");
     assert_absent("cronjob", "curator");
     assert_member("configmap", "fluent-bit", "metadata.name", "fluent-bit");
@@ -140,14 +140,14 @@ static void test_forward_server_restarts_fluent_bit(void **state)
     (void)state;
     _cleanup_json_ json_t *cluster = load("three-logs");
     set(cluster, "fluent_forward_server", "");
-    carry_out(cluster);
+    apply_cluster(cluster);
     _cleanup_free_ char *without = checksum("fluent-bit");
     set(cluster, "fluent_forward_server", "192.168.0.99:24224");
-    carry_out(cluster);
+    apply_cluster(cluster);
     _cleanup_free_ char *with = checksum("fluent-bit");
     assert_string_not_equal(without, with);
     set(cluster, "fluent_forward_server", "");
-    carry_out(cluster);
+    apply_cluster(cluster);
     _cleanup_free_ char *again = checksum("fluent-bit");
     assert_string_equal(without, again);
 }
@@ -165,14 +165,14 @@ static void test_api_key_restarts_hostnic(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *cluster = load("hostnic");
-    carry_out(cluster);
+    apply_cluster(cluster);
     _cleanup_free_ char *before = checksum("hostnic-node");
     set(cluster, "pod_vxnets", "vxnet-pods01 vxnet-pods02 vxnet-pods03");
-    carry_out(cluster);
+    apply_cluster(cluster);
     _cleanup_free_ char *more = checksum("hostnic-node");
     assert_string_equal(before, more);
     set(cluster, "access_key_id", "ZZZZZZZZZZZZZZZZZZZZ");
-    carry_out(cluster);
+    apply_cluster(cluster);
     _cleanup_free_ char *other = checksum("hostnic-node");
     assert_string_not_equal(before, other);
 }
@@ -181,13 +181,13 @@ static void test_port_range_without_30000(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *cluster = load("three-logs");
-    carry_out(cluster);
+    apply_cluster(cluster);
     assert_member("service", "prometheus", "spec.ports.0.nodePort", "30000");
     set(cluster, "cluster_port_range", "31000-32000");
     _cleanup_json_ json_t *context = context_of(cluster);
     _cleanup_free_ char *port = member(context, "monitoring.node_port");
     assert_null(port);
-    carry_out(cluster);
+    apply_cluster(cluster);
 }
 
 /* Releases of flannel up to 0.19 lived in kube-system; of two in a cluster both would write each node's network. */
@@ -212,7 +212,7 @@ static void test_flannel_of_a_former_release_goes(void **state)
     must(file_put(&spec, NULL, &err), &err);
     must(file_remove(own, NULL, &err), &err);
     must(addons_state_write(&run, record, &err), &err);
-    carry_out(cluster);
+    apply_cluster(cluster);
     assert_absent("daemonset", "kube-flannel-ds");
     must(kubectl(&run, now, NULL, NULL, &err), &err);
 }

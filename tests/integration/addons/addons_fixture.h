@@ -184,7 +184,7 @@ static inline int apply(struct fixture *f, const char *context, struct error **e
     _cleanup_json_ json_t *json = json_loads(context, 0, NULL);
     _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
     assert_non_null(json);
-    return addons_plan_make(&plan, &f->run, json, err) < 0 ? -1 : addons_plan_carry_out(plan, err);
+    return addons_plan_make(&plan, &f->run, json, err) < 0 ? -1 : addons_plan_apply(plan, err);
 }
 
 static inline void must_apply(struct fixture *f, const char *context)

@@ -71,8 +71,8 @@ static void mistakes_are_told(void **state)
     (void)state;
     assert_refused("addon \"a\" {\n    manifest = {\"x\"}\n}\n", ":2: no such option 'manifest'");
     assert_refused("addon \"a\" { after = {\"b\"} }\n", "\"a\" comes after \"b\", which is not an add-on");
-    assert_refused("addon \"a\" { after = {\"b\"} }\naddon \"b\" { after = {\"a\"} }\n", "\"a\" is part of a circle");
-    assert_refused("addon \"a\" { after = {\"a\"} }\n", "\"a\" is part of a circle");
+    assert_refused("addon \"a\" { after = {\"b\"} }\naddon \"b\" { after = {\"a\"} }\n", "\"a\" is part of a cycle");
+    assert_refused("addon \"a\" { after = {\"a\"} }\n", "\"a\" is part of a cycle");
     assert_refused("addon \"a\" {}\naddon \"a\" {}\n", ":2: ");
     assert_refused("addon {}\n", ":1: ");
     assert_refused("# a comment\n# another\naddon \"a\" { manifest = {} }\n", ":3: ");

@@ -40,7 +40,7 @@ static void assert_keys(const struct manifest *manifest, const char *const *keys
 static void documents_of_one_stream_are_separated(void **state)
 {
     (void)state;
-    static const char text[] = "# a comment alone is no document\n"
+    static const char text[] = "# a comment alone is not a document\n"
                                "---\n"
                                "apiVersion: v1\n"
                                "kind: ConfigMap\n"
@@ -119,7 +119,7 @@ static void a_text_that_is_not_an_object_is_refused(void **state)
                    "test.yaml:1: the document from this line on has no metadata.name");
     assert_refused("{apiVersion: v1, kind: T, metadata: {name: a}}\n---\nkind: Thing\n", "test.yaml:2: ");
     assert_refused("kind: [\n", "test.yaml:");
-    assert_refused("a: b: c\n", "no YAML");
+    assert_refused("a: b: c\n", "not YAML");
     assert_refused("- list\n", "no apiVersion");
     assert_refused("plain text\n", "no apiVersion");
     assert_refused("{apiVersion: v1, kind: [K], metadata: {name: a}}\n", "no kind");
