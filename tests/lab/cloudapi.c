@@ -72,7 +72,7 @@ static int serve(const struct options *options, struct error **err)
         return -1;
     }
     if (options->error != 0) {
-        const struct cloudapi_fault fault = {CLOUDAPI_ERROR, (int)options->error, "as asked for", 0};
+        const struct cloudapi_fault fault = {CLOUDAPI_ERROR, (int)options->error, "as requested", 0};
         cloudapi_fault(api, &fault);
     }
     printf("cloud API on %s:%u\n", options->address, cloudapi_port(api));

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The API server's certificate as it is, but ended; and the API server started anew with it.
+# The API server's certificate as it is, but expired; and the API server restarted with it.
 set -e
 cd /etc/kubernetes/pki
 openssl x509 -x509toreq -in apiserver.crt -signkey apiserver.key -out /root/request.pem

@@ -1,5 +1,5 @@
 #!/bin/sh
-# killed-in.sh BINARY EVENT STEP: runs the event and kills it in the middle of that step. Fails when it ended before.
+# killed-in.sh BINARY EVENT STEP: runs the event and kills it in the middle of that step. Fails when the event finished before.
 "/opt/kubernetes/bin/$1" "$2" >/dev/null 2>&1 &
 pid=$!
 until grep -q "\"pid\":$pid,.*{\"name\":\"$3\",\"started\":[0-9]*}]}]\$" /data/kubernetes/hooks/runs.json; do

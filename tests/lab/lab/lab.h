@@ -1,5 +1,6 @@
 /* A lab: machines from one image in a network namespace of their own, a metadata server, and the state that lets one
- * command go on where another ended. Everything a lab makes is named after it, so that several run side by side. */
+ * command continue where another stopped. Everything a lab makes is named after it, so that several run side by side.
+ */
 #ifndef LAB_LAB_H
 #define LAB_LAB_H
 
@@ -20,7 +21,8 @@
 
 #define LAB_DIRECTORY "/var/tmp/k8s-lab-" /* and the lab's name */
 
-/* A process that outlives the command that started it; the start time tells it from a later one with its number. */
+/* A process that outlives the command that started it; the start time distinguishes it from a later one with its
+ * number. */
 struct process {
     pid_t pid; /* 0: none */
     uint64_t start;
@@ -38,7 +40,7 @@ struct machine {
     bool adding, deleting;
     struct process nspawn;
     struct process leader; /* its process 1 */
-    int notify;            /* socket that tells when it is up; between machine_start and machine_wait */
+    int notify;            /* socket that reports when it is up; between machine_start and machine_wait */
 };
 
 struct lab {

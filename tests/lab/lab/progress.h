@@ -11,7 +11,7 @@ void progress_open(bool quiet);
 void progress_close(void);
 
 struct task;
-/* WHAT as "node-1: init". LOG (may be NULL): file whose last line tells what it is at. Callable from any thread. */
+/* WHAT as "node-1: init". LOG (may be NULL): file whose last line is its current work. Callable from any thread. */
 struct task *progress_begin(const char *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* NOTE (may be NULL) is put behind. Frees the task. */
 void progress_end(struct task *task, bool ok, const char *note);

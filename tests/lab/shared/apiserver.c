@@ -139,7 +139,7 @@ static bool answers(const struct apiserver *server)
            http_do(http, &request, deadline_in(5000), STATUS_API, &answer, NULL) == 0 && answer.code == 200;
 }
 
-/* Nothing tells that the server is ready but asking; that it is dead, its descriptor does. */
+/* Nothing tells that the server is ready but a request; that it is dead, its descriptor does. */
 static int wait_ready(const struct apiserver *server, struct error **err)
 {
     struct deadline deadline = deadline_in(INT64_C(1000) * START_S);

@@ -140,7 +140,7 @@ int cloudapi_start(struct cloudapi **result, const char *address, uint16_t port,
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
     if (inet_pton(AF_INET, address, &at.sin_addr) != 1) {
-        return error_new(err, STATUS_USAGE, "%s is no IPv4 address", address);
+        return error_new(err, STATUS_USAGE, "%s is not an IPv4 address", address);
     }
     struct cloudapi *api = xcalloc(1, sizeof *api);
     pthread_mutex_init(&api->lock, NULL);

@@ -33,7 +33,7 @@ enum cloudapi_fault_kind {
     CLOUDAPI_HANG,  /* no answer until the fault is lifted or the server stops */
     CLOUDAPI_HALF,  /* half of the answer, as a whole one */
     CLOUDAPI_CLOSE, /* the connection is closed after half of the answer */
-    CLOUDAPI_HTTP,  /* HTTP status CODE with body TEXT, whatever is asked */
+    CLOUDAPI_HTTP,  /* HTTP status CODE with body TEXT, whatever is requested */
 };
 
 struct cloudapi_fault {

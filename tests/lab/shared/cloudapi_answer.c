@@ -167,7 +167,7 @@ struct description {
     const char *members[2];
 };
 
-/* The machines of clusters are told of only to who asks for them, and everything only to its owner. */
+/* The machines of clusters are listed only for a request that names them, and all of them only for their owner. */
 static bool visible(const struct cloudapi_arguments *arguments, const json_t *entry)
 {
     const char *owner = json_string_value(json_object_get(entry, "owner"));

@@ -41,7 +41,7 @@ static int failed_output(const struct scenario *s, const char *what, struct erro
                      s->last.tail == NULL ? "" : s->last.tail);
 }
 
-/* Whether the next action tells which status is expected; else it is 0. */
+/* Whether the next action names the expected status; else it is 0. */
 static bool status_follows(const struct scenario *s)
 {
     for (size_t i = s->line + 1; s->lines[i] != NULL; i++) {

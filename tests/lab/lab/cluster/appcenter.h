@@ -10,11 +10,11 @@ struct role_count {
     int count;
 };
 
-/* Machines for COUNTS (ended by a NULL role), without VMs yet. */
+/* Machines for COUNTS (the last has a NULL role), without VMs yet. */
 int appcenter_register(struct lab *lab, const struct role_count *counts, struct error **err);
-/* New VMs for every machine that is off, all at once, and the metadata that tells of them. */
+/* New VMs for every machine that is off, all at once, and the metadata that lists them. */
 int appcenter_boot(struct lab *lab, struct error **err);
-/* The whole create event for COUNTS (ended by a NULL role): register and boot where there are no machines, init,
+/* The whole create event for COUNTS (the last has a NULL role): register and boot where there are no machines, init,
  * custom_metadata, start. */
 int appcenter_create(struct lab *lab, const struct role_count *counts, struct error **err);
 /* All is lost but DIRECTORY of the master's volume; a new cluster of COUNTS, where that lies on the new master's. */

@@ -1,4 +1,4 @@
-/* What AppCenter tells the cluster: the metadata tree made from the lab's state, and the server that serves it. */
+/* What AppCenter gives the cluster: the metadata tree made from the lab's state, and the server that serves it. */
 #ifndef LAB_METADATA_H
 #define LAB_METADATA_H
 

@@ -7,8 +7,9 @@
 #include "tests/lab/lab/cluster/appcenter.h"
 #include "tests/lab/lab/lab.h"
 
-/* Runs the scenarios NAMES (all when empty) in LAB, whose cluster is made anew where a scenario asks for it, and prints
- * TAP. The last cluster is removed at the end unless KEEP. REUSE: the first scenario takes the cluster that is there.
+/* Runs the scenarios NAMES (all when empty) in LAB, whose cluster is created again where a scenario requires it, and
+ * prints TAP. The last cluster is removed at the end unless KEEP. REUSE: the first scenario takes the cluster that is
+ * there.
  */
 int scenarios_run(struct lab *lab, char *const *names, bool keep, bool reuse, struct error **err);
 
@@ -29,7 +30,8 @@ struct scenario {
 struct action {
     const char *name;
     const char *usage; /* what stands behind the name */
-    /* ARGUMENTS is the rest of the line, @names@ replaced. An error is a failed expectation; its message tells why. */
+    /* ARGUMENTS is the rest of the line, @names@ replaced. An error is a failed expectation; its message names the
+     * reason. */
     int (*run)(struct scenario *s, char *arguments, struct error **err);
     enum {
         ACTION_STEP,

@@ -34,7 +34,7 @@ static const char network_script[] =
     "ip address replace \"$address/24\" dev eth0\n"
     "ip route replace default via \"$gateway\"\n";
 
-/* runc asks for an oom_score_adj below 0 where the kubelet does, and for every capability where a container is
+/* runc requires an oom_score_adj below 0 where the kubelet does, and for every capability where a container is
  * privileged; without CAP_SYS_RESOURCE on this host both fail. */
 static const char runc_wrapper[] =
     "#!/bin/sh\n"

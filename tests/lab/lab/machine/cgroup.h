@@ -7,7 +7,7 @@
 
 /* Makes the groups /k8s-lab-NAME-MACHINE in every hierarchy and moves the calling process into them. */
 int cgroup_enter(const struct lab *lab, const struct machine *machine, struct error **err);
-/* Removes the groups with all below; their processes must have ended. */
+/* Removes the groups with all below; their processes must have exited. */
 void cgroup_remove(const struct lab *lab, const struct machine *machine);
 
 #endif

@@ -222,7 +222,7 @@ int machine_wait(const struct lab *lab, struct machine *machine, struct deadline
         if (n > 0 && (fds[0].revents & POLLIN) != 0) {
             up = notified(machine);
         } else if (!process_alive(&machine->nspawn)) {
-            return console_error(lab, machine, "ended at boot", err);
+            return console_error(lab, machine, "exited at boot", err);
         } else if (left == 0) {
             return console_error(lab, machine, "did not come up in time", err);
         }

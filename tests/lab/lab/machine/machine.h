@@ -26,7 +26,7 @@ int machine_run(const struct machine *machine, const char *command, struct deadl
 /* ARGV inside, with this process' own stdin, stdout and stderr; replaces the process. A shell when ARGV is empty. */
 int machine_exec(const struct machine *machine, char *const *argv, struct error **err);
 
-/* Makes the layer that is laid over the image in the lab only: network at boot, what this host's kernel rights ask for.
+/* Makes the layer that is laid over the image in the lab only: network at boot, what this host's kernel rights require.
  */
 int machine_lab_layer(const struct lab *lab, char **path, struct error **err);
 

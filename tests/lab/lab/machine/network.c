@@ -31,7 +31,7 @@ int network_up(const struct lab *lab, struct error **err)
         proc_exec(deadline, err, "ip", "-n", name, "link", "set", "br0", "up", NULL) != 0) {
         return error_wrap(err, "making the network namespace %s", name);
     }
-    /* Packets for elsewhere must be refused at once, not dropped: whoever asks a name server would wait for it. */
+    /* Packets for elsewhere must be refused at once, not dropped: a resolver would wait for its name server. */
     return proc_exec(deadline, err, "ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.ip_forward=1", NULL);
 }
 

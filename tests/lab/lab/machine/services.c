@@ -22,7 +22,7 @@ static void keep_output(const struct lab *lab, const struct machine *machine, co
     (void)text_put(path, 0600, NULL, "%s", result->tail == NULL ? "" : result->tail);
 }
 
-/* The agent's watch is no service: its reload command is in the resource it was given. */
+/* The agent's watch is not a service: its reload command is in the resource it was given. */
 #define RELOAD "/opt/kubernetes/bin/k8s-hook reload"
 #define RELOAD_S 300
 
