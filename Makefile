@@ -48,7 +48,7 @@ TESTS = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/*_test.c tests
 # what stands in a container image of the lab for a program that Debian has not: all there is in it, so linked statically
 IMAGE_PROGRAMS = $(patsubst tests/lab/images/%/,%,$(filter-out %/shared/,$(wildcard tests/lab/images/*/)))
 IMAGE_SHARED = $(call objects,$(wildcard tests/lab/images/shared/*.c))
-IMAGE_LIBS = -lnghttp2 -lyaml -ljansson -lssl -lcrypto -lresolv -lpthread
+IMAGE_LIBS = -lnghttp2 -lyaml -ljansson -lssl -lcrypto -lresolv -llua5.1 -lm -lpthread
 ifndef SANITIZE
 IMAGES = $(IMAGE_PROGRAMS:%=$(B)/images/%)
 endif

@@ -47,14 +47,14 @@ int main(int argc, char **argv)
     static const char *const cluster_keys[] = {"zone", "clusterID", "userID", "defaultVxNetForLB", NULL};
     static const char *const client_keys[] = {
         "qy_access_key_id", "qy_secret_access_key", "zone", "host", "port", "protocol", "uri", NULL};
-    struct flag flags[] = {{"v", FLAG_NUMBER, "0", false},
-                           {"cloud-provider", FLAG_TEXT, NULL, true},
-                           {"cloud-config", FLAG_FILE, NULL, true},
-                           {"configure-cloud-routes", FLAG_SWITCH, "true", false},
-                           {"leader-elect", FLAG_SWITCH, "true", false},
-                           {"allocate-node-cidrs", FLAG_SWITCH, "false", false},
-                           {"cluster-name", FLAG_TEXT, "kubernetes", false},
-                           {NULL, FLAG_TEXT, NULL, false}};
+    struct flag flags[] = {{"v", FLAG_NUMBER, false, "0"},
+                           {"cloud-provider", FLAG_TEXT, true, NULL},
+                           {"cloud-config", FLAG_FILE, true, NULL},
+                           {"configure-cloud-routes", FLAG_SWITCH, false, "true"},
+                           {"leader-elect", FLAG_SWITCH, false, "true"},
+                           {"allocate-node-cidrs", FLAG_SWITCH, false, "false"},
+                           {"cluster-name", FLAG_TEXT, false, "kubernetes"},
+                           {NULL, FLAG_TEXT, false, NULL}};
     char host[256] = "";
     (void)argc;
     flags_parse(flags, argv);

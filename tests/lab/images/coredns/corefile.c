@@ -15,7 +15,7 @@ static void read_plugin(char **words, size_t n, struct corefile *conf)
     } else if (strcmp(name, "ready") == 0) {
         conf->ready = 8181;
     } else if (strcmp(name, "prometheus") == 0) {
-        conf->metrics = n > 1 && strrchr(words[1], ':') != NULL ? atoi(strrchr(words[1], ':') + 1) : 9153;
+        conf->metrics = n > 1 && strrchr(words[1], ':') != NULL ? number_of(strrchr(words[1], ':') + 1) : 9153;
     } else if (strcmp(name, "kubernetes") == 0) {
         if (n < 2 || strcmp(words[1], ZONE) != 0) {
             fail("Corefile: kubernetes: this program has zone " ZONE " only");
@@ -53,7 +53,7 @@ static void read_option(const char *plugin, char **words, size_t n, struct coref
     if (strcmp(words[0], "pods") == 0) {
         conf->pods_insecure = n > 1 && strcmp(words[1], "insecure") == 0;
     } else if (strcmp(words[0], "ttl") == 0 && n > 1) {
-        conf->ttl = (unsigned)atoi(words[1]);
+        conf->ttl = (unsigned)number_of(words[1]);
     }
 }
 

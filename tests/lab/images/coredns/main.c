@@ -115,7 +115,7 @@ static void answer_probe(const struct http_request *request, struct http_reply *
 
 int main(int argc, char **argv)
 {
-    struct flag flags[] = {{"conf", FLAG_FILE, NULL, true}, {NULL, FLAG_TEXT, NULL, false}};
+    struct flag flags[] = {{"conf", FLAG_FILE, true, NULL}, {NULL, FLAG_TEXT, false, NULL}};
     int udp = listen_udp();
     int tcp = listen_tcp(53);
     (void)argc;

@@ -5,6 +5,7 @@
 
 #include "tests/lab/images/coredns/coredns.h"
 #include "tests/lab/images/shared/cluster.h"
+#include "tests/lab/images/shared/program.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static json_t *services, *endpoints; /* by "namespace/name" */
@@ -78,8 +79,8 @@ static void endpoint_name(const json_t *address, char *name, size_t size)
 {
     const char *hostname = text_at(address, "hostname");
     (void)snprintf(name, size, "%s", hostname[0] != '\0' ? hostname : text_at(address, "ip"));
-    for (char *c = name; hostname[0] == '\0' && *c != '\0'; c++) {
-        *c = *c == '.' ? '-' : *c;
+    if (hostname[0] == '\0') {
+        replace_char(name, '.', '-');
     }
 }
 
@@ -177,9 +178,7 @@ static bool find_pod(char **labels, size_t n, struct records *found)
         return false;
     }
     (void)snprintf(address, sizeof address, "%s", labels[0]);
-    for (char *c = address; *c != '\0'; c++) {
-        *c = *c == '-' ? '.' : *c;
-    }
+    replace_char(address, '-', '.');
     size_t before = found->n;
     push_address(found, address);
     return found->n > before;
@@ -213,14 +212,20 @@ static bool find_forward(const char *name, struct records *found)
 /* 1.0.96.10.in-addr.arpa: a Service's, or an address behind a headless one. */
 static bool find_reverse(const char *name, struct records *found)
 {
-    unsigned a, b, c, d;
-    char address[32];
+    char address[64];
+    char copy[64];
+    char *rest = NULL;
     const char *key;
     json_t *object;
-    if (sscanf(name, "%u.%u.%u.%u.", &d, &c, &b, &a) != 4) {
+    const char *bytes[4] = {0};
+    (void)snprintf(copy, sizeof copy, "%s", name);
+    for (size_t i = 4; i > 0; i--) {
+        bytes[i - 1] = strtok_r(i == 4 ? copy : NULL, ".", &rest);
+    }
+    if (bytes[0] == NULL) {
         return false;
     }
-    (void)snprintf(address, sizeof address, "%u.%u.%u.%u", a, b, c, d);
+    (void)snprintf(address, sizeof address, "%s.%s.%s.%s", bytes[0], bytes[1], bytes[2], bytes[3]);
     json_object_foreach (services, key, object) {
         if (strcmp(text_at(object, "spec clusterIP"), address) == 0) {
             struct record *r = push(found);

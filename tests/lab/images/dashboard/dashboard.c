@@ -105,22 +105,22 @@ static void answer(const struct http_request *request, struct http_reply *reply,
 
 int main(int argc, char **argv)
 {
-    struct flag flags[] = {{"insecure-bind-address", FLAG_TEXT, "127.0.0.1", false},
-                           {"bind-address", FLAG_TEXT, "0.0.0.0", false},
-                           {"port", FLAG_NUMBER, "8443", false},
-                           {"insecure-port", FLAG_NUMBER, "9090", false},
-                           {"auto-generate-certificates", FLAG_SWITCH, "false", false},
-                           {"default-cert-dir", FLAG_TEXT, "/certs", false},
-                           {"namespace", FLAG_TEXT, "kube-system", false},
-                           {"authentication-mode", FLAG_TEXT, "token", false},
-                           {"enable-skip-login", FLAG_SWITCH, "false", false},
-                           {"enable-insecure-login", FLAG_SWITCH, "false", false},
-                           {"disable-settings-authorizer", FLAG_SWITCH, "false", false},
-                           {"token-ttl", FLAG_NUMBER, "900", false},
-                           {"metrics-provider", FLAG_TEXT, "sidecar", false},
-                           {"sidecar-host", FLAG_TEXT, "", false},
-                           {"system-banner", FLAG_TEXT, "", false},
-                           {NULL, FLAG_TEXT, NULL, false}};
+    struct flag flags[] = {{"insecure-bind-address", FLAG_TEXT, false, "127.0.0.1"},
+                           {"bind-address", FLAG_TEXT, false, "0.0.0.0"},
+                           {"port", FLAG_NUMBER, false, "8443"},
+                           {"insecure-port", FLAG_NUMBER, false, "9090"},
+                           {"auto-generate-certificates", FLAG_SWITCH, false, "false"},
+                           {"default-cert-dir", FLAG_TEXT, false, "/certs"},
+                           {"namespace", FLAG_TEXT, false, "kube-system"},
+                           {"authentication-mode", FLAG_TEXT, false, "token"},
+                           {"enable-skip-login", FLAG_SWITCH, false, "false"},
+                           {"enable-insecure-login", FLAG_SWITCH, false, "false"},
+                           {"disable-settings-authorizer", FLAG_SWITCH, false, "false"},
+                           {"token-ttl", FLAG_NUMBER, false, "900"},
+                           {"metrics-provider", FLAG_TEXT, false, "sidecar"},
+                           {"sidecar-host", FLAG_TEXT, false, ""},
+                           {"system-banner", FLAG_TEXT, false, ""},
+                           {NULL, FLAG_TEXT, false, NULL}};
     (void)argc;
     flags_parse(flags, argv);
     end_on_signals();

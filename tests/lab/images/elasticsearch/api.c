@@ -24,17 +24,18 @@ bool name_in_list(const char *list, const char *name)
     return false;
 }
 
-/* %XX and + undone, in place. */
+/* %XX undone, in place. */
 static void decode(char *text)
 {
     char *out = text;
     for (char *in = text; *in != '\0'; in++) {
-        unsigned code;
-        if (*in == '%' && sscanf(in + 1, "%2x", &code) == 1) {
-            *out++ = (char)code;
+        char digits[3] = "";
+        if (*in == '%' && strlen(in) > 2) {
+            memcpy(digits, in + 1, 2);
+            *out++ = (char)strtoul(digits, NULL, 16);
             in += 2;
         } else {
-            *out++ = *in == '+' ? ' ' : *in;
+            *out++ = *in;
         }
     }
     *out = '\0';
@@ -211,7 +212,7 @@ static void flatten(const char *prefix, const json_t *object, json_t *flat)
 {
     const char *key;
     json_t *value;
-    json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
+    json_object_foreach ((json_t *)object, key, value) {
         _cleanup_free_ char *path = prefix[0] == '\0' ? xstrdup(key) : xasprintf("%s.%s", prefix, key);
         if (json_is_object(value)) {
             flatten(path, value, flat);
@@ -269,6 +270,7 @@ static bool answer_cluster(const struct http_request *request, const char *metho
 {
     bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     bool put = strcmp(method, "PUT") == 0;
+    bool cluster = strcmp(first, "_cluster") == 0;
     if (get && first[0] == '\0') {
         reply_json(reply,
                    json_pack("{ss ss s{ss ss} ss}", "name", node.name, "cluster_name", "kubernetes-logging", "version",
@@ -277,17 +279,13 @@ static bool answer_cluster(const struct http_request *request, const char *metho
         get_cat(request, second, reply);
     } else if (get && strcmp(first, "_alias") == 0) {
         get_aliases(reply);
-    } else if (strcmp(first, "_cluster") != 0) {
-        return false;
-    } else if (get && strcmp(second, "health") == 0) {
+    } else if (get && cluster && strcmp(second, "health") == 0) {
         get_health(reply);
-    } else if (get && strcmp(second, "stats") == 0) {
+    } else if (get && cluster && strcmp(second, "stats") == 0) {
         reply_json(reply, json_pack("{ss s{s[s] s{si}}}", "status", "green", "nodes", "versions", VERSION, "count",
                                     "total", node.nodes));
-    } else if ((get || put) && strcmp(second, "settings") == 0) {
+    } else if ((get || put) && cluster && strcmp(second, "settings") == 0) {
         cluster_settings(request, put, reply);
-    } else if (strncmp(second, "voting_config_exclusions", 24) == 0) {
-        reply->type = "text/plain";
     } else {
         return false;
     }
@@ -349,7 +347,10 @@ void es_answer(const struct http_request *request, struct http_reply *reply, voi
         return;
     }
     (void)pthread_mutex_lock(&lock);
-    if (!answer_cluster(request, request->method, path, second, reply)) {
+    bool exclusions = strcmp(path, "_cluster") == 0 && strncmp(second, "voting_config_exclusions", 24) == 0;
+    if (exclusions) {
+        reply->type = "text/plain"; /* nothing but that it was taken */
+    } else if (!answer_cluster(request, request->method, path, second, reply)) {
         answer_index(request, path, second, reply);
     }
     (void)pthread_mutex_unlock(&lock);

@@ -55,7 +55,7 @@ static int carry_out(const struct item *item, const char *source, json_t **probl
         *problem = es_error("invalid_index_name_exception", "Invalid index name [%s], %s", item->index, wrong);
         return 400;
     }
-    if (strcmp(item->verb, "delete") == 0) {
+    if (item->verb == NULL || strcmp(item->verb, "delete") == 0) {
         return 404;
     }
     _cleanup_json_ json_t *document = json_loads(source, JSON_REJECT_DUPLICATES, NULL);
@@ -89,7 +89,8 @@ void bulk(const char *url_index, const struct http_request *request, struct http
             refuse(reply, problem);
             return;
         }
-        const char *source = strcmp(item.verb, "delete") == 0 ? "" : strsep(&rest, "\n");
+        bool deletes = item.verb != NULL && strcmp(item.verb, "delete") == 0;
+        const char *source = deletes ? "" : strsep(&rest, "\n");
         int status = carry_out(&item, source == NULL ? "" : source, &problem);
         errors = errors || status >= 400;
         json_array_append_new(items, json_pack("{s{ss ss ss* si so*}}", item.verb, "_index", item.index, "_type",

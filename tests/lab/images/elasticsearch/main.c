@@ -74,7 +74,7 @@ static char *read_conf(void)
         } else if (strcmp(key, "node.name") == 0) {
             node.name = xstrdup(text);
         } else if (strcmp(key, "gateway.expected_data_nodes") == 0) {
-            node.nodes = atoi(text);
+            node.nodes = number_of(text);
         } else if (strcmp(key, "cluster.initial_master_nodes") == 0) {
             take_members(text);
         }
@@ -115,7 +115,7 @@ static int free_port(void)
 
 int main(int argc, char **argv)
 {
-    struct flag flags[] = {{NULL, FLAG_TEXT, NULL, false}};
+    struct flag flags[] = {{NULL, FLAG_TEXT, false, NULL}};
     const char *given = getenv("PATH_DATA");
     const char *port_text = getenv("HTTP_PORT");
     (void)argc;
@@ -126,7 +126,7 @@ int main(int argc, char **argv)
     node.settings = json_object();
     _cleanup_free_ char *data = read_conf();
     node.name = getenv("NODE_NAME") != NULL ? getenv("NODE_NAME") : node.name;
-    node.nodes = getenv("REPLICAS") != NULL ? atoi(getenv("REPLICAS")) : node.nodes;
+    node.nodes = getenv("REPLICAS") != NULL ? number_of(getenv("REPLICAS")) : node.nodes;
     const char *directory = given != NULL ? given : data;
     if (directory != NULL && (chdir(directory) != 0 || access(".", W_OK) != 0)) {
         fail("java.lang.IllegalStateException: failed to obtain node locks, tried [[%s]]: %s", directory,
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
         json_array_append_new(node.members, json_string(node.name));
     }
     store_load();
-    int port = port_text == NULL ? 9200 : atoi(port_text);
+    int port = port_text == NULL ? 9200 : number_of(port_text);
     port = port == 0 ? free_port() : port;
     http_serve(port, NULL, es_answer, NULL);
     (void)printf("listening on %d\n", port);

@@ -9,12 +9,14 @@
 
 json_t *es_error(const char *type, const char *format, ...)
 {
-    char reason[1024];
+    char *reason = NULL;
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(reason, sizeof reason, format, args);
+    int n = vasprintf(&reason, format, args);
     va_end(args);
-    return json_pack("{ss ss}", "type", type, "reason", reason);
+    json_t *error = json_pack("{ss ss}", "type", type, "reason", n < 0 ? "" : reason);
+    free(reason);
+    return error;
 }
 
 static bool digits(const char *s, int n)
@@ -134,7 +136,7 @@ static json_t *take_object(struct walk *w, const char *prefix, const json_t *obj
 {
     const char *key;
     json_t *value;
-    json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
+    json_object_foreach ((json_t *)object, key, value) {
         if (key[0] == '\0' || key[0] == '.' || key[strlen(key) - 1] == '.' || strstr(key, "..") != NULL) {
             return es_error("mapper_parsing_exception", "failed to parse: field name [%s] cannot have empty parts",
                             key);

@@ -121,7 +121,7 @@ int store_put(struct index *index, const char *id, bool creates, const json_t *s
     if (id != NULL) {
         json_object_set_new(index->ids, id, json_true());
     }
-    _cleanup_json_ json_t *line = json_pack("{ss* sO}", "_id", id, "_source", (json_t *)(uintptr_t)source);
+    _cleanup_json_ json_t *line = json_pack("{ss* sO}", "_id", id, "_source", (json_t *)source);
     append_line(index, line);
     index->documents += there ? 0 : 1;
     return there ? 200 : 201;

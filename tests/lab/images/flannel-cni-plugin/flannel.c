@@ -1,5 +1,6 @@
 /* The CNI plugin of type "flannel": reads what flanneld found out (/run/flannel/subnet.env), makes the configuration of
  * another plugin of it, and runs that one (flannel-io/cni-plugin; CNI specification 0.3.1). */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,9 @@ static void read_subnet(const char *path, struct subnet *subnet)
     while (fgets(line, sizeof line, file) != NULL) {
         (void)sscanf(line, "FLANNEL_NETWORK=%63s", subnet->network);
         (void)sscanf(line, "FLANNEL_SUBNET=%63s", subnet->subnet);
-        (void)sscanf(line, "FLANNEL_MTU=%d", &subnet->mtu);
+        if (strncmp(line, "FLANNEL_MTU=", 12) == 0) {
+            subnet->mtu = (int)strtol(line + 12, NULL, 10);
+        }
         (void)sscanf(line, "FLANNEL_IPMASQ=%15s", masquerade);
     }
     (void)fclose(file);
@@ -73,12 +76,16 @@ static void set_unless_there(json_t *object, const char *key, json_t *value)
 /* FLANNEL_SUBNET holds the gateway's address; a range is named by its first. */
 static char *range_of(const char *subnet)
 {
-    unsigned a, b, c, d, bits;
-    if (sscanf(subnet, "%u.%u.%u.%u/%u", &a, &b, &c, &d, &bits) != 5 || bits > 30 || bits < 1) {
+    char text[INET_ADDRSTRLEN];
+    struct in_addr in;
+    size_t len = strcspn(subnet, "/");
+    _cleanup_free_ char *address = xstrndup(subnet, len);
+    long bits = subnet[len] == '/' ? strtol(subnet + len + 1, NULL, 10) : 0;
+    if (inet_pton(AF_INET, address, &in) != 1 || bits > 30 || bits < 1) {
         refuse(11, "FLANNEL_SUBNET", subnet);
     }
-    unsigned address = (a << 24 | b << 16 | c << 8 | d) & ~0U << (32 - bits);
-    return xasprintf("%u.%u.%u.%u/%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255, bits);
+    in.s_addr = htonl(ntohl(in.s_addr) & ~0U << (32 - bits));
+    return xasprintf("%s/%ld", inet_ntop(AF_INET, &in, text, sizeof text), bits);
 }
 
 static json_t *delegate_of(const json_t *conf, const struct subnet *subnet)

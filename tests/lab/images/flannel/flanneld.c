@@ -54,12 +54,12 @@ static struct net parse_net(const char *text)
     char address[INET_ADDRSTRLEN] = "";
     struct in_addr in;
     struct net net = {0};
-    const char *slash = strchr(text, '/');
+    const char *slash = text == NULL ? NULL : strchr(text, '/');
     if (slash == NULL || (size_t)(slash - text) >= sizeof address) {
         fail("'%s' is not a network", text);
     }
     memcpy(address, text, (size_t)(slash - text));
-    net.bits = atoi(slash + 1);
+    net.bits = number_of(slash + 1);
     if (inet_pton(AF_INET, address, &in) != 1 || net.bits < 1 || net.bits > 30) {
         fail("'%s' is not a network", text);
     }
@@ -81,7 +81,7 @@ static void read_backend(const json_t *backend)
     if (strcmp(text_at(backend, "Type"), "vxlan") != 0) {
         fail(NET_CONF ": backend '%s': this program has vxlan only", text_at(backend, "Type"));
     }
-    json_object_foreach ((json_t *)(uintptr_t)backend, key, value) {
+    json_object_foreach ((json_t *)backend, key, value) {
         if (strcmp(key, "VNI") == 0) {
             us.vni = (int)json_integer_value(value);
         } else if (strcmp(key, "Port") == 0) {
@@ -121,42 +121,42 @@ static void read_net_conf(void)
     read_backend(json_object_get(conf, "Backend"));
 }
 
-/* The first word after NAME in the output of a command. */
-static char *word_after(const char *command, const char *name)
+/* The first word after NAME in the output of a command; the caller frees. */
+static char *word_after(const char *const *argv, const char *name)
 {
-    char line[1024] = "";
+    char text[1024] = "";
     char *rest = NULL;
-    FILE *pipe = popen(command, "re");
-    size_t n = pipe == NULL ? 0 : fread(line, 1, sizeof line - 1, pipe);
-    line[n] = '\0';
-    if (pipe == NULL || pclose(pipe) != 0) {
-        fail("'%s' failed", command);
+    pid_t child;
+    FILE *output = program_open(argv, &child);
+    text[fread(text, 1, sizeof text - 1, output)] = '\0';
+    if (program_close(output, child) != 0) {
+        fail("%s %s failed", argv[0], argv[1]);
     }
-    for (char *word = strtok_r(line, " \n", &rest); word != NULL; word = strtok_r(NULL, " \n", &rest)) {
+    for (char *word = strtok_r(text, " \n", &rest); word != NULL; word = strtok_r(NULL, " \n", &rest)) {
         if (strcmp(word, name) == 0) {
-            word = strtok_r(NULL, " \n", &rest);
-            return xstrdup(word);
+            return xstrdup(strtok_r(NULL, " \n", &rest));
         }
     }
     return NULL;
 }
 
+#define WORD_AFTER(name, ...) word_after((const char *const[]){__VA_ARGS__, NULL}, name)
+
 static void find_external(void)
 {
-    us.link = word_after("ip -4 route show default", "dev");
+    us.link = WORD_AFTER("dev", "ip", "-4", "route", "show", "default");
     if (us.link == NULL) {
         fail("no default route: which interface is external?");
     }
-    _cleanup_free_ char *show = xasprintf("ip -4 -o address show dev %s scope global", us.link);
-    _cleanup_free_ char *address = word_after(show, "inet");
-    _cleanup_free_ char *links = xasprintf("ip link show dev %s", us.link);
-    _cleanup_free_ char *mtu = word_after(links, "mtu");
+    _cleanup_free_ char *address =
+        WORD_AFTER("inet", "ip", "-4", "-o", "address", "show", "dev", us.link, "scope", "global");
+    _cleanup_free_ char *mtu = WORD_AFTER("mtu", "ip", "link", "show", "dev", us.link);
     if (address == NULL || mtu == NULL) {
         fail("%s has no address", us.link);
     }
     address[strcspn(address, "/")] = '\0';
     us.external = STEAL(address);
-    us.mtu = atoi(mtu) - OVERHEAD;
+    us.mtu = number_of(mtu) - OVERHEAD;
 }
 
 static void find_node(void)
@@ -207,7 +207,7 @@ static void make_device(void)
     RUN("ip", "address", "flush", "dev", DEVICE);
     RUN("ip", "address", "add", address, "dev", DEVICE);
     RUN("ip", "link", "set", "dev", DEVICE, "up");
-    us.mac = word_after("ip link show dev " DEVICE, "link/ether");
+    us.mac = WORD_AFTER("link/ether", "ip", "link", "show", "dev", DEVICE);
     if (us.mac == NULL) {
         fail(DEVICE " has no address");
     }
@@ -238,46 +238,63 @@ static void write_subnet_file(bool masquerade)
     }
 }
 
-static void rule(const char *table, const char *chain, const char *text)
+static int iptables(const char *table, const char *verb, const char *chain, const char *match, const char *comment,
+                    const char *target)
 {
-    _cleanup_free_ char *check = xasprintf("iptables -w 10 -t %s -C %s %s 2>/dev/null", table, chain, text);
-    _cleanup_free_ char *add = xasprintf("iptables -w 10 -t %s -A %s %s", table, chain, text);
-    if (system(check) != 0 && system(add) != 0) {
-        fail("'%s' failed", add);
+    _cleanup_strv_ char **argv = strv_split("iptables -w 10 -t");
+    _cleanup_strv_ char **words = strv_split(match);
+    strv_push(&argv, table);
+    strv_push(&argv, verb);
+    strv_push(&argv, chain);
+    for (char **word = words; *word != NULL; word++) {
+        strv_push(&argv, *word);
+    }
+    if (comment != NULL) {
+        const char *const rest[] = {"-m", "comment", "--comment", comment, "-j", target};
+        for (size_t i = 0; i < ELEMENTS(rest); i++) {
+            strv_push(&argv, rest[i]);
+        }
+        if (strcmp(target, "MASQUERADE") == 0) {
+            strv_push(&argv, "--random-fully");
+        }
+    }
+    return run_program((const char *const *)argv);
+}
+
+static void rule(const char *table, const char *chain, const char *match, const char *comment, const char *target)
+{
+    if (iptables(table, "-C", chain, match, comment, target) != 0 &&
+        iptables(table, "-A", chain, match, comment, target) != 0) {
+        fail("iptables -t %s -A %s %s -j %s failed", table, chain, match, target);
     }
 }
 
 static void ensure_rules(bool masquerade)
 {
-    static const char comment[] = "-m comment --comment \"flanneld masq\"";
-    (void)!system(
-        "iptables -w 10 -t filter -N FLANNEL-FWD 2>/dev/null; iptables -w 10 -t nat -N FLANNEL-POSTRTG 2>/dev/null");
-    _cleanup_free_ char *from = xasprintf("-s %s -m comment --comment \"flanneld forward\" -j ACCEPT", us.network);
-    _cleanup_free_ char *to = xasprintf("-d %s -m comment --comment \"flanneld forward\" -j ACCEPT", us.network);
-    rule("filter", "FORWARD", "-m comment --comment \"flanneld forward\" -j FLANNEL-FWD");
-    rule("filter", "FLANNEL-FWD", from);
-    rule("filter", "FLANNEL-FWD", to);
+    static const char masq[] = "flanneld masq";
+    static const char forward[] = "flanneld forward";
+    (void)iptables("filter", "-N", "FLANNEL-FWD", "", NULL, NULL);
+    _cleanup_free_ char *from = xasprintf("-s %s", us.network);
+    _cleanup_free_ char *to = xasprintf("-d %s", us.network);
+    rule("filter", "FORWARD", "", forward, "FLANNEL-FWD");
+    rule("filter", "FLANNEL-FWD", from, forward, "ACCEPT");
+    rule("filter", "FLANNEL-FWD", to, forward, "ACCEPT");
     if (!masquerade) {
         return;
     }
-    const char *const rules[][3] = {
-        {"-m mark --mark 0x4000/0x4000", "", "RETURN"},
-        {"-s", us.subnet, us.network},
-        {"-s", us.network, us.subnet},
-        {"! -s", us.network, us.subnet},
-    };
-    rule("nat", "POSTROUTING", "-m comment --comment \"flanneld masq\" -j FLANNEL-POSTRTG");
-    for (size_t i = 0; i < ELEMENTS(rules); i++) {
-        _cleanup_free_ char *text =
-            i == 0 ? xasprintf("%s %s -j RETURN", rules[i][0], comment)
-                   : xasprintf("%s %s -d %s %s -j RETURN", rules[i][0], rules[i][1], rules[i][2], comment);
-        rule("nat", "FLANNEL-POSTRTG", text);
+    _cleanup_free_ char *out = xasprintf("-s %s -d %s", us.subnet, us.network);
+    _cleanup_free_ char *in = xasprintf("-s %s -d %s", us.network, us.subnet);
+    _cleanup_free_ char *outside = xasprintf("! -s %s -d %s", us.network, us.subnet);
+    _cleanup_free_ char *leaving = xasprintf("-s %s ! -d 224.0.0.0/4", us.network);
+    _cleanup_free_ char *entering = xasprintf("! -s %s -d %s", us.network, us.network);
+    const char *const returned[] = {"-m mark --mark 0x4000/0x4000", out, in, outside};
+    (void)iptables("nat", "-N", "FLANNEL-POSTRTG", "", NULL, NULL);
+    rule("nat", "POSTROUTING", "", masq, "FLANNEL-POSTRTG");
+    for (size_t i = 0; i < ELEMENTS(returned); i++) {
+        rule("nat", "FLANNEL-POSTRTG", returned[i], masq, "RETURN");
     }
-    _cleanup_free_ char *out = xasprintf("-s %s ! -d 224.0.0.0/4 %s -j MASQUERADE --random-fully", us.network, comment);
-    _cleanup_free_ char *in =
-        xasprintf("! -s %s -d %s %s -j MASQUERADE --random-fully", us.network, us.network, comment);
-    rule("nat", "FLANNEL-POSTRTG", out);
-    rule("nat", "FLANNEL-POSTRTG", in);
+    rule("nat", "FLANNEL-POSTRTG", leaving, masq, "MASQUERADE");
+    rule("nat", "FLANNEL-POSTRTG", entering, masq, "MASQUERADE");
 }
 
 /* How another node is reached: its device's hardware address, the machine behind it, its network. */
@@ -323,12 +340,12 @@ static void answer_health(const struct http_request *request, struct http_reply 
 
 int main(int argc, char **argv)
 {
-    struct flag flags[] = {{"ip-masq", FLAG_SWITCH, "false", false},
-                           {"kube-subnet-mgr", FLAG_SWITCH, "false", false},
-                           {"healthz-port", FLAG_NUMBER, "0", false},
-                           {"iface", FLAG_TEXT, NULL, false},
-                           {"v", FLAG_NUMBER, "0", false},
-                           {NULL, FLAG_TEXT, NULL, false}};
+    struct flag flags[] = {{"ip-masq", FLAG_SWITCH, false, "false"},
+                           {"kube-subnet-mgr", FLAG_SWITCH, false, "false"},
+                           {"healthz-port", FLAG_NUMBER, false, "0"},
+                           {"iface", FLAG_TEXT, false, NULL},
+                           {"v", FLAG_NUMBER, false, "0"},
+                           {NULL, FLAG_TEXT, false, NULL}};
     if (strcmp(program_invocation_short_name, "install-conf") == 0) {
         return argc == 3 ? install_conf(argv[1], argv[2]) : 2;
     }

@@ -1,6 +1,7 @@
 /* Stands for Kibana 7: settings from the environment as its image's start script takes them and from kibana.yml, both
  * refused when not known or malformed; its index in Elasticsearch; status, pages and saved objects below the base
  * path. */
+#include <ctype.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,7 +52,10 @@ static json_t *saved; /* saved objects by "type:id" */
 
 static bool fits(enum kind kind, const char *value)
 {
-    size_t len = strlen(value);
+    size_t len = value == NULL ? 0 : strlen(value);
+    if (value == NULL) {
+        return false;
+    }
     switch (kind) {
     case TEXT:
         return len > 0;
@@ -113,9 +117,10 @@ static void read_environment(void)
         char name[64];
         size_t n = 0;
         for (const char *c = settings[i].name; *c != '\0' && n + 1 < sizeof name; c++) {
-            name[n++] = *c == '.' ? '_' : *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+            name[n++] = (char)toupper((unsigned char)*c);
         }
         name[n] = '\0';
+        replace_char(name, '.', '_');
         if (getenv(name) != NULL) {
             take(&settings[i], getenv(name));
         }
@@ -253,7 +258,7 @@ static void answer(const struct http_request *request, struct http_reply *reply,
 
 int main(int argc, char **argv)
 {
-    struct flag flags[] = {{NULL, FLAG_TEXT, NULL, false}};
+    struct flag flags[] = {{NULL, FLAG_TEXT, false, NULL}};
     pthread_t thread;
     (void)argc;
     flags_parse(flags, argv);
@@ -265,7 +270,7 @@ int main(int argc, char **argv)
                   &elasticsearch.secure, &elasticsearch.path)) {
         fail("elasticsearch.hosts: not a URL");
     }
-    http_serve(atoi(setting("server.port", "5601")), NULL, answer, NULL);
+    http_serve(number_of(setting("server.port", "5601")), NULL, answer, NULL);
     if (pthread_create(&thread, NULL, watch_elasticsearch, NULL) != 0) {
         fail("making a thread failed");
     }

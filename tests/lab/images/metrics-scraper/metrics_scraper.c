@@ -31,12 +31,12 @@ static void answer(const struct http_request *request, struct http_reply *reply,
 
 int main(int argc, char **argv)
 {
-    struct flag flags[] = {{"db-file", FLAG_TEXT, "/tmp/metrics.db", false},
-                           {"metric-resolution", FLAG_SECONDS, "1m", false},
-                           {"metric-duration", FLAG_SECONDS, "15m", false},
-                           {"log-level", FLAG_TEXT, "info", false},
-                           {"namespace", FLAG_TEXT, "", false},
-                           {NULL, FLAG_TEXT, NULL, false}};
+    struct flag flags[] = {{"db-file", FLAG_TEXT, false, "/tmp/metrics.db"},
+                           {"metric-resolution", FLAG_SECONDS, false, "1m"},
+                           {"metric-duration", FLAG_SECONDS, false, "15m"},
+                           {"log-level", FLAG_TEXT, false, "info"},
+                           {"namespace", FLAG_TEXT, false, ""},
+                           {NULL, FLAG_TEXT, false, NULL}};
     (void)argc;
     flags_parse(flags, argv);
     end_on_signals();

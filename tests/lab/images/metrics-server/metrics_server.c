@@ -167,7 +167,7 @@ static json_t *listed(const json_t *all, const char *kind, const char *namespace
     json_t *value;
     json_t *items = json_array();
     _cleanup_free_ char *list_kind = xasprintf("%sList", kind);
-    json_object_foreach ((json_t *)(uintptr_t)all, key, value) {
+    json_object_foreach ((json_t *)all, key, value) {
         if (namespace == NULL || strcmp(text_at(value, "metadata namespace"), namespace) == 0) {
             json_array_append(items, value);
         }
@@ -244,14 +244,14 @@ static void answer(const struct http_request *request, struct http_reply *reply,
 
 int main(int argc, char **argv)
 {
-    struct flag flags[] = {{"cert-dir", FLAG_FILE, NULL, true},
-                           {"secure-port", FLAG_NUMBER, "443", false},
-                           {"kubelet-preferred-address-types", FLAG_TEXT, NULL, false},
-                           {"kubelet-use-node-status-port", FLAG_SWITCH, "false", false},
-                           {"kubelet-insecure-tls", FLAG_SWITCH, "false", false},
-                           {"metric-resolution", FLAG_SECONDS, "60s", false},
-                           {"v", FLAG_NUMBER, "0", false},
-                           {NULL, FLAG_TEXT, NULL, false}};
+    struct flag flags[] = {{"cert-dir", FLAG_FILE, true, NULL},
+                           {"secure-port", FLAG_NUMBER, false, "443"},
+                           {"kubelet-preferred-address-types", FLAG_TEXT, false, NULL},
+                           {"kubelet-use-node-status-port", FLAG_SWITCH, false, "false"},
+                           {"kubelet-insecure-tls", FLAG_SWITCH, false, "false"},
+                           {"metric-resolution", FLAG_SECONDS, false, "60s"},
+                           {"v", FLAG_NUMBER, false, "0"},
+                           {NULL, FLAG_TEXT, false, NULL}};
     pthread_t thread;
     (void)argc;
     flags_parse(flags, argv);

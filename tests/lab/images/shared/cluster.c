@@ -250,9 +250,7 @@ void cluster_tell(const json_t *object, const char *component, const char *type,
 {
     const char *namespace = text_at(object, "metadata namespace");
     _cleanup_free_ char *now = timestamp();
-    char second[32] = "";
-    memcpy(second, now, strlen(now) > 19 ? 19 : strlen(now));
-    strcat(second, "Z");
+    _cleanup_free_ char *second = xasprintf("%.19sZ", now);
     _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/%s/events", namespace[0] == '\0' ? "default" : namespace);
     _cleanup_json_ json_t *event =
         json_pack("{ss ss s{ss} s{ss ss ss ss ss} ss ss ss s{ss} ss ss si}", "apiVersion", "v1", "kind", "Event",

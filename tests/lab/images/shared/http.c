@@ -73,9 +73,10 @@ static bool read_head(struct reader *r, struct head *head)
 {
     _cleanup_buffer_ struct buffer line = {0};
     *head = (struct head){.length = -1};
-    if (!read_line(r, &line) || sscanf(line.data, "HTTP/1.%*d %d", &head->status) != 1) {
+    if (!read_line(r, &line) || strncmp(line.data, "HTTP/1.", 7) != 0 || strchr(line.data, ' ') == NULL) {
         return false;
     }
+    head->status = number_of(strchr(line.data, ' ') + 1);
     while (read_line(r, &line)) {
         if (line.len == 0) {
             return true;

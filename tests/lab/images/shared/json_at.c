@@ -16,7 +16,7 @@ json_t *json_at(const json_t *object, const char *path)
         object = json_object_get(object, name);
         path += len + (path[len] == ' ');
     }
-    return (json_t *)(uintptr_t)object;
+    return (json_t *)object;
 }
 
 const char *text_at(const json_t *object, const char *path)

@@ -1,6 +1,7 @@
 #include "tests/lab/images/shared/program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -14,14 +15,13 @@
 
 #include "lib/core/util.h"
 
-extern char **environ;
-
 static void say_list(const char *format, va_list args)
 {
-    char line[4096];
-    int at = snprintf(line, sizeof line, "%s: ", program_invocation_short_name);
-    (void)vsnprintf(line + at, sizeof line - (size_t)at, format, args);
-    (void)fprintf(stderr, "%s\n", line);
+    char *text = NULL;
+    if (vasprintf(&text, format, args) >= 0) {
+        (void)fprintf(stderr, "%s: %s\n", program_invocation_short_name, text);
+        free(text);
+    }
 }
 
 void say(const char *format, ...)
@@ -161,6 +161,11 @@ void end_on_signals(void)
     }
 }
 
+int number_of(const char *text)
+{
+    return (int)strtol(text, NULL, 10);
+}
+
 const char *must_env(const char *name)
 {
     const char *value = getenv(name);
@@ -199,6 +204,42 @@ int run_program(const char *const *argv)
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+FILE *program_open(const char *const *argv, pid_t *child)
+{
+    posix_spawn_file_actions_t actions;
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) != 0 || posix_spawn_file_actions_init(&actions) != 0 ||
+        posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO) != 0) {
+        fail("running %s: %s", argv[0], strerror(errno));
+    }
+    int r = posix_spawnp(child, argv[0], &actions, NULL, (char *const *)argv, environ);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    close(fds[1]);
+    FILE *output = r == 0 ? fdopen(fds[0], "re") : NULL;
+    if (output == NULL) {
+        fail("running %s: %s", argv[0], strerror(r == 0 ? errno : r));
+    }
+    return output;
+}
+
+int program_close(FILE *output, pid_t child)
+{
+    int status = 0;
+    (void)fclose(output);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void replace_char(char *text, char from, char to)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == from) {
+            *text = to;
+        }
+    }
 }
 
 long now_s(void)

@@ -3,6 +3,8 @@
 #define LAB_IMAGES_PROGRAM_H
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
 
 /* A line on standard error, under the program's name. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -21,8 +23,8 @@ enum flag_kind {
 struct flag {
     const char *name;
     enum flag_kind kind;
-    const char *value; /* the default; NULL: none. Replaced by what is given */
     bool required;
+    const char *value; /* the default; NULL: none. Replaced by what is given */
 };
 
 /* Parses ARGV as Go's flag packages do: --name=value, --name value, -name. Ends the program with status 2 on a flag
@@ -37,6 +39,12 @@ long flag_number(const struct flag *flags, const char *name);
 /* Ends the program with status 0 on SIGTERM and SIGINT, and ignores SIGPIPE. Before any thread is made. */
 void end_on_signals(void);
 
+/* Every FROM in TEXT becomes TO. */
+void replace_char(char *text, char from, char to);
+
+/* A decimal number; 0 when TEXT begins with none. */
+int number_of(const char *text);
+
 /* An environment variable that must be there. */
 const char *must_env(const char *name);
 
@@ -45,6 +53,11 @@ char *must_read(const char *path);
 
 /* Runs a program found by PATH and waits; its exit status, 128 and more for a signal. NULL ends the arguments. */
 int run_program(const char *const *argv);
+
+/* Runs a program whose output is read from the file that is returned; program_close waits for it and gives its status.
+ */
+FILE *program_open(const char *const *argv, pid_t *child);
+int program_close(FILE *output, pid_t child);
 
 /* The current second, since the machine booted. */
 long now_s(void);

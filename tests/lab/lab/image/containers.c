@@ -14,7 +14,7 @@
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/shared/cache.h"
 
-#define PACKAGES "etcd-server,iptables,conntrack,busybox,iproute2"
+#define PACKAGES "etcd-server,iptables,conntrack,busybox,iproute2,prometheus,systemd"
 
 enum {
     IPTABLES = 1,
@@ -27,7 +27,7 @@ enum {
 static const struct recipe {
     const char *image;
     const char *kubernetes; /* program of Kubernetes, in /usr/local/bin */
-    const char *debian;     /* program of Debian, copied to PATH or left where it is */
+    const char *debian;     /* program of Debian; without OURS also at PATH */
     const char *ours;       /* program below tests/lab/images */
     const char *path;       /* of DEBIAN's or OURS in the image */
     const char *link;       /* a second name of OURS, in the same directory */
@@ -66,6 +66,33 @@ static const struct recipe {
      .ours = "dashboard",
      .path = "/dashboard",
      .entrypoint = "/dashboard --insecure-bind-address=0.0.0.0 --bind-address=0.0.0.0"},
+    {.image = "fluent-bit",
+     .ours = "fluent-bit",
+     .path = "/fluent-bit/bin/fluent-bit",
+     .entrypoint = "/fluent-bit/bin/fluent-bit",
+     .debian = "/bin/journalctl",
+     .with = BUSYBOX},
+    {.image = "prometheus",
+     .ours = "prometheus",
+     .path = "/bin/prometheus",
+     .entrypoint = "/bin/prometheus",
+     .debian = "/usr/bin/prometheus"},
+    {.image = "csi-qingcloud", .ours = "csi-qingcloud", .path = "/csi-qingcloud", .entrypoint = "/csi-qingcloud"},
+    {.image = "csi-provisioner",
+     .ours = "csi-provisioner",
+     .path = "/csi-provisioner",
+     .entrypoint = "/csi-provisioner"},
+    {.image = "csi-attacher", .ours = "csi-attacher", .path = "/csi-attacher", .entrypoint = "/csi-attacher"},
+    {.image = "csi-snapshotter",
+     .ours = "csi-snapshotter",
+     .path = "/csi-snapshotter",
+     .entrypoint = "/csi-snapshotter"},
+    {.image = "csi-resizer", .ours = "csi-resizer", .path = "/csi-resizer", .entrypoint = "/csi-resizer"},
+    {.image = "csi-node-driver-registrar",
+     .ours = "csi-node-driver-registrar",
+     .path = "/csi-node-driver-registrar",
+     .entrypoint = "/csi-node-driver-registrar",
+     .with = BUSYBOX},
     {.image = "cloud-controller-manager", .ours = "cloud-controller-manager", .path = "/manager", .with = BUSYBOX},
 };
 
@@ -99,11 +126,11 @@ static int add_ours(struct archive_image *image, const struct making *making, co
         return error_errno(err, STATUS_FILE, errno, "%s: run `make`, without SANITIZE", source);
     }
     archive_add(image, recipe->path, source, NULL);
-    if (recipe->link != NULL) {
-        _cleanup_free_ char *link = xstrdup(recipe->path);
-        *(strrchr(link, '/') + 1) = '\0';
-        _cleanup_free_ char *path = path_join(link, recipe->link);
-        archive_add(image, path, NULL, strrchr(recipe->path, '/') + 1);
+    if (recipe->link != NULL && recipe->path != NULL) {
+        const char *slash = strrchr(recipe->path, '/');
+        const char *name = slash == NULL ? recipe->path : slash + 1;
+        _cleanup_free_ char *path = xasprintf("%.*s%s", (int)(name - recipe->path), recipe->path, recipe->link);
+        archive_add(image, path, NULL, name);
     }
     return 0;
 }
@@ -117,7 +144,7 @@ static int add_parts(struct archive_image *image, const struct making *making, c
         archive_add(image, path, source, NULL);
     }
     if (recipe->debian != NULL) {
-        if (recipe->path != NULL) {
+        if (recipe->path != NULL && recipe->ours == NULL) {
             _cleanup_free_ char *source = path_join(making->root, recipe->debian);
             archive_add(image, recipe->path, source, NULL);
         }

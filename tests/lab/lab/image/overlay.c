@@ -49,9 +49,6 @@ static const char hook_conf[] = "report {\n    url = \"http://" LAB_GATEWAY ":96
 /* A cluster that nobody gets: quickly there, where neither network nor add-ons matter. */
 static const char bridge_conf[] = "network {\n    mode = \"bridge\"\n}\naddons {\n    enabled = false\n}\n";
 
-/* What no image made here brings yet. */
-static const char product_conf[] = "addons {\n    skip = {\"fluent-bit\", \"prometheus\", \"storage\"}\n}\n";
-
 static int copy(const char *from, const char *to, mode_t mode, struct error **err)
 {
     _cleanup_free_ char *data = NULL;
@@ -92,7 +89,7 @@ static int wrap_runc(const struct lab *lab, const char *layer, struct error **er
 int machine_lab_layer(const struct lab *lab, char **path, struct error **err)
 {
     _cleanup_free_ char *layer = lab_path(lab, "layer");
-    const char *profile = strcmp(lab->profile, "bridge") == 0 ? bridge_conf : product_conf;
+    const char *profile = strcmp(lab->profile, "bridge") == 0 ? bridge_conf : "";
     _cleanup_free_ char *unit = path_join(layer, "etc/systemd/system/k8s-lab-network.service");
     _cleanup_free_ char *wants = path_join(layer, "etc/systemd/system/sysinit.target.wants/k8s-lab-network.service");
     _cleanup_free_ char *wants_dir = path_join(layer, "etc/systemd/system/sysinit.target.wants");

@@ -11,7 +11,7 @@ char *release_directory(const struct lab *lab)
     const char *given = getenv("UPSTREAM");
     _cleanup_free_ char *beside = path_join(lab->source, "../shared/upstream");
     const char *path = str_empty(given) ? beside : given;
-    return access(path, R_OK) == 0 ? realpath(path, NULL) : NULL;
+    return path != NULL && access(path, R_OK) == 0 ? realpath(path, NULL) : NULL;
 }
 
 /* The text between KEY = " and ", in a section that ends at END; the caller frees. */

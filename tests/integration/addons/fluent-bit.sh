@@ -1,0 +1,139 @@
+#!/bin/bash
+# The lab's program in Fluent Bit's place reads, joins, keeps its place, retries and gives up as the real one does.
+set -uo pipefail
+cd "$(dirname "$0")/../../.." || exit 1
+
+directory=$(mktemp -d)
+programs=build/images # static: not in a sanitized build
+elasticsearch='' fluent_bit=''
+trap 'kill $elasticsearch $fluent_bit 2>/dev/null; rm -rf "$directory"' EXIT
+n=0
+
+is() {
+    n=$((n + 1))
+    if [ "$1" = "$2" ]; then
+        echo "ok $n - $3"
+    else
+        echo "not ok $n - $3"
+        printf '# expected: %s\n# is:       %s\n' "$2" "$1"
+    fi
+}
+
+mkdir -p "$directory/logs" "$directory/state" "$directory/data"
+mkfifo "$directory/said"
+HTTP_PORT=0 PATH_DATA=$directory/data "$programs/elasticsearch" >"$directory/said" 2>/dev/null &
+elasticsearch=$!
+read -r _ _ port <"$directory/said"
+
+# configure PROPERTIES-OF-TAIL PROPERTIES-OF-ES
+configure() {
+    cat >"$directory/parsers.conf" <<P
+[PARSER]
+    Name   docker
+    Format json
+P
+    cat >"$directory/fluent-bit.conf" <<C
+[SERVICE]
+    Flush          0.2
+    scheduler.base 1
+    scheduler.cap  1
+    Parsers_File   $directory/parsers.conf
+[INPUT]
+    Name             tail
+    Tag              kube.*
+    Path             $directory/logs/*.log
+    Parser           docker
+    DB               $directory/state/tail.db
+    Refresh_Interval 1
+$1
+[OUTPUT]
+    Name  es
+    Match kube.*
+    Host  127.0.0.1
+    Port  $port
+    Index logs
+$2
+C
+}
+
+run() {
+    "$programs/fluent-bit" --config="$directory/fluent-bit.conf" 2>"$directory/messages" &
+    fluent_bit=$!
+}
+
+# what was sent is in the database a moment later
+end() {
+    sleep 1
+    kill "$fluent_bit"
+    wait "$fluent_bit" 2>/dev/null
+}
+
+line() {
+    printf '{"log":"%s%s","stream":"stdout","time":"2026-01-02T03:04:05.678Z"}\n' "$1" "${2-\\n}"
+}
+
+count() {
+    curl -s --max-time 5 "http://127.0.0.1:$port/logs/_count" | jq .count
+}
+
+# reached COUNT: within 10 s
+reached() {
+    for _ in $(seq 50); do
+        [ "$(count)" != "$1" ] || break
+        sleep 0.2
+    done
+    count
+}
+
+echo 1..9
+configure "    Unknown_Key On" ""
+"$programs/fluent-bit" --config="$directory/fluent-bit.conf" 2>/dev/null
+is $? 1 "refuses a property that is not known"
+
+line early >"$directory/logs/a.log"
+configure "" ""
+run
+sleep 1.5
+line late >>"$directory/logs/a.log"
+is "$(reached 1)" 1 "does not read what was there before, unless told"
+is "$(curl -s "http://127.0.0.1:$port/logs/_search?q=log:late" | jq -c '.hits.hits[0]._source["@timestamp"]')" \
+    '"2026-01-02T03:04:05.678Z"' "the time is the line's"
+end
+
+long=$(head -c 20000 /dev/zero | tr '\0' x)
+{ line "$long" '' && line "$long" '' && line end; } >"$directory/logs/b.log"
+configure "    Read_from_Head On
+    Docker_Mode On
+    Buffer_Max_Size 1M" ""
+run
+is "$(reached 2)" 2 "joins the pieces of a long line, and does not repeat what it sent"
+is "$(curl -s "http://127.0.0.1:$port/logs/_search" | jq '[.hits.hits[]._source.log | length] | max')" 40004 "the line is whole"
+end
+
+line "$long$long" >"$directory/logs/c.log"
+line after >>"$directory/logs/c.log"
+configure "    Read_from_Head On
+    Skip_Long_Lines On
+    Buffer_Max_Size 32k" ""
+run
+is "$(reached 3)" 3 "skips a line that does not fit its buffer, and reads on"
+end
+
+# an index where "stream" is a number refuses every line
+curl -s -X DELETE "http://127.0.0.1:$port/logs" >/dev/null
+curl -s -H 'Content-Type: application/json' "http://127.0.0.1:$port/logs/_doc" -d '{"stream": 7}' >/dev/null
+configure "    Read_from_Head On" "    Retry_Limit 2"
+sed -i '/scheduler.cap/a\    HTTP_Server On\n    HTTP_Port 22020' "$directory/fluent-bit.conf"
+line refused >"$directory/logs/d.log"
+run
+for _ in $(seq 50); do
+    curl -s http://127.0.0.1:22020/api/v1/metrics/prometheus | grep -q 'retries_failed_total{name="es.0"} 1' && break
+    sleep 0.2
+done
+is "$(curl -s http://127.0.0.1:22020/api/v1/metrics/prometheus | grep -E '(retries|retries_failed|dropped_records)_total\{' | awk '{ print $2 }' | tr '\n' ' ')" \
+    "2 1 1 " "gives up after the retries it was given, and counts that"
+is "$(grep -c 'a document is refused: failed to parse field \[stream\] of type \[long\]' "$directory/messages")" 3 "tries that often"
+line refused-no-more >>"$directory/logs/d.log"
+curl -s -X DELETE "http://127.0.0.1:$port/logs" >/dev/null
+is "$(reached 1)" 1 "goes on after that"
+end
