@@ -12,6 +12,7 @@
 #include "tests/lab/lab/cluster/scenario.h"
 #include "tests/lab/lab/image/image.h"
 #include "tests/lab/lab/lab.h"
+#include "tests/lab/lab/machine/cgroup.h"
 #include "tests/lab/lab/machine/machine.h"
 #include "tests/lab/lab/machine/network.h"
 #include "tests/lab/lab/machine/services.h"
@@ -127,23 +128,41 @@ static void print_entry(const struct lab *lab)
            option, option, option, option, option);
 }
 
+static void print_memory(const struct lab *lab)
+{
+    unsigned long long sum = 0;
+    printf("\nMemory:");
+    for (size_t i = 0; i < lab->n_machines; i++) {
+        unsigned long long bytes = cgroup_memory(lab, lab->machines[i]);
+        printf(" %s %llu MiB,", lab->machines[i]->name, bytes >> 20);
+        sum += bytes;
+    }
+    printf(" together %llu MiB\n", sum >> 20);
+}
+
 static int verb_demo(struct lab *lab, char **argv, struct error **err)
 {
-    static const char nodes[] =
-        "kubectl wait --for=condition=Ready node --all --timeout=120s >&2 && kubectl get nodes -o wide";
+    static const char ready[] =
+        "kubectl wait --for=condition=Ready node --all --timeout=120s >&2 && "
+        "for try in $(seq 170); do waiting=$(kubectl get pods -A --no-headers | "
+        "awk '{ split($3, n, \"/\"); if ($4 != \"Completed\" && (n[1] != n[2] || $4 != \"Running\")) print }'); "
+        "[ -n \"$waiting\" ] || break; sleep 1; done; "
+        "[ -z \"$waiting\" ] || { echo \"$waiting\" >&2; exit 1; }; "
+        "kubectl get nodes -o wide && kubectl get pods -A";
     if (fresh(lab, err) != 0) {
         return -1;
     }
     int r = verb_create(lab, argv, err);
     struct machine *client = r == 0 ? lab_find(lab, "client", err) : NULL;
     if (client != NULL) {
-        struct task *task = progress_begin(NULL, "all nodes Ready");
+        struct task *task = progress_begin(NULL, "all nodes and pods Ready");
         _cleanup_proc_ struct proc_result result = {0};
-        r = machine_run(client, nodes, deadline_in(150000), &result, err);
+        r = machine_run(client, ready, deadline_in(310000), &result, err);
         progress_end(task, r == 0, NULL);
         (void)fputs(result.output == NULL ? "" : result.output, stdout);
     }
     if (r == 0) {
+        print_memory(lab);
         print_entry(lab);
         return 0;
     }

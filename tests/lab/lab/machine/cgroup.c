@@ -83,6 +83,22 @@ int cgroup_enter(const struct lab *lab, const struct machine *machine, struct er
     return 0;
 }
 
+unsigned long long cgroup_memory(const struct lab *lab, const struct machine *machine)
+{
+    bool v2 = unified();
+    _cleanup_free_ char *path =
+        xasprintf(ROOT "%s/k8s-lab-%s-%s/memory.stat", v2 ? "" : "/memory", lab->name, machine->name);
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    unsigned long long bytes = 0;
+    char line[256];
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, v2 ? "anon %llu" : "total_rss %llu", &bytes) == 1) {
+            return bytes;
+        }
+    }
+    return 0;
+}
+
 static int remove_group(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;

@@ -10,4 +10,7 @@ int cgroup_enter(const struct lab *lab, const struct machine *machine, struct er
 /* Removes the groups with all below; their processes must have exited. */
 void cgroup_remove(const struct lab *lab, const struct machine *machine);
 
+/* Bytes of memory that MACHINE's processes hold, files in the cache not counted; 0 when it cannot be read. */
+unsigned long long cgroup_memory(const struct lab *lab, const struct machine *machine);
+
 #endif
