@@ -21,9 +21,10 @@ static pid_t child;
 
 static void pass_on(int signal)
 {
-    if (child > 0) {
-        (void)kill(child, signal);
+    if (child == 0) {
+        _exit(0); /* the targets are not there yet */
     }
+    (void)kill(child, signal);
 }
 
 /* "- role: ROLE", alone in its section. */

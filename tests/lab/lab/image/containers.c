@@ -14,7 +14,7 @@
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/shared/cache.h"
 
-#define PACKAGES "etcd-server,iptables,conntrack,busybox,iproute2,prometheus,systemd"
+#define PACKAGES "etcd-server,iptables,conntrack,busybox-static,iproute2,prometheus,systemd"
 
 enum {
     IPTABLES = 1,
