@@ -86,7 +86,9 @@ int debian_busybox(struct archive_image *image, const char *root, struct error *
     _cleanup_proc_ struct proc_result list = {0};
     const char *argv[] = {"chroot", root, "/bin/busybox", "--list", NULL};
     struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(10000)};
-    if (debian_program(image, root, "/bin/busybox", err) != 0 || proc_run(&proc, &list, err) != 0) {
+    _cleanup_free_ char *source = path_join(root, "/bin/busybox");
+    archive_add(image, "/bin/busybox", source, NULL); /* linked statically */
+    if (proc_run(&proc, &list, err) != 0) {
         return -1;
     }
     char *rest = NULL;
