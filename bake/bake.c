@@ -91,42 +91,49 @@ struct command {
     char **words;
 };
 
+/* The options that name a file, a directory or a host. NULL for any other. */
+static const char **path_option(struct options *o, int option)
+{
+    switch (option) {
+    case OPT_ROOT:
+        return &o->root;
+    case OPT_OUTPUT:
+        return &o->output;
+    case OPT_CACHE:
+        return &o->cache;
+    case OPT_MIRROR:
+        return &o->mirror;
+    case OPT_REGISTRY_MIRROR:
+        return &o->registry_mirror;
+    case 'c':
+        return &o->conf;
+    case 'l':
+        return &o->lock;
+    default:
+        return NULL;
+    }
+}
+
 static int parse_one(struct command *c, int option, struct error **err)
 {
     struct options *o = &c->options;
+    const char **path = path_option(o, option);
+    if (path != NULL) {
+        *path = optarg;
+        return 0;
+    }
     switch (option) {
-    case OPT_ROOT:
-        o->root = optarg;
-        break;
-    case OPT_OUTPUT:
-        o->output = optarg;
-        break;
     case OPT_IN_PLACE:
         o->in_place = true;
         break;
     case OPT_UPDATE_LOCK:
         c->update_lock = true;
         break;
-    case OPT_CACHE:
-        o->cache = optarg;
-        break;
-    case OPT_MIRROR:
-        o->mirror = optarg;
-        break;
-    case OPT_REGISTRY_MIRROR:
-        o->registry_mirror = optarg;
-        break;
     case OPT_OFFLINE:
         o->offline = true;
         break;
     case OPT_REFRESH:
         o->refresh = true;
-        break;
-    case 'c':
-        o->conf = optarg;
-        break;
-    case 'l':
-        o->lock = optarg;
         break;
     case 's':
         strv_push(&o->variables, optarg);
