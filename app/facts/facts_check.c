@@ -22,11 +22,13 @@ static int by_address(const void *a, const void *b)
 
 static int check_addresses(const struct facts *facts, struct error **err)
 {
+    /* NOLINTBEGIN(bugprone-sizeof-expression): pointers are what is sorted */
     _cleanup_free_ struct host **sorted = xcalloc(facts->n_hosts + 1, sizeof *sorted);
     for (size_t i = 0; i < facts->n_hosts; i++) {
         sorted[i] = &facts->hosts[i];
     }
     qsort(sorted, facts->n_hosts, sizeof *sorted, by_address);
+    /* NOLINTEND(bugprone-sizeof-expression) */
     for (size_t i = 1; i < facts->n_hosts; i++) {
         if (by_address(&sorted[i - 1], &sorted[i]) == 0) {
             return error_new(err, STATUS_METADATA_INVALID, "metadata: %s and %s have the same ip %s",

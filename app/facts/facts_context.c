@@ -218,8 +218,8 @@ static void put_reserved(json_t *kube, const struct facts *facts)
 /* PodDisruptionBudget is served as policy/v1 from Kubernetes 1.21 on, as v1beta1 until 1.24. */
 static const char *policy_api(const char *version)
 {
-    int minor = 0;
-    return version != NULL && sscanf(version, "v1.%d", &minor) == 1 && minor >= 21 ? "policy/v1" : "policy/v1beta1";
+    return version != NULL && str_starts(version, "v1.") && strtol(version + 3, NULL, 10) >= 21 ? "policy/v1"
+                                                                                                : "policy/v1beta1";
 }
 
 static json_t *kube_context(const struct facts *facts)

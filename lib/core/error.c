@@ -1,3 +1,4 @@
+#define LIB_CORE_ERROR_DEFINES
 #include "lib/core/error.h"
 
 #include <stdarg.h>

@@ -41,6 +41,14 @@ int error_wrap(struct error **err, const char *format, ...) __attribute__((forma
 /* Passes *FROM on as *ERR and leaves *FROM NULL; freed when ERR is NULL. *FROM may be NULL: then nothing happens. */
 int error_move(struct error **err, struct error **from);
 
+/* clang's analyzer does not look into error.c, and would follow a failure as if it could return 0. */
+#if defined(__clang_analyzer__) && !defined(LIB_CORE_ERROR_DEFINES)
+#define error_new(...) (error_new(__VA_ARGS__), -1)
+#define error_errno(...) (error_errno(__VA_ARGS__), -1)
+#define error_wrap(...) (error_wrap(__VA_ARGS__), -1)
+#define error_move(...) (error_move(__VA_ARGS__), -1)
+#endif
+
 void error_free(struct error *err);
 void error_freep(struct error **err);
 

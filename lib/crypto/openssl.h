@@ -10,11 +10,13 @@
 
 #include "lib/core/util.h"
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type takes none */
 #define OPENSSL_FREEP(type, name, release)                                                                             \
     static inline void name(type **p)                                                                                  \
     {                                                                                                                  \
         release(*p);                                                                                                   \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 OPENSSL_FREEP(BIO, openssl_biop, BIO_free_all)
 OPENSSL_FREEP(BIGNUM, openssl_bnp, BN_clear_free)
 OPENSSL_FREEP(BN_CTX, openssl_bn_ctxp, BN_CTX_free)

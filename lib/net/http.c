@@ -301,7 +301,9 @@ static char *excerpt(const struct buffer *body)
 {
     char *text = xstrndup(body->data == NULL ? "" : body->data, body->len < EXCERPT ? body->len : EXCERPT);
     for (char *c = text; *c != '\0'; c++) {
-        *c = *c < ' ' || *c > '~' ? ' ' : *c;
+        if (*c < ' ' || *c > '~') {
+            *c = ' ';
+        }
     }
     return text;
 }

@@ -13,8 +13,12 @@ int program_start(struct error **err)
 {
     static const struct rlimit none = {0, 0};
     for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) {
+            continue;
+        }
         /* open takes the lowest number that is free: this one */
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd) {
+        int opened = open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+        if (opened != fd) {
             return error_errno(err, STATUS_FAILED, errno, "cannot open /dev/null in place of descriptor %d", fd);
         }
     }

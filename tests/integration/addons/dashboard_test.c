@@ -88,7 +88,7 @@ static void test_a_token_is_valid_for_an_hour(void **state)
     _cleanup_free_ char *padded =
         xasprintf("%s%s", payload, "===" + (strlen(payload) % 4 == 0 ? 3 : strlen(payload) % 4 - 1));
     for (char *p = padded; *p != '\0'; p++) {
-        *p = *p == '-' ? '+' : *p == '_' ? '/' : *p;
+        *p = (char)(*p == '-' ? '+' : *p == '_' ? '/' : *p);
     }
     _cleanup_error_ struct error *err = NULL;
     unsigned char *data = NULL;

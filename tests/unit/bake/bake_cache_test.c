@@ -88,8 +88,9 @@ static void test_lock_waits_for_another_process(void **state)
     pid_t child = fork();
     if (child == 0) {
         int lock = -1;
-        _exit(cache_lock(cache, "a", LOCK_EX, &lock, NULL) < 0 || write(ready[1], "x", 1) != 1 ||
-              read(go[0], &byte, 1) != 1 || usleep(300000) < 0);
+        bool failed = cache_lock(cache, "a", LOCK_EX, &lock, NULL) < 0 || write(ready[1], "x", 1) != 1 ||
+                      read(go[0], &byte, 1) != 1 || usleep(300000) < 0;
+        _exit(failed ? 1 : 0);
     }
     assert_int_equal(read(ready[0], &byte, 1), 1);
     assert_int_equal(write(go[1], "x", 1), 1);

@@ -10,7 +10,7 @@
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The same, and the program ends with status 1. */
-_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 enum flag_kind {
     FLAG_TEXT,
