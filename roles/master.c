@@ -174,6 +174,7 @@ static const struct step *const restore[] = {
 };
 
 static const struct step *const prune_logs[] = {
+    &step_put_log_template,
     &step_prune_logs,
     NULL,
 };

@@ -64,5 +64,7 @@ int event_reconcile(struct run *run, struct error **err)
 {
     static const struct step *const steps[] = {&step_reconcile, NULL};
     static const struct step *const steps_of_node[] = {&step_reconcile, &step_keep_images, NULL};
-    return steps_run(run, run->role->kubelet ? steps_of_node : steps, err);
+    static const struct step *const steps_of_master[] = {&step_reconcile, &step_keep_images, &step_put_log_template,
+                                                         NULL};
+    return steps_run(run, run->role->control_plane ? steps_of_master : run->role->kubelet ? steps_of_node : steps, err);
 }

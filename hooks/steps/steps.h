@@ -29,6 +29,8 @@ extern const struct step step_run_file_actions;
 extern const struct step step_apply_addons;
 /* master: no index of logs is older than keep_log_days (hooks/steps/cluster/prune_logs.h). */
 extern const struct step step_prune_logs;
+/* master: Elasticsearch maps the fields of applications' lines so that none is refused (log_template.h there). */
+extern const struct step step_put_log_template;
 /* systemd has read the unit files, the kernel the sysctls. */
 extern const struct step step_apply_system_settings;
 /* Starts what roles/ROLE.conf lists as `unit`: units without a step of their own. */

@@ -3,6 +3,7 @@
 #include "hooks/addons/addons.h"
 #include "hooks/addons/addons_files.h"
 #include "hooks/clients/elasticsearch_release.h"
+#include "hooks/steps/cluster/log_template.h"
 #include "hooks/steps/steps.h"
 
 /* The plan refers to CONTEXT, so the caller keeps both. */
@@ -30,6 +31,10 @@ int addons_apply(struct run *run, struct error **err)
     _cleanup_(addons_plan_freep) struct addons_plan *plan = NULL;
     if (!run->conf->addons.enabled) {
         return 0;
+    }
+    /* before Fluent Bit writes there; the log nodes' own does not run yet, and `reconcile` sees to it */
+    if (run->facts->log_target != LOG_NODES) {
+        log_template_put(run);
     }
     return make_plan(run, &context, &plan, err) < 0 ? -1 : addons_plan_apply(plan, err);
 }

@@ -1,4 +1,4 @@
-"""Stands for Elasticsearch of one release (5, 7, 8), for OpenSearch, or for one that a user may only half read ("guarded"):
+"""Stands for Elasticsearch of one release (5 to 8), for OpenSearch, or for one that a user may only half read ("guarded"):
 what differs between them in what the hooks send. Arguments: RELEASE, a JSON file {"indices": {NAME: {...}}, "aliases":
 {ALIAS: NAME}, "now": seconds}. Prints its port; appends each changing request to requests beside the file, and keeps the
 file up to date."""
@@ -10,7 +10,7 @@ import sys
 import urllib.parse
 
 RELEASE, FILE = sys.argv[1:]
-VERSIONS = {"5": "5.6.16", "7": "7.10.2", "8": "8.11.3", "opensearch": "2.11.0", "guarded": "7.17.9"}
+VERSIONS = {"5": "5.6.16", "6": "6.8.23", "7": "7.10.2", "8": "8.11.3", "opensearch": "2.11.0", "guarded": "7.17.9"}
 CAT_PARAMETERS = {"format", "h", "v", "s", "pri", "bytes", "health", "local", "master_timeout", "help"}
 ALIAS_PARAMETERS = {"expand_wildcards", "ignore_unavailable", "allow_no_indices", "local"}
 
@@ -74,10 +74,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.cat(state)
         elif path == "/_alias":
             self.aliases(state)
+        elif path == "/_template" and RELEASE != "guarded":
+            self.reply(200, {n: {"version": t["version"]} for n, t in state.get("templates", {}).items()})
         elif path == "/_cluster/stats" and RELEASE != "guarded":
             self.reply(200, {"timestamp": int(state["now"] * 1000), "status": "green"})
         else:
             self.refuse(403 if RELEASE == "guarded" else 404, "not_found", path)
+
+    def do_PUT(self):
+        """A template, with what the release wants in it: 5 knows no index_patterns, 7 and later no types."""
+        state = json.load(open(FILE, encoding="utf-8"))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with open(os.path.join(os.path.dirname(FILE), "requests"), "a", encoding="utf-8") as f:
+            f.write(f"PUT {self.path}\n")
+        patterns = body.pop("template" if RELEASE == "5" else "index_patterns", None)
+        mapping = body.get("mappings", {})
+        if RELEASE in ("5", "6"):
+            mapping = mapping.get("_default_", {})
+        if not self.path.startswith("/_template/") or not patterns or set(body) - {"order", "version", "mappings", "settings"}:
+            self.refuse(400, "action_request_validation_exception", f"{self.path} {sorted(body)}")
+        elif set(mapping) != {"dynamic_templates"}:
+            self.refuse(400, "mapper_parsing_exception", "Root mapping definition has unsupported parameters")
+        else:
+            state.setdefault("templates", {})[self.path[len("/_template/"):]] = body
+            with open(FILE, "w", encoding="utf-8") as f:
+                json.dump(state, f)
+            self.reply(200, {"acknowledged": True})
 
     def do_DELETE(self):
         state = json.load(open(FILE, encoding="utf-8"))

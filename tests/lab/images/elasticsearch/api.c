@@ -247,6 +247,23 @@ static void index_settings(const struct http_request *request, const char *list,
     }
 }
 
+static void put_mapping(const struct http_request *request, const char *list, struct http_reply *reply)
+{
+    _cleanup_json_ json_t *body = json_loadb(request->body, request->length, 0, NULL);
+    json_t *problem =
+        json_is_object(body) ? mapping_problem(body) : es_error("parse_exception", "request body is required");
+    if (problem != NULL) {
+        refuse(reply, 400, problem);
+        return;
+    }
+    for (size_t i = 0; i < store_count(); i++) {
+        if (name_in_list(list, store_at(i)->name)) {
+            store_set_dynamic(store_at(i), json_object_get(body, "dynamic_templates"));
+        }
+    }
+    reply_json(reply, json_pack("{sb}", "acknowledged", 1));
+}
+
 static void cluster_settings(const struct http_request *request, bool put, struct http_reply *reply)
 {
     if (put) {
@@ -277,6 +294,8 @@ static bool answer_cluster(const struct http_request *request, const char *metho
                              "number", VERSION, "build_flavor", "oss", "tagline", "You Know, for Search"));
     } else if (get && strcmp(first, "_cat") == 0) {
         get_cat(request, second, reply);
+    } else if (strcmp(first, "_template") == 0) {
+        templates_answer(request, second, reply);
     } else if (get && strcmp(first, "_alias") == 0) {
         get_aliases(reply);
     } else if (get && cluster && strcmp(second, "health") == 0) {
@@ -309,6 +328,8 @@ static void answer_index(const struct http_request *request, const char *first, 
         reply_json(reply, json_object());
     } else if (strcmp(verb, "_settings") == 0) {
         index_settings(request, index, strcmp(method, "PUT") == 0, reply);
+    } else if (strcmp(method, "PUT") == 0 && index[0] != '\0' && strcmp(verb, "_mapping") == 0) {
+        put_mapping(request, index, reply);
     } else if (post && index[0] != '\0' && strncmp(second, "_doc", 4) == 0) {
         put_document(index, second[4] == '/' ? second + 5 : NULL, request, reply);
     } else if (strcmp(method, "PUT") == 0 && index[0] != '\0' && second[0] == '\0') {

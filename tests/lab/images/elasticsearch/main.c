@@ -135,6 +135,7 @@ int main(int argc, char **argv)
     if (json_array_size(node.members) == 0) {
         json_array_append_new(node.members, json_string(node.name));
     }
+    templates_load();
     store_load();
     int port = port_text == NULL ? 9200 : number_of(port_text);
     port = port == 0 ? free_port() : port;

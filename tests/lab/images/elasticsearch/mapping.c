@@ -1,4 +1,5 @@
 #include <ctype.h>
+#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,14 +73,17 @@ static const char *type_of(const json_t *value)
     }
 }
 
+/* The name of a type as a template has it when it has ignore_malformed: what does not fit is not indexed. */
+#define LENIENT " ignore_malformed"
+
 /* Whether a field of TYPE takes the scalar VALUE. */
 static bool scalar_fits(const char *type, const json_t *value)
 {
     const char *text = json_string_value(value);
-    if (strcmp(type, "text") == 0) {
+    if (strcmp(type, "text") == 0 || strcmp(type, "keyword") == 0 || strstr(type, LENIENT) != NULL) {
         return true;
     }
-    if (strcmp(type, "long") == 0 || strcmp(type, "float") == 0) {
+    if (strcmp(type, "long") == 0 || strcmp(type, "float") == 0 || strcmp(type, "double") == 0) {
         return json_is_number(value) || (text != NULL && is_number(text));
     }
     if (strcmp(type, "boolean") == 0) {
@@ -91,6 +95,7 @@ static bool scalar_fits(const char *type, const json_t *value)
 
 struct walk {
     const json_t *mapping;
+    const json_t *dynamic;
     json_t *learnt;
 };
 
@@ -110,6 +115,27 @@ static json_t *learn(struct walk *w, const char *path, const char *type)
                         FIELD_LIMIT);
     }
     return NULL;
+}
+
+/* FOUND, or what the first dynamic template says that matches the path and what the value looks like. The caller
+ * frees. */
+static char *templated(const struct walk *w, const char *path, const char *found)
+{
+    const char *looks = strcmp(found, "text") == 0 ? "string" : strcmp(found, "float") == 0 ? "double" : found;
+    size_t i;
+    json_t *named;
+    json_array_foreach ((json_t *)w->dynamic, i, named) {
+        const json_t *template = json_object_iter_value(json_object_iter(named));
+        const char *match = json_string_value(json_object_get(template, "match_mapping_type"));
+        const char *paths = json_string_value(json_object_get(template, "path_match"));
+        if ((match == NULL || strcmp(match, looks) == 0) && (paths == NULL || fnmatch(paths, path, 0) == 0)) {
+            const json_t *mapping = json_object_get(template, "mapping");
+            const char *type = json_string_value(json_object_get(mapping, "type"));
+            return xasprintf("%s%s", type == NULL ? found : type,
+                             json_is_true(json_object_get(mapping, "ignore_malformed")) ? LENIENT : "");
+        }
+    }
+    return xstrdup(found);
 }
 
 /* The objects above a field whose name has dots. */
@@ -170,7 +196,8 @@ static json_t *take_value(struct walk *w, const char *path, const json_t *value)
         return NULL; /* null */
     }
     if (type == NULL) {
-        json_t *problem = learn(w, path, found);
+        _cleanup_free_ char *made = templated(w, path, found);
+        json_t *problem = learn(w, path, made);
         return problem != NULL ? problem : json_is_object(value) ? take_object(w, path, value) : NULL;
     }
     bool object = strcmp(type, "object") == 0;
@@ -185,7 +212,7 @@ static json_t *take_value(struct walk *w, const char *path, const json_t *value)
     return object ? take_object(w, path, value) : NULL;
 }
 
-json_t *mapping_take(json_t *mapping, const json_t *document)
+json_t *mapping_take(json_t *mapping, const json_t *dynamic, const json_t *document)
 {
     static const char *const metadata[] = {"_id", "_index", "_type", "_source", "_routing", "_seq_no", "_version"};
     _cleanup_json_ json_t *learnt = json_object();
@@ -195,7 +222,7 @@ json_t *mapping_take(json_t *mapping, const json_t *document)
                             "Field [%s] is a metadata field and cannot be added inside a document", metadata[i]);
         }
     }
-    struct walk w = {mapping, learnt};
+    struct walk w = {mapping, dynamic, learnt};
     json_t *problem = take_object(&w, "", document);
     if (problem == NULL) {
         json_object_update(mapping, learnt);

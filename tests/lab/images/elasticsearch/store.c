@@ -77,6 +77,7 @@ static struct index *add_index(const char *name)
     index->mapping = json_object();
     index->ids = json_object();
     index->settings = json_object();
+    index->dynamic = json_array();
     return index;
 }
 
@@ -85,7 +86,17 @@ struct index *store_make(const char *name)
     struct index *index = add_index(name);
     json_object_set_new(index->settings, "index.number_of_shards", json_string("1"));
     append_line(index, index->settings);
+    _cleanup_json_ json_t *dynamic = templates_dynamic(name);
+    store_set_dynamic(index, dynamic);
     return index;
+}
+
+void store_set_dynamic(struct index *index, const json_t *list)
+{
+    _cleanup_json_ json_t *line = json_pack("{sO}", "_dynamic", (json_t *)(uintptr_t)list);
+    json_decref(index->dynamic);
+    index->dynamic = json_deep_copy(list);
+    append_line(index, line);
 }
 
 void store_delete(struct index *index)
@@ -102,6 +113,7 @@ void store_delete(struct index *index)
     json_decref(index->mapping);
     json_decref(index->ids);
     json_decref(index->settings);
+    json_decref(index->dynamic);
     free(index->name);
     free(index);
 }
@@ -114,7 +126,7 @@ int store_put(struct index *index, const char *id, bool creates, const json_t *s
                             "[%s]: version conflict, document already exists (current version [1])", id);
         return 409;
     }
-    *problem = mapping_take(index->mapping, source);
+    *problem = mapping_take(index->mapping, index->dynamic, source);
     if (*problem != NULL) {
         return 400;
     }
@@ -127,7 +139,7 @@ int store_put(struct index *index, const char *id, bool creates, const json_t *s
     return there ? 200 : 201;
 }
 
-void store_each(const struct index *index, bool (*take)(const json_t *document, void *data), void *data)
+static void each_line(const struct index *index, bool (*take)(const json_t *line, void *data), void *data)
 {
     _cleanup_free_ char *path = file_of(index);
     _cleanup_fclose_ FILE *file = fopen(path, "re");
@@ -136,15 +148,40 @@ void store_each(const struct index *index, bool (*take)(const json_t *document, 
     bool more = true;
     while (file != NULL && more && getline(&line, &size, file) > 0) {
         _cleanup_json_ json_t *document = json_loads(line, 0, NULL);
-        more = json_object_get(document, "_source") == NULL || take(document, data);
+        more = take(document, data);
     }
 }
 
-static bool load_document(const json_t *document, void *data)
+struct documents {
+    bool (*take)(const json_t *document, void *data);
+    void *data;
+};
+
+static bool take_document(const json_t *line, void *data)
+{
+    const struct documents *documents = data;
+    return json_object_get(line, "_source") == NULL || documents->take(line, documents->data);
+}
+
+void store_each(const struct index *index, bool (*take)(const json_t *document, void *data), void *data)
+{
+    struct documents documents = {take, data};
+    each_line(index, take_document, &documents);
+}
+
+static bool load_line(const json_t *document, void *data)
 {
     struct index *index = data;
+    json_t *dynamic = json_object_get(document, "_dynamic");
+    if (dynamic != NULL) {
+        json_decref(index->dynamic);
+        index->dynamic = json_incref(dynamic);
+    }
+    if (json_object_get(document, "_source") == NULL) {
+        return true;
+    }
     const char *id = json_string_value(json_object_get(document, "_id"));
-    json_decref(mapping_take(index->mapping, json_object_get(document, "_source")));
+    json_decref(mapping_take(index->mapping, index->dynamic, json_object_get(document, "_source")));
     index->documents += id == NULL || json_object_get(index->ids, id) == NULL;
     if (id != NULL) {
         json_object_set_new(index->ids, id, json_true());
@@ -164,7 +201,7 @@ static void load_index(const char *file)
         json_decref(index->settings);
         index->settings = settings == NULL ? json_object() : settings;
     }
-    store_each(index, load_document, index);
+    each_line(index, load_line, index);
 }
 
 void store_load(void)
