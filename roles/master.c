@@ -52,6 +52,7 @@ static const struct step *const start[] = {
     &step_apply_addons,
     &step_enable_token_at_create,
     &step_annotate_node,
+    &step_wait_for_control_plane,
     &step_wait_for_node,
     NULL,
 };
@@ -135,6 +136,7 @@ static const struct step *const upgrade[] = {
     &step_run_file_actions,
     &step_apply_addons,
     &step_annotate_node,
+    &step_wait_for_control_plane,
     &step_wait_for_node,
     NULL,
 };
@@ -169,6 +171,7 @@ static const struct step *const restore[] = {
     &step_run_file_actions,
     &step_apply_addons,
     &step_annotate_node,
+    &step_wait_for_control_plane,
     &step_wait_for_node,
     NULL,
 };
@@ -189,6 +192,7 @@ static const struct step *const renew_certs[] = {
     &step_bind_client,
     &step_publish_client_kubeconfig,
     &step_restart_kubelet,
+    &step_wait_for_control_plane,
     &step_wait_for_node,
     NULL,
 };

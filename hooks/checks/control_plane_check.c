@@ -4,8 +4,8 @@
 #include "app/paths.h"
 #include "hooks/checks/checks.h"
 #include "hooks/clients/etcd.h"
+#include "hooks/clients/static_pods.h"
 #include "hooks/engine/run.h"
-#include "lib/net/http.h"
 
 static const char no_manifest[] = "run `revive`, which writes the static pod's manifest again";
 
@@ -21,38 +21,29 @@ static bool manifest_missing(const struct run *run, const char *name, struct fin
     return true;
 }
 
-/* Both answer /healthz to everybody, with a certificate that they sign themselves at their start. */
-static void probe_component(const struct check_context *context, const char *name, int port, struct finding *finding)
+static void probe_component(const struct check_context *context, const struct component *component,
+                            struct finding *finding)
 {
-    static const struct http_tls tls = {.self_signed = true};
     static const char remedy[] = "run `revive`, or see `docker ps -a` for it and its `docker logs`";
     struct error *err = NULL;
-    struct http *http __attribute__((cleanup(http_freep))) = NULL;
-    _cleanup_answer_ struct http_answer answer = {0};
-    _cleanup_free_ char *url = xasprintf("https://127.0.0.1:%d/healthz", port);
-    const struct http_request request = {.url = url, .limit = 65536};
-    if (manifest_missing(context->run, name, finding)) {
+    if (manifest_missing(context->run, component->name, finding)) {
         return;
     }
-    if (http_open(&http, &tls, &err) < 0 ||
-        http_do(http, &request, context->deadline, STATUS_UNHEALTHY, &answer, &err) < 0) {
+    if (component_probe(component, context->deadline, &err) < 0) {
         finding_error(finding, remedy, err);
-    } else if (answer.code != 200) {
-        _cleanup_free_ char *reason = http_reason(&answer);
-        finding_fails(finding, remedy, "%s answers %ld: %s", name, answer.code, reason);
     } else {
-        finding_ok(finding, "%s is healthy", name);
+        finding_ok(finding, "%s is healthy", component->name);
     }
 }
 
 static void probe_scheduler(const struct check_context *context, struct finding *finding)
 {
-    probe_component(context, "kube-scheduler", 10259, finding);
+    probe_component(context, &component_scheduler, finding);
 }
 
 static void probe_controller_manager(const struct check_context *context, struct finding *finding)
 {
-    probe_component(context, "kube-controller-manager", 10257, finding);
+    probe_component(context, &component_controller_manager, finding);
 }
 
 enum { PER_CENT = 100, MIB_BITS = 20 };

@@ -37,3 +37,23 @@ int static_pod_end(const char *name, const struct static_pod_end *end, struct de
     }
     return stopped;
 }
+
+const struct component component_scheduler = {"kube-scheduler", 10259};
+const struct component component_controller_manager = {"kube-controller-manager", 10257};
+
+int component_probe(const struct component *component, struct deadline deadline, struct error **err)
+{
+    static const struct http_tls tls = {.self_signed = true};
+    struct http *http __attribute__((cleanup(http_freep))) = NULL;
+    _cleanup_answer_ struct http_answer answer = {0};
+    _cleanup_free_ char *url = xasprintf("https://127.0.0.1:%d/healthz", component->port);
+    const struct http_request request = {.url = url, .limit = 65536};
+    if (http_open(&http, &tls, err) < 0 || http_do(http, &request, deadline, STATUS_UNHEALTHY, &answer, err) < 0) {
+        return -1;
+    }
+    if (answer.code != 200) {
+        _cleanup_free_ char *reason = http_reason(&answer);
+        return error_new(err, STATUS_UNHEALTHY, "%s answers %ld: %s", component->name, answer.code, reason);
+    }
+    return 0;
+}

@@ -18,4 +18,16 @@ struct static_pod_end {
  * STATUS_COMMAND, STATUS_DEADLINE. */
 int static_pod_end(const char *name, const struct static_pod_end *end, struct deadline deadline, struct error **err);
 
+/* The control plane's components that have no client of their own. */
+struct component {
+    const char *name; /* as its static pod */
+    int port;         /* secure, on 127.0.0.1: kubernetes.io/docs/reference/networking/ports-and-protocols */
+};
+
+extern const struct component component_scheduler, component_controller_manager;
+
+/* Returns 0 when COMPONENT, on this host, answers its /healthz with ok. It answers everybody, with a certificate that
+ * it signs itself when it starts. STATUS_UNHEALTHY otherwise; STATUS_DEADLINE. */
+int component_probe(const struct component *component, struct deadline deadline, struct error **err);
+
 #endif

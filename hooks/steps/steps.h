@@ -74,6 +74,8 @@ extern const struct step step_generate_token;
 extern const struct step step_write_static_pods;
 /* master: until /readyz answers ok. */
 extern const struct step step_wait_for_api_server;
+/* master: scheduler and controller manager answer that they are healthy: they start after the API server. */
+extern const struct step step_wait_for_control_plane;
 /* master: kubeadm's configuration in the cluster, control-plane label and taint, kube-proxy and DNS. */
 extern const struct step step_apply_cluster_settings;
 /* master: nodes may read the kubelet's figures, for `monitor`. */

@@ -82,6 +82,22 @@ static int api_server_apply(struct run *run, struct error **err)
 
 const struct step step_wait_for_api_server = {"wait for API server", NULL, api_server_apply, NULL};
 
+static int probe_components(struct run *run, struct deadline deadline, struct error **err)
+{
+    (void)run;
+    return component_probe(&component_scheduler, deadline, err) < 0
+               ? -1
+               : component_probe(&component_controller_manager, deadline, err);
+}
+
+static int components_apply(struct run *run, struct error **err)
+{
+    return run_until(run, probe_components, "scheduler and controller manager", "healthy", run->conf->timeouts.api_s,
+                     err);
+}
+
+const struct step step_wait_for_control_plane = {"wait for control plane", NULL, components_apply, NULL};
+
 static int cluster_settings_done(struct run *run, struct error **err)
 {
     (void)err;

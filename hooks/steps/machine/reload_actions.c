@@ -100,7 +100,7 @@ static int certificate(struct run *run, struct error **err)
 static int control_plane(struct run *run, struct error **err)
 {
     static const struct step *const steps[] = {&step_write_static_pods, &step_wait_for_api_server,
-                                               &step_apply_cluster_settings};
+                                               &step_wait_for_control_plane, &step_apply_cluster_settings};
     for (size_t i = 0; i < ELEMENTS(steps); i++) {
         if (step_run(run, steps[i], err) < 0) {
             return -1;
