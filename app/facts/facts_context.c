@@ -430,7 +430,7 @@ json_t *facts_public(const struct facts *facts)
     json_t *context = facts_context(facts);
     for (size_t i = 0; i < ELEMENTS(secrets); i++) {
         json_t *object = json_object_get(context, secrets[i].object);
-        if (!str_empty(json_string_value(json_object_get(object, secrets[i].key)))) {
+        if (!str_empty(json_text(object, secrets[i].key))) {
             json_object_set_new(object, secrets[i].key, json_string("***"));
         }
     }

@@ -10,6 +10,7 @@
 #include "hooks/addons/live_objects.h"
 #include "hooks/clients/kubectl.h"
 #include "hooks/engine/run.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 
 enum action { ACTION_NONE, ACTION_APPLY, ACTION_DELETE };
@@ -131,7 +132,7 @@ static bool strayed(const struct addons_plan *plan, const struct item *item, con
         return true;
     }
     const char *was = addons_inventory_owned(plan->inventory, item->name, key);
-    const char *is = json_string_value(json_object_get(object, "owned"));
+    const char *is = json_text(object, "owned");
     if (left_alone(object) || live_object_is(object, "deleting") || others_write(key) || strcmp(was, is) == 0) {
         return false;
     }

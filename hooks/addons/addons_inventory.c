@@ -7,6 +7,7 @@
 #include "hooks/addons/addons_state.h"
 #include "hooks/addons/live_objects.h"
 #include "hooks/engine/run.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 
@@ -76,7 +77,7 @@ void addons_inventory_set(json_t *inventory, const char *addon, const json_t *ke
     size_t i = 0;
     json_t *key = NULL;
     json_array_foreach (keys, i, key) {
-        const char *owned = json_string_value(json_object_get(live_object(live, json_string_value(key)), "owned"));
+        const char *owned = json_text(live_object(live, json_string_value(key)), "owned");
         json_object_set_new(objects, json_string_value(key), json_string(owned != NULL ? owned : ""));
     }
     json_object_set_new(inventory, addon, objects);

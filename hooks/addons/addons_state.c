@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "hooks/clients/kubectl.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 
 int addons_state_read(const struct run *run, json_t **state, struct error **err)
@@ -49,7 +50,7 @@ int addons_state_write(const struct run *run, const json_t *state, struct error 
 
 const char *addons_state_hash(const json_t *state, const char *name)
 {
-    const char *hash = json_string_value(json_object_get(json_object_get(state, name), "hash"));
+    const char *hash = json_text(json_object_get(state, name), "hash");
     return hash != NULL ? hash : "";
 }
 

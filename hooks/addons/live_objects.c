@@ -4,6 +4,7 @@
 
 #include "hooks/addons/addons_render.h"
 #include "hooks/addons/addons_state.h"
+#include "lib/core/json.h"
 #include "lib/crypto/crypto.h"
 
 /* What the API serves, as far as it was queried: {"apps/v1": {kind: {"name": plural, "namespaced": boolean}}}. */
@@ -24,8 +25,8 @@ static json_t *kinds_of(const json_t *list)
     size_t i = 0;
     json_t *resource = NULL;
     json_array_foreach (json_object_get(list, "resources"), i, resource) {
-        const char *kind = json_string_value(json_object_get(resource, "kind"));
-        const char *name = json_string_value(json_object_get(resource, "name"));
+        const char *kind = json_text(resource, "kind");
+        const char *name = json_text(resource, "name");
         /* "deployments/scale" and its like are not objects of their own. */
         if (kind != NULL && name != NULL && strchr(name, '/') == NULL) {
             json_object_set(kinds, kind, resource);
@@ -85,7 +86,7 @@ static int object_path(struct reader *reader, const char *key, char **path, stru
         return 0;
     }
     _cleanup_free_ char *version = version_path(part[0]);
-    const char *plural = json_string_value(json_object_get(resource, "name"));
+    const char *plural = json_text(resource, "name");
     if (json_is_true(json_object_get(resource, "namespaced"))) {
         const char *space = strcmp(part[2], "-") == 0 ? "default" : part[2];
         *path = xasprintf("%s/namespaces/%s/%s/%s", version, space, plural, part[3]);
@@ -103,7 +104,7 @@ static char *owned_fields(const json_t *metadata, bool *any)
     size_t i = 0;
     json_t *entry = NULL;
     json_array_foreach (json_object_get(metadata, "managedFields"), i, entry) {
-        const char *manager = json_string_value(json_object_get(entry, "manager"));
+        const char *manager = json_text(entry, "manager");
         if (manager != NULL && strcmp(manager, ADDONS_MANAGER_NAME) == 0) {
             json_array_append_new(
                 owned, json_pack("[O?, O?]", json_object_get(entry, "operation"), json_object_get(entry, "fieldsV1")));
@@ -121,7 +122,7 @@ static json_t *summary(const json_t *object)
 {
     const json_t *metadata = json_object_get(object, "metadata");
     const json_t *annotations = json_object_get(metadata, "annotations");
-    const char *wish = json_string_value(json_object_get(annotations, RECONCILE_ANNOTATION));
+    const char *wish = json_text(annotations, RECONCILE_ANNOTATION);
     bool managed = false;
     _cleanup_free_ char *owned = owned_fields(metadata, &managed);
     bool ours = managed || json_object_get(annotations, ADDON_ANNOTATION) != NULL;

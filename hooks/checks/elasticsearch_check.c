@@ -2,6 +2,7 @@
 
 #include "hooks/checks/checks.h"
 #include "hooks/clients/elasticsearch.h"
+#include "lib/core/json.h"
 
 static void probe_elasticsearch(const struct check_context *context, struct finding *finding)
 {
@@ -17,7 +18,7 @@ static void probe_elasticsearch(const struct check_context *context, struct find
         finding_error(finding, remedy, err);
         return;
     }
-    const char *status = json_string_value(json_object_get(health, "status"));
+    const char *status = json_text(health, "status");
     json_int_t unassigned = json_integer_value(json_object_get(health, "unassigned_shards"));
     if (status != NULL && strcmp(status, "green") == 0) {
         finding_ok(finding, "Elasticsearch is green");

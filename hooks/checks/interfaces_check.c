@@ -3,6 +3,7 @@
 
 #include "hooks/checks/checks.h"
 #include "hooks/engine/run.h"
+#include "lib/core/json.h"
 #include "lib/system/file.h"
 
 /* Interfaces of CNI plugins, of Docker and of hostnic's pods, by the beginning of their names. */
@@ -55,9 +56,9 @@ static bool managed_by_networkd(const struct run *run, const char *interface)
 bool flannel_mac_published(const json_t *node, const char *mac)
 {
     const json_t *annotations = json_object_get(json_object_get(node, "metadata"), "annotations");
-    const char *text = json_string_value(json_object_get(annotations, "flannel.alpha.coreos.com/backend-data"));
+    const char *text = json_text(annotations, "flannel.alpha.coreos.com/backend-data");
     _cleanup_json_ json_t *data = text == NULL ? NULL : json_loads(text, 0, NULL);
-    const char *published = json_string_value(json_object_get(data, "VtepMAC"));
+    const char *published = json_text(data, "VtepMAC");
     return published == NULL || strcasecmp(published, mac) == 0;
 }
 

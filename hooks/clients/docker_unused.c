@@ -4,6 +4,7 @@
 
 #include "hooks/clients/docker.h"
 #include "hooks/clients/image_name.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 
 static bool used(const char *id, const json_t *containers)
@@ -11,7 +12,7 @@ static bool used(const char *id, const json_t *containers)
     size_t i = 0;
     const json_t *container = NULL;
     json_array_foreach (containers, i, container) {
-        const char *image = json_string_value(json_object_get(container, "ImageID"));
+        const char *image = json_text(container, "ImageID");
         if (image != NULL && strcmp(image, id) == 0) {
             return true;
         }
@@ -42,7 +43,7 @@ char **docker_unused_images(const json_t *images, const json_t *containers, cons
     size_t i = 0;
     const json_t *image = NULL;
     json_array_foreach (images, i, image) {
-        const char *id = json_string_value(json_object_get(image, "Id"));
+        const char *id = json_text(image, "Id");
         bool old = before == 0 || json_integer_value(json_object_get(image, "Created")) <= before;
         if (id != NULL && old && !used(id, containers) && !kept(json_object_get(image, "RepoTags"), keep) &&
             !kept(json_object_get(image, "RepoDigests"), keep)) {

@@ -4,6 +4,7 @@
 
 #include "hooks/clients/elasticsearch.h"
 #include "hooks/engine/run.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 
@@ -37,21 +38,21 @@ static json_t *read_record(const struct run *run)
     _cleanup_free_ char *path = run_state_path(run, RECORD);
     _cleanup_free_ char *server = server_of(run->facts);
     _cleanup_json_ json_t *record = json_load_file(path, 0, NULL);
-    const char *of = json_string_value(json_object_get(record, "server"));
+    const char *of = json_text(record, "server");
     return of != NULL && strcmp(of, server) == 0 ? STEAL(record) : NULL;
 }
 
 static struct release release_of(const json_t *record)
 {
     struct release release = {.opensearch = json_is_true(json_object_get(record, "opensearch"))};
-    parse_number(json_string_value(json_object_get(record, "number")), &release);
+    parse_number(json_text(record, "number"), &release);
     return release;
 }
 
 /* The image's Kibana, by its tag. */
 static struct release kibana_of(const struct run *run)
 {
-    const char *image = json_string_value(json_object_get(json_object_get(run->facts->versions, "images"), "kibana"));
+    const char *image = json_text(json_object_get(run->facts->versions, "images"), "kibana");
     const char *tag = image == NULL ? NULL : strrchr(image, ':');
     struct release kibana = {0};
     parse_number(tag == NULL ? NULL : tag + 1, &kibana);
@@ -80,8 +81,8 @@ static void warn(const struct run *run, struct release release)
 static int record(const struct run *run, const json_t *version, struct error **err)
 {
     _cleanup_free_ char *server = server_of(run->facts);
-    const char *number = json_string_value(json_object_get(version, "number"));
-    const char *distribution = json_string_value(json_object_get(version, "distribution"));
+    const char *number = json_text(version, "number");
+    const char *distribution = json_text(version, "distribution");
     bool opensearch = distribution != NULL && strcmp(distribution, "opensearch") == 0;
     if (number == NULL) {
         return error_new(err, STATUS_LOG_UNREACHABLE, "GET http://%s/ names no version", server);

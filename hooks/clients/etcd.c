@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/paths.h"
+#include "lib/core/json.h"
 #include "lib/net/http.h"
 #include "lib/system/proc.h"
 
@@ -17,8 +18,8 @@ int etcd_health(const char *url, struct deadline deadline, struct error **err)
     if (http_json(&request, deadline, STATUS_UNHEALTHY, NULL, &answer, err) < 0) {
         return -1;
     }
-    const char *health = json_string_value(json_object_get(answer, "health"));
-    const char *reason = json_string_value(json_object_get(answer, "reason"));
+    const char *health = json_text(answer, "health");
+    const char *reason = json_text(answer, "reason");
     if (health != NULL && strcmp(health, "true") == 0) {
         return 0;
     }

@@ -3,12 +3,13 @@
 #include <time.h>
 
 #include "hooks/clients/docker.h"
+#include "lib/core/json.h"
 #include "lib/net/http.h"
 
 static int end_one(const json_t *container, const struct static_pod_end *end, struct deadline deadline,
                    struct error **err)
 {
-    const char *id = json_string_value(json_object_get(container, "Id"));
+    const char *id = json_text(container, "Id");
     _cleanup_free_ char *path = end->signal != NULL ? xasprintf("/containers/%s/kill?signal=%s", id, end->signal)
                                                     : xasprintf("/containers/%s/stop?t=%d", id, end->grace_s);
     return docker_call("POST", path, deadline, NULL, err);

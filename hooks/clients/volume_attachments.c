@@ -3,13 +3,14 @@
 #include <string.h>
 
 #include "hooks/engine/run.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 
 #define ATTACHMENTS "/apis/storage.k8s.io/v1/volumeattachments"
 
 static int delete_one(struct run *run, const json_t *attachment, bool machine_gone, struct error **err)
 {
-    const char *name = json_string_value(json_object_get(json_object_get(attachment, "metadata"), "name"));
+    const char *name = json_text(json_object_get(attachment, "metadata"), "name");
     _cleanup_free_ char *path = xasprintf(ATTACHMENTS "/%s", name);
     long code = 0;
     if (kube_delete(run->kube, path, run_deadline(run, 30), &code, err) < 0) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "hooks/engine/run.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 #include "lib/text/utf8.h"
@@ -94,7 +95,7 @@ static bool found_nothing_to_do(const json_t *run)
     bool nothing =
         json_integer_value(json_object_get(run, "status")) == STATUS_OK && json_object_get(run, "status") != NULL;
     json_array_foreach (json_object_get(run, "steps"), i, step) {
-        const char *result = json_string_value(json_object_get(step, "result"));
+        const char *result = json_text(step, "result");
         nothing = nothing && result != NULL && strcmp(result, "done") == 0;
     }
     return nothing;
@@ -107,8 +108,8 @@ static void forget_idle_run(json_t *runs)
     size_t n = json_array_size(runs);
     const json_t *last = json_array_get(runs, n - 1);
     const json_t *before = n > 1 ? json_array_get(runs, n - 2) : NULL;
-    const char *event = json_string_value(json_object_get(last, "event"));
-    const char *event_before = json_string_value(json_object_get(before, "event"));
+    const char *event = json_text(last, "event");
+    const char *event_before = json_text(before, "event");
     if (event_before != NULL && strcmp(event, "reconcile") == 0 && strcmp(event_before, event) == 0 &&
         found_nothing_to_do(last) && found_nothing_to_do(before)) {
         json_array_remove(runs, n - 2);

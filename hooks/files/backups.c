@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/paths.h"
+#include "lib/core/json.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
 #include "lib/system/tree.h"
@@ -28,8 +29,8 @@ int backup_request_parse(const char *argument, struct backup_request *request, s
     if (!json_is_object(object)) {
         return error_new(err, STATUS_USAGE, "the argument \"%s\" is not a JSON object: %s", argument, where.text);
     }
-    const char *name = json_string_value(json_object_get(object, "snapshot_id"));
-    name = name != NULL ? name : json_string_value(json_object_get(object, "name"));
+    const char *name = json_text(object, "snapshot_id");
+    name = name != NULL ? name : json_text(object, "name");
     const json_t *keep = json_object_get(object, "keep");
     if (name != NULL && !name_valid(name)) {
         return error_new(err, STATUS_USAGE,
@@ -78,7 +79,7 @@ static int verify_file(const char *name, const json_t *sums, const char *file, s
 {
     _cleanup_free_ char *path = backup_path(name, file);
     _cleanup_free_ char *found = NULL;
-    const char *expected = json_string_value(json_object_get(sums, file));
+    const char *expected = json_text(sums, file);
     if (expected == NULL) {
         return error_new(err, STATUS_BACKUP,
                          "the manifest of backup \"%s\" has no SHA-256 of %s: this backup cannot be used", name, file);

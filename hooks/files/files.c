@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "hooks/engine/run.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 
 /* On the system disk, which is new on a replaced VM, and not on /data. */
@@ -66,8 +67,8 @@ static void add_server(json_t *servers, const char *url, bool management)
     size_t i = 0;
     json_t *server = NULL;
     json_array_foreach (servers, i, server) {
-        if (strcmp(json_string_value(json_object_get(server, "ip")), ip) == 0 &&
-            (port == MANAGEMENT_PORT || strcmp(json_string_value(json_object_get(server, "ports")), ports) == 0)) {
+        if (strcmp(json_text(server, "ip"), ip) == 0 &&
+            (port == MANAGEMENT_PORT || strcmp(json_text(server, "ports"), ports) == 0)) {
             return;
         }
     }

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "hooks/engine/run.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 
@@ -15,7 +16,7 @@ int reload_record_read(const struct run *run, int64_t *since, char **why)
         return 0;
     }
     _cleanup_json_ json_t *record = json_loadb(text, len, 0, NULL);
-    const char *message = json_string_value(json_object_get(record, "message"));
+    const char *message = json_text(record, "message");
     *since = json_integer_value(json_object_get(record, "since"));
     *why = xstrdup(message != NULL ? message : "the record of it is damaged");
     return 1;

@@ -14,6 +14,7 @@
 #include "app/paths.h"
 #include "hooks/tools/tools.h"
 #include "lib/core/interrupt.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/core/util.h"
 #include "lib/system/file.h"
@@ -100,7 +101,7 @@ static int find_role(char **argv, char **role, struct error **err)
     if (get_tree(argv, &tree, err) < 0) {
         return -1;
     }
-    const char *name = json_string_value(json_object_get(json_object_get(tree, "host"), "role"));
+    const char *name = json_text(json_object_get(tree, "host"), "role");
     const struct host_role *is = host_role_find(name);
     if (is == NULL) {
         return error_new(err, STATUS_METADATA_INVALID,

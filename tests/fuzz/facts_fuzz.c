@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/facts/facts.h"
+#include "lib/core/json.h"
 #include "lib/core/util.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     _cleanup_json_ json_t *context = facts_context(facts);
     _cleanup_json_ json_t *public = facts_public(facts);
-    const char *secret = json_string_value(json_object_get(json_object_get(public, "cloud"), "secret_access_key"));
+    const char *secret = json_text(json_object_get(public, "cloud"), "secret_access_key");
     _cleanup_free_ char *text = json_dumps(context, 0);
     if (text == NULL || (!str_empty(secret) && strcmp(secret, "***") != 0)) {
         abort();

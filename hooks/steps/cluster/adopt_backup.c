@@ -108,7 +108,7 @@ static bool made_again(const json_t *pod)
     size_t i;
     json_t *owner;
     json_array_foreach (json_object_get(json_object_get(pod, "metadata"), "ownerReferences"), i, owner) {
-        const char *kind = json_string_value(json_object_get(owner, "kind"));
+        const char *kind = json_text(owner, "kind");
         if (json_is_true(json_object_get(owner, "controller")) && kind != NULL && strcmp(kind, "Node") != 0) {
             return true;
         }

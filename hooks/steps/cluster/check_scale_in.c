@@ -4,6 +4,7 @@
 #include "hooks/engine/run.h"
 #include "hooks/steps/cluster/leaving.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 
 /* AppCenter offers no log node or 2 to 5 of them: one alone cannot elect a master that survives it. */
@@ -48,7 +49,7 @@ static int check_volume(struct run *run, const json_t *pod, const char *claim, s
     if (kube_get(run->kube, path, run_deadline(run, 10), &pvc, NULL, err) < 0) {
         return -1;
     }
-    const char *volume = json_string_value(json_object_get(json_object_get(pvc, "spec"), "volumeName"));
+    const char *volume = json_text(json_object_get(pvc, "spec"), "volumeName");
     if (volume == NULL) {
         return 0;
     }

@@ -5,6 +5,7 @@
 #include "hooks/clients/volume_attachments.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/cluster/leaving.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 
 enum { UNKNOWN_S = 60, NOT_READY_S = 300, PAUSE_MS = 2000 };
@@ -26,7 +27,7 @@ int leaving_node(struct run *run, const char *name, json_t **node, struct error 
 bool node_discarded(const json_t *node)
 {
     const json_t *annotations = json_object_get(json_object_get(node, "metadata"), "annotations");
-    const char *value = json_string_value(json_object_get(annotations, DISCARD_ANNOTATION));
+    const char *value = json_text(annotations, DISCARD_ANNOTATION);
     return value != NULL && strcmp(value, "true") == 0;
 }
 

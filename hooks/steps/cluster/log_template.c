@@ -5,6 +5,7 @@
 #include "hooks/clients/elasticsearch.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 
 /* A service without endpoints refuses at once; an address that nobody has must not keep the add-ons waiting. */
@@ -80,8 +81,8 @@ static int find_major(struct run *run, int *major, struct error **err)
         return -1;
     }
     const json_t *version = json_object_get(answer, "version");
-    const char *number = json_string_value(json_object_get(version, "number"));
-    const char *distribution = json_string_value(json_object_get(version, "distribution"));
+    const char *number = json_text(version, "number");
+    const char *distribution = json_text(version, "distribution");
     if (distribution != NULL && strcmp(distribution, "opensearch") == 0) {
         *major = FIRST_TYPELESS;
         return 0;

@@ -3,6 +3,7 @@
 #include "hooks/clients/elasticsearch.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/cluster/leaving.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 
 /* Elasticsearch 5 to 8 and OpenSearch. A node's name there is its Kubernetes node's (templates/efk/elasticsearch.yaml).
@@ -63,7 +64,7 @@ static int check_health(const struct run *run, struct error **err)
         return error_new(err, STATUS_DESTROY_DATA, "cannot determine whether the logs have another copy: %s",
                          why->message);
     }
-    const char *status = json_string_value(json_object_get(health, "status"));
+    const char *status = json_text(health, "status");
     return status != NULL && strcmp(status, "red") != 0
                ? 0
                : error_new(err, STATUS_DESTROY_DATA,
@@ -85,7 +86,7 @@ static int check_room(const struct run *run, char *const *leaving, struct error 
     size_t i;
     json_t *node;
     json_array_foreach (nodes, i, node) {
-        const char *name = json_string_value(json_object_get(node, "node"));
+        const char *name = json_text(node, "node");
         int64_t free_bytes = number(node, "disk.avail") - number(node, "disk.total") / 100 * (100 - WATERMARK_PERCENT);
         if (name != NULL && strv_contains(leaving, name)) {
             moved += number(node, "disk.indices");
@@ -145,7 +146,7 @@ static int lower_replicas(const struct run *run, struct logs_move *move, struct 
     json_t *index;
     json_object_foreach (indices, name, index) {
         const json_t *settings = json_object_get(index, "settings");
-        const char *automatic = json_string_value(json_object_get(settings, "index.auto_expand_replicas"));
+        const char *automatic = json_text(settings, "index.auto_expand_replicas");
         long replicas = number(settings, "index.number_of_replicas");
         long most = run->facts->n_logs - 1;
         if (replicas <= most || (automatic != NULL && strcmp(automatic, "false") != 0)) {
@@ -184,7 +185,7 @@ static int count_shards(const struct run *run, char *const *leaving, long *left,
     *left = 0;
     *moving = number(health, "relocating_shards") + number(health, "initializing_shards");
     json_array_foreach (nodes, i, node) {
-        const char *name = json_string_value(json_object_get(node, "node"));
+        const char *name = json_text(node, "node");
         *left += name != NULL && strv_contains(leaving, name) ? number(node, "shards") : 0;
     }
     return 0;

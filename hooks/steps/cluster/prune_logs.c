@@ -7,6 +7,7 @@
 #include "hooks/engine/run.h"
 #include "hooks/steps/cluster/log_index.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/net/http.h"
 
@@ -82,14 +83,14 @@ static int list_indices(struct run *run, json_t **list, struct error **err)
 
 static bool is(const json_t *index, const char *key, const char *value)
 {
-    const char *text = json_string_value(json_object_get(index, key));
+    const char *text = json_text(index, key);
     return text != NULL && strcmp(text, value) == 0;
 }
 
 /* The name of INDEX when it has expired, else NULL. Its last line was written at the end of its day. */
 static const char *expired(const struct expiry *expiry, const json_t *index)
 {
-    const char *name = json_string_value(json_object_get(index, "index"));
+    const char *name = json_text(index, "index");
     int64_t day = 0;
     if (name == NULL || !log_index_day(name, &day) || day >= expiry->today - expiry->keep_days) {
         return NULL;

@@ -4,6 +4,7 @@
 #include "hooks/engine/run.h"
 #include "hooks/steps/control_plane/client_access.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 #include "lib/crypto/seal.h"
@@ -15,7 +16,7 @@
 
 static const char *first_subject(const json_t *binding)
 {
-    return json_string_value(json_object_get(json_array_get(json_object_get(binding, "subjects"), 0), "name"));
+    return json_text(json_array_get(json_object_get(binding, "subjects"), 0), "name");
 }
 
 /* *binding is NULL when there is none. */
@@ -98,7 +99,7 @@ static bool has_client(const struct run *run)
 
 static bool same(const json_t *data, const char *key, const char *value)
 {
-    const char *text = json_string_value(json_object_get(data, key));
+    const char *text = json_text(data, key);
     return text != NULL && strcmp(text, value) == 0;
 }
 

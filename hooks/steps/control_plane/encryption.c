@@ -121,7 +121,7 @@ const struct step step_generate_encryption_key = {"generate encryption key", gen
 
 static const char *first_name(const json_t *configuration)
 {
-    return json_string_value(json_object_get(json_array_get(keys_of(configuration), 0), "name"));
+    return json_text(json_array_get(keys_of(configuration), 0), "name");
 }
 
 /* Only one rotation at a time: while some Secret may still need an older key, none is added and none removed. */
@@ -165,8 +165,7 @@ static int rewrite(struct run *run, const json_t *secret, struct error **err)
     _cleanup_json_ json_t *now = NULL;
     long code = 0;
     _cleanup_free_ char *path =
-        xasprintf("/api/v1/namespaces/%s/secrets/%s", json_string_value(json_object_get(metadata, "namespace")),
-                  json_string_value(json_object_get(metadata, "name")));
+        xasprintf("/api/v1/namespaces/%s/secrets/%s", json_text(metadata, "namespace"), json_text(metadata, "name"));
     if (kube_merge_patch(run->kube, path, nothing, run_deadline(run, 30), &failure) == 0 ||
         (kube_get(run->kube, path, run_deadline(run, 30), &now, &code, NULL) < 0 && code == 404)) {
         return 0;
@@ -197,7 +196,7 @@ static int encrypt_apply(struct run *run, struct error **err)
             count++;
         }
         free(next);
-        next = xstrdup(json_string_value(json_object_get(json_object_get(page, "metadata"), "continue")));
+        next = xstrdup(json_text(json_object_get(page, "metadata"), "continue"));
     } while (!str_empty(next));
     log_info("%zu Secrets are encrypted with %s", count, first_name(configuration));
     return stamp_put(run, STAMP, first_name(configuration), err);

@@ -10,6 +10,7 @@
 #include "hooks/files/backups.h"
 #include "hooks/steps/control_plane/restore.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
@@ -138,7 +139,7 @@ int restored_from_elsewhere(const struct run *run, bool *elsewhere, struct error
     if (chosen(run, &name, err) < 0 || backup_manifest(name, &manifest, err) < 0) {
         return -1;
     }
-    const char *cluster = json_string_value(json_object_get(manifest, "cluster"));
+    const char *cluster = json_text(manifest, "cluster");
     *elsewhere = cluster != NULL && strcmp(cluster, run->facts->cluster.id) != 0;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
@@ -66,8 +67,7 @@ static int write_token_config(const struct run *run, const char *path, struct er
     }
     _cleanup_free_ char *span = xasprintf("%dm0s", TOKEN_VALID_MINUTES);
     const json_t *versions = run->facts->versions;
-    _cleanup_free_ char *api =
-        xasprintf("kubeadm.k8s.io/%s", json_string_value(json_object_get(versions, "kubeadm_api")));
+    _cleanup_free_ char *api = xasprintf("kubeadm.k8s.io/%s", json_text(versions, "kubeadm_api"));
     _cleanup_json_ json_t *init =
         json_pack("{ss ss s[{ss ss ss s[ss] s[s]}]}", "apiVersion", api, "kind", "InitConfiguration", "bootstrapTokens",
                   "token", token, "ttl", span, "description", "joining of AppCenter's nodes", "usages", "signing",

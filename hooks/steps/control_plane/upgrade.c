@@ -8,6 +8,7 @@
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/control_plane/version_skew.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/system/proc.h"
 
@@ -54,7 +55,7 @@ static int running_version(struct run *run, char **version, struct error **err)
     if (run_kube(run, err) < 0 || kube_get(run->kube, "/version", run_deadline(run, 10), &answer, NULL, err) < 0) {
         return -1;
     }
-    const char *text = json_string_value(json_object_get(answer, "gitVersion"));
+    const char *text = json_text(answer, "gitVersion");
     *version = xstrdup(text != NULL ? text : "");
     return 0;
 }

@@ -5,11 +5,12 @@
 #include "hooks/engine/run.h"
 #include "hooks/steps/control_plane/version_skew.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/system/file.h"
 
 const char *image_version(const struct run *run)
 {
-    const char *version = json_string_value(json_object_get(run->facts->versions, "kubernetes"));
+    const char *version = json_text(run->facts->versions, "kubernetes");
     return version != NULL ? version : "";
 }
 

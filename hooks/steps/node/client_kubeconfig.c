@@ -7,6 +7,7 @@
 #include "hooks/clients/kubeconfig.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 #include "lib/crypto/seal.h"
@@ -61,7 +62,7 @@ static int fetch_kubeconfig(struct run *run, const char *server, const char *ca_
                  NULL, err) < 0) {
         return -1;
     }
-    const char *sealed = json_string_value(json_object_get(json_object_get(map, "data"), "kubeconfig"));
+    const char *sealed = json_text(json_object_get(map, "data"), "kubeconfig");
     return sealed == NULL ? error_new(err, STATUS_CRYPTO, "ConfigMap " CLIENT_CONFIG_MAP " holds no kubeconfig")
                           : unseal_with_key(run, sealed, text, err);
 }

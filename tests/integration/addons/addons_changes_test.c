@@ -1,5 +1,6 @@
 /* A cluster that goes through changes of its parameters, on a real API server. */
 #include "hooks/addons/addons_state.h"
+#include "lib/core/json.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/proc.h"
 #include "tests/integration/addons/manifests_fixture.h"
@@ -132,7 +133,7 @@ static char *checksum(const char *name)
     _cleanup_json_ json_t *set = object("daemonset", name);
     json_t *annotations = json_object_get(
         json_object_get(json_object_get(json_object_get(set, "spec"), "template"), "metadata"), "annotations");
-    return xstrdup(json_string_value(json_object_get(annotations, "checksum/config")));
+    return xstrdup(json_text(annotations, "checksum/config"));
 }
 
 static void test_forward_server_restarts_fluent_bit(void **state)

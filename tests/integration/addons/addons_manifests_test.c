@@ -1,6 +1,7 @@
 /* What the shipped add-ons are rendered to for each whole cluster of tests/golden, given to a real API server. */
 #include <yaml.h>
 
+#include "lib/core/json.h"
 #include "lib/crypto/crypto.h"
 #include "tests/integration/addons/manifests_fixture.h"
 
@@ -80,7 +81,7 @@ static void check_contents(const json_t *items)
     size_t i = 0;
     json_t *item = NULL;
     json_array_foreach (items, i, item) {
-        bool secret = strcmp(json_string_value(json_object_get(item, "kind")), "Secret") == 0;
+        bool secret = strcmp(json_text(item, "kind"), "Secret") == 0;
         const char *name = NULL;
         json_t *value = NULL;
         json_object_foreach (json_object_get(item, "data"), name, value) {
@@ -106,8 +107,8 @@ static const json_t *item_of(const json_t *items, const char *kind, const char *
     size_t i = 0;
     json_t *item = NULL;
     json_array_foreach (items, i, item) {
-        const char *is = json_string_value(json_object_get(json_object_get(item, "metadata"), "name"));
-        if (strcmp(json_string_value(json_object_get(item, "kind")), kind) == 0 && strcmp(is, name) == 0) {
+        const char *is = json_text(json_object_get(item, "metadata"), "name");
+        if (strcmp(json_text(item, "kind"), kind) == 0 && strcmp(is, name) == 0) {
             return item;
         }
     }
@@ -121,7 +122,7 @@ static void test_api_key(void **state)
     static const char *const places[][2] = {
         {"qcsecret", "config.yaml"}, {"cloud-controller-manager", "client.yaml"}, {"csi-qingcloud", "config.yaml"}};
     _cleanup_json_ json_t *cluster = load("hostnic");
-    const char *key = json_string_value(json_object_get(json_object_get(cluster, "env"), "secret_access_key"));
+    const char *key = json_text(json_object_get(cluster, "env"), "secret_access_key");
     _cleanup_manifest_ struct manifest manifest = {0};
     render("hostnic", &manifest);
     size_t holders = 0;
@@ -132,7 +133,7 @@ static void test_api_key(void **state)
     _cleanup_json_ json_t *items = dry_run(&manifest);
     for (size_t i = 0; i < ELEMENTS(places); i++) {
         const json_t *item = item_of(items, "Secret", places[i][0]);
-        const char *data = json_string_value(json_object_get(json_object_get(item, "data"), places[i][1]));
+        const char *data = json_text(json_object_get(item, "data"), places[i][1]);
         assert_non_null(data);
         _cleanup_free_ char *text = decoded(data);
         _cleanup_free_ char *line = xasprintf("qy_secret_access_key: \"%s\"\n", key);

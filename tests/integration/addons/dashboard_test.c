@@ -1,4 +1,5 @@
 /* The client's k8s-dashboard against a real API server: what its tokens may do. */
+#include "lib/core/json.h"
 #include "lib/crypto/crypto.h"
 #include "tests/integration/addons/manifests_fixture.h"
 
@@ -99,8 +100,7 @@ static void test_a_token_is_valid_for_an_hour(void **state)
     json_int_t seconds =
         json_integer_value(json_object_get(claims, "exp")) - json_integer_value(json_object_get(claims, "iat"));
     assert_int_equal(seconds, 3600);
-    assert_string_equal(json_string_value(json_object_get(claims, "sub")),
-                        "system:serviceaccount:kubernetes-dashboard:viewer");
+    assert_string_equal(json_text(claims, "sub"), "system:serviceaccount:kubernetes-dashboard:viewer");
 }
 
 static int set_up_dashboard(void **state)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "app/metadata/meta.h"
+#include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
@@ -93,7 +94,7 @@ static inline void fault_both(struct fixture *f, struct metad_fault fault)
 
 static inline const char *leaf(const json_t *tree, const char *directory, const char *name)
 {
-    return json_string_value(json_object_get(json_object_get(tree, directory), name));
+    return json_text(json_object_get(tree, directory), name);
 }
 
 static inline bool absent(const char *path)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/core/json.h"
 #include "lib/core/util.h"
 #include "tests/lab/shared/cloudapi_private.h"
 
@@ -117,7 +118,7 @@ int cloudapi_verify(const struct cloudapi_arguments *arguments, const json_t *da
         return RET_FORMAT;
     }
     const char *key = cloudapi_argument(arguments, "access_key_id");
-    const char *secret = json_string_value(json_object_get(json_object_get(data, "keys"), key));
+    const char *secret = json_text(json_object_get(data, "keys"), key);
     if (secret == NULL) {
         *message = "AuthFailure, access_key_id does not exist";
         return RET_AUTHENTICATION;
@@ -170,7 +171,7 @@ struct description {
 /* The machines of clusters are listed only for a request that names them, and all of them only for their owner. */
 static bool visible(const struct cloudapi_arguments *arguments, const json_t *entry)
 {
-    const char *owner = json_string_value(json_object_get(entry, "owner"));
+    const char *owner = json_text(entry, "owner");
     const char *clusters = cloudapi_argument(arguments, "is_cluster_node");
     bool of_cluster = json_is_true(json_object_get(entry, "of_cluster"));
     return (owner == NULL || strcmp(owner, cloudapi_argument(arguments, "access_key_id")) == 0) &&
@@ -189,7 +190,7 @@ static json_t *describe(const struct description *d, const struct cloudapi_argum
     json_array_foreach (json_object_get(data, d->data), i, entry) {
         bool in = visible(arguments, entry);
         for (size_t f = 0; f < ELEMENTS(d->filters) && d->filters[f] != NULL; f++) {
-            in = in && wanted(arguments, d->filters[f], json_string_value(json_object_get(entry, d->members[f])));
+            in = in && wanted(arguments, d->filters[f], json_text(entry, d->members[f]));
         }
         if (in && total >= offset && total < offset + limit) {
             json_array_append(page, entry);

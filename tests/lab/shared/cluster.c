@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/core/json.h"
 #include "lib/core/util.h"
 
 static json_t *directory(json_t *parent, const char *key)
@@ -64,7 +65,7 @@ json_t *cluster_view(const json_t *cluster, const char *role, int sid)
     const char *instance;
     json_t *entry;
     json_object_foreach (json_object_get(json_object_get(cluster, "hosts"), role), instance, entry) {
-        const char *own = json_string_value(json_object_get(entry, "sid"));
+        const char *own = json_text(entry, "sid");
         if (own == NULL || strtol(own, NULL, 10) != sid) {
             continue;
         }

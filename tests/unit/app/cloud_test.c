@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "app/cloud/cloud.h"
+#include "lib/core/json.h"
 #include "tests/lab/shared/cloudapi.h"
 
 #define KEY "ABCDEFGHIJKLMNOPQRST"
@@ -131,7 +132,7 @@ static void a_list_is_gathered_from_all_its_pages(void **state)
     assert_int_equal(json_array_size(list), 250);
     for (size_t i = 0; i < 250; i++) {
         _cleanup_free_ char *id = xasprintf("vxnet-%05zu", i);
-        assert_string_equal(json_string_value(json_object_get(json_array_get(list, i), "vxnet_id")), id);
+        assert_string_equal(json_text(json_array_get(list, i), "vxnet_id"), id);
     }
     assert_int_equal(cloudapi_requests(api), 3);
 }
@@ -153,7 +154,7 @@ static void a_filter_is_a_numbered_list(void **state)
                                     deadline_in(WAIT_MS), &nics, NULL),
                      0);
     assert_int_equal(json_array_size(nics), 1);
-    assert_string_equal(json_string_value(json_object_get(json_array_get(nics, 0), "nic_id")), "n2");
+    assert_string_equal(json_text(json_array_get(nics, 0), "nic_id"), "n2");
 }
 
 static void a_wrong_key_has_the_status_of_the_key(void **state)

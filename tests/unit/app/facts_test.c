@@ -1,3 +1,4 @@
+#include "lib/core/json.h"
 #include "tests/unit/app/facts_fixture.h"
 
 #define KEY "ABCDEFGHIJKLMNOPQRST"
@@ -321,7 +322,7 @@ static void the_token_may_be_text_or_a_tree(void **state)
         assert_string_equal(token.bootstrap, "abcdef.0123456789abcdef");
         assert_true(str_starts(token.ca_hash, "sha256:0f0f"));
         assert_string_equal(token.kubeconfig, "c2VhbGVk");
-        json_object_set_new(master, "token", json_loads(json_string_value(json_object_get(master, "token")), 0, NULL));
+        json_object_set_new(master, "token", json_loads(json_text(master, "token"), 0, NULL));
     }
 }
 
@@ -379,7 +380,7 @@ static void ten_thousand_hosts_are_taken(void **state)
     json_t *nodes = json_object_get(context, "nodes");
     assert_int_equal(json_array_size(nodes), 10006);
     json_t *self = json_array_get(nodes, 3 + 9998);
-    assert_string_equal(json_string_value(json_object_get(self, "node_name")), "ssd-node-9999");
+    assert_string_equal(json_text(self, "node_name"), "ssd-node-9999");
     assert_true(json_is_true(json_object_get(self, "is_self")));
     assert_int_equal(json_array_size(json_object_get(context, "others")), 10005);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "app/facts/facts.h"
+#include "lib/core/json.h"
 #include "lib/core/util.h"
 #include "lib/system/file.h"
 #include "tests/lab/shared/cluster.h"
@@ -61,13 +62,13 @@ static json_t *differing(const json_t *base, json_t *object)
 /* "node-1 first": a member of another list by its name, after a look that all else is as in `hosts`. */
 static json_t *member_by_name(json_t *hosts, json_t *member)
 {
-    const char *name = json_string_value(json_object_get(member, "node_name"));
+    const char *name = json_text(member, "node_name");
     bool first = json_is_true(json_object_get(member, "first"));
     bool last = json_is_true(json_object_get(member, "last"));
     size_t i = 0;
     json_t *host;
     json_array_foreach (hosts, i, host) {
-        if (strcmp(json_string_value(json_object_get(host, "node_name")), name) == 0) {
+        if (strcmp(json_text(host, "node_name"), name) == 0) {
             _cleanup_json_ json_t *same = json_copy(member);
             json_object_set(same, "first", json_object_get(host, "first"));
             json_object_set(same, "last", json_object_get(host, "last"));

@@ -12,6 +12,7 @@
 #include <microhttpd.h>
 
 #include "app/kube.h"
+#include "lib/core/json.h"
 
 /* What the API server is to say, and what it was asked. */
 static struct {
@@ -97,7 +98,7 @@ static void an_object_is_read(void **state)
     assert_int_equal(code, 200);
     assert_string_equal(api.method, "GET");
     assert_string_equal(api.path, "/api/v1/nodes/node-1");
-    assert_string_equal(json_string_value(json_object_get(object, "kind")), "Node");
+    assert_string_equal(json_text(object, "kind"), "Node");
 }
 
 static void a_404_returns_its_code_and_the_apis_reason(void **state)

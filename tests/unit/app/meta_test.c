@@ -11,6 +11,7 @@
 
 #include "app/metadata/meta.h"
 #include "app/metadata/meta_tree.h"
+#include "lib/core/json.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 
@@ -43,7 +44,7 @@ static void a_tree_is_objects_with_string_leaves(void **state)
     static const char text[] = "{\"env\":{\"max_pods\":\"60\",\"empty\":\"\"},\"none\":{}}";
     _cleanup_json_ json_t *tree = NULL;
     assert_int_equal(meta_tree_parse(text, strlen(text), &tree, NULL), 0);
-    assert_string_equal(json_string_value(json_object_get(json_object_get(tree, "env"), "max_pods")), "60");
+    assert_string_equal(json_text(json_object_get(tree, "env"), "max_pods"), "60");
 }
 
 static void a_text_that_is_not_a_tree_is_refused(void **state)

@@ -13,6 +13,7 @@
 #include "bake/conf/image_conf.h"
 #include "bake/conf/pins.h"
 #include "bake/conf/versions.h"
+#include "lib/core/json.h"
 #include "lib/system/file.h"
 #include "lib/system/tree.h"
 
@@ -197,8 +198,8 @@ static void test_versions(void **state)
     _cleanup_(bake_conf_freep) struct bake_conf *conf =
         load(KUBERNETES "image \"fluent-bit\" { reference = \"docker.io/fluent/fluent-bit:1.8.15\" }\n", NULL);
     _cleanup_json_ json_t *versions = versions_json(conf);
-    assert_string_equal(json_string_value(json_object_get(versions, "kubernetes")), "v1.20.2");
-    assert_string_equal(json_string_value(json_object_get(json_object_get(versions, "images"), "fluent_bit")),
+    assert_string_equal(json_text(versions, "kubernetes"), "v1.20.2");
+    assert_string_equal(json_text(json_object_get(versions, "images"), "fluent_bit"),
                         "docker.io/fluent/fluent-bit:1.8.15");
 }
 

@@ -160,12 +160,12 @@ static void the_json_form_has_the_same_fields(void **state)
     assert_true(json_is_false(json_object_get(json, "healthy")));
     const json_t *first = json_array_get(json_object_get(json, "checks"), 0);
     const json_t *second = json_array_get(json_object_get(json, "checks"), 1);
-    assert_string_equal(json_string_value(json_object_get(first, "name")), "good");
-    assert_string_equal(json_string_value(json_object_get(first, "result")), "ok");
+    assert_string_equal(json_text(first, "name"), "good");
+    assert_string_equal(json_text(first, "result"), "ok");
     assert_true(json_is_null(json_object_get(first, "remedy")));
-    assert_string_equal(json_string_value(json_object_get(second, "result")), "fails");
-    assert_string_equal(json_string_value(json_object_get(second, "reason")), "first line second line");
-    assert_string_equal(json_string_value(json_object_get(second, "remedy")), "repair it");
+    assert_string_equal(json_text(second, "result"), "fails");
+    assert_string_equal(json_text(second, "reason"), "first line second line");
+    assert_string_equal(json_text(second, "remedy"), "repair it");
     assert_true(json_is_integer(json_object_get(second, "ms")));
 }
 

@@ -12,6 +12,7 @@
 #include <microhttpd.h>
 
 #include "hooks/clients/elasticsearch_release.h"
+#include "lib/core/json.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 
@@ -70,7 +71,7 @@ static void assert_described(bool typeless, const char *type, bool kibana)
     const json_t *logging = json_object_get(context, "logging");
     assert_int_equal(json_is_true(json_object_get(logging, "typeless")), typeless);
     assert_int_equal(json_is_true(json_object_get(logging, "kibana")), kibana);
-    assert_true(typeless || strcmp(json_string_value(json_object_get(logging, "type")), type) == 0);
+    assert_true(typeless || strcmp(json_text(logging, "type"), type) == 0);
 }
 
 static void test_releases(void **state)

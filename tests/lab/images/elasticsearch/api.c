@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/core/json.h"
 #include "tests/lab/images/elasticsearch/elasticsearch.h"
 #include "tests/lab/images/shared/cluster.h"
 
@@ -122,7 +123,7 @@ static void reply_table(const struct http_request *request, struct http_reply *r
         _cleanup_free_ char *wanted = xstrdup(columns == NULL ? "health,status,index,pri,rep,docs.count" : columns);
         char *rest = NULL;
         for (char *name = strtok_r(wanted, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
-            buffer_printf(&reply->body, "%s ", json_string_value(json_object_get(row, name)));
+            buffer_printf(&reply->body, "%s ", json_text(row, name));
         }
         buffer_puts(&reply->body, "\n");
     }

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/core/json.h"
 #include "tests/lab/images/elasticsearch/elasticsearch.h"
 #include "tests/lab/images/shared/cluster.h"
 
@@ -43,7 +44,7 @@ static json_t *read_action(const json_t *line, const char *url_index, struct ite
     }
     const json_t *about = json_object_get(line, item->verb);
     item->index = json_object_get(about, "_index") == NULL ? url_index : text_at(about, "_index");
-    item->id = json_string_value(json_object_get(about, "_id"));
+    item->id = json_text(about, "_id");
     return NULL;
 }
 

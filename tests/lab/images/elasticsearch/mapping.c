@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/core/json.h"
 #include "tests/lab/images/elasticsearch/elasticsearch.h"
 
 #define FIELD_LIMIT 1000 /* index.mapping.total_fields.limit */
@@ -103,8 +104,8 @@ static json_t *take_value(struct walk *w, const char *path, const json_t *value)
 
 static const char *known_type(const struct walk *w, const char *path)
 {
-    const char *type = json_string_value(json_object_get(w->mapping, path));
-    return type != NULL ? type : json_string_value(json_object_get(w->learnt, path));
+    const char *type = json_text(w->mapping, path);
+    return type != NULL ? type : json_text(w->learnt, path);
 }
 
 static json_t *learn(struct walk *w, const char *path, const char *type)
@@ -126,11 +127,11 @@ static char *templated(const struct walk *w, const char *path, const char *found
     json_t *named;
     json_array_foreach ((json_t *)w->dynamic, i, named) {
         const json_t *template = json_object_iter_value(json_object_iter(named));
-        const char *match = json_string_value(json_object_get(template, "match_mapping_type"));
-        const char *paths = json_string_value(json_object_get(template, "path_match"));
+        const char *match = json_text(template, "match_mapping_type");
+        const char *paths = json_text(template, "path_match");
         if ((match == NULL || strcmp(match, looks) == 0) && (paths == NULL || fnmatch(paths, path, 0) == 0)) {
             const json_t *mapping = json_object_get(template, "mapping");
-            const char *type = json_string_value(json_object_get(mapping, "type"));
+            const char *type = json_text(mapping, "type");
             return xasprintf("%s%s", type == NULL ? found : type,
                              json_is_true(json_object_get(mapping, "ignore_malformed")) ? LENIENT : "");
         }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/core/json.h"
 #include "tests/lab/images/elasticsearch/elasticsearch.h"
 #include "tests/lab/images/shared/cluster.h"
 
@@ -61,9 +62,8 @@ static bool take(const json_t *document, void *data)
     if (query->field == NULL || (value != NULL && matches(value, query->value))) {
         query->total++;
         if ((json_int_t)json_array_size(query->hits) < query->size) {
-            json_array_append_new(query->hits,
-                                  json_pack("{ss ss* sO}", "_index", query->index->name, "_id",
-                                            json_string_value(json_object_get(document, "_id")), "_source", source));
+            json_array_append_new(query->hits, json_pack("{ss ss* sO}", "_index", query->index->name, "_id",
+                                                         json_text(document, "_id"), "_source", source));
         }
     }
     return true;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/core/json.h"
 #include "tests/lab/images/elasticsearch/elasticsearch.h"
 #include "tests/lab/images/shared/cluster.h"
 #include "tests/lab/images/shared/program.h"
@@ -180,7 +181,7 @@ static bool load_line(const json_t *document, void *data)
     if (json_object_get(document, "_source") == NULL) {
         return true;
     }
-    const char *id = json_string_value(json_object_get(document, "_id"));
+    const char *id = json_text(document, "_id");
     json_decref(mapping_take(index->mapping, index->dynamic, json_object_get(document, "_source")));
     index->documents += id == NULL || json_object_get(index->ids, id) == NULL;
     if (id != NULL) {

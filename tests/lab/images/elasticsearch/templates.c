@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/core/json.h"
 #include "tests/lab/images/elasticsearch/elasticsearch.h"
 #include "tests/lab/images/shared/cluster.h"
 #include "tests/lab/images/shared/program.h"
@@ -33,7 +34,7 @@ static json_t *dynamic_problem(const char *name, const json_t *template)
         "match", "unmatch", "path_match", "path_unmatch", "match_pattern", "match_mapping_type", "mapping", NULL};
     static const char *const types[] = {"text", "keyword", "long", "double", "float", "boolean", "date", NULL};
     const json_t *mapping = json_object_get(template, "mapping");
-    const char *look = json_string_value(json_object_get(template, "match_mapping_type"));
+    const char *look = json_text(template, "match_mapping_type");
     const char *key;
     json_t *value;
     json_object_foreach ((json_t *)template, key, value) {
@@ -44,7 +45,7 @@ static json_t *dynamic_problem(const char *name, const json_t *template)
     if (look != NULL && !one_of(look, looks)) {
         return es_error("mapper_parsing_exception", "No field type matched on [%s]", look);
     }
-    if (!json_is_object(mapping) || !one_of(json_string_value(json_object_get(mapping, "type")), types)) {
+    if (!json_is_object(mapping) || !one_of(json_text(mapping, "type"), types)) {
         return es_error("mapper_parsing_exception", "template [%s] has no mapping of a type known here", name);
     }
     return NULL;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lib/core/json.h"
 #include "lib/core/util.h"
 #include "lib/system/file.h"
 #include "lib/text/mustache.h"
@@ -30,7 +31,7 @@ static json_t *form_defaults(const json_t *properties)
     size_t i;
     json_t *property;
     json_array_foreach (properties, i, property) {
-        const char *key = json_string_value(json_object_get(property, "key"));
+        const char *key = json_text(property, "key");
         const json_t *below = json_object_get(property, "properties");
         json_object_set_new(context, key,
                             below != NULL ? form_defaults(below) : encoded(json_object_get(property, "default")));
@@ -90,7 +91,7 @@ static const json_t *role_of(const json_t *package, const char *role)
     size_t i;
     json_t *node;
     json_array_foreach (json_object_get(package, "nodes"), i, node) {
-        const char *name = json_string_value(json_object_get(node, "role"));
+        const char *name = json_text(node, "role");
         if (name != NULL && strcmp(name, role) == 0) {
             return node;
         }
@@ -117,14 +118,14 @@ bool package_scales(const json_t *package, const char *role)
 
 bool package_resizes_in_turn(const json_t *package, const char *role)
 {
-    const char *policy = json_string_value(json_object_get(role_of(package, role), "vertical_scaling_policy"));
+    const char *policy = json_text(role_of(package, role), "vertical_scaling_policy");
     return policy != NULL && strcmp(policy, "sequential") == 0;
 }
 
 static bool found(const json_t *object, const char *command, const char *timeout, int usual, struct service *service)
 {
     *service = (struct service){
-        .command = json_string_value(json_object_get(object, command)),
+        .command = json_text(object, command),
         .order = (int)json_integer_value(json_object_get(object, "order")),
         .timeout = (int)json_integer_value(json_object_get(object, timeout)),
         .post_start = json_is_true(json_object_get(object, "post_start_service")),

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/core/interrupt.h"
+#include "lib/core/json.h"
 #include "lib/system/file.h"
 #include "tests/lab/lab/cluster/package.h"
 #include "tests/lab/lab/cluster/script.h"
@@ -39,7 +40,7 @@ static void tap_line(struct tap *tap, bool ok, const char *scenario, const char 
 /* @name@: what was kept, or MACHINE.ip, .instance_id, .node_id, or cluster_id. NULL when it is none of these. */
 static const char *lookup(const struct scenario *s, const char *name)
 {
-    const char *kept = json_string_value(json_object_get(s->kept, name));
+    const char *kept = json_text(s->kept, name);
     if (kept != NULL) {
         return kept;
     }
@@ -194,7 +195,7 @@ static enum place place_of(const struct scenario *s)
 
 static const char *profile_of(const struct scenario *s)
 {
-    const char *profile = json_string_value(json_object_get(s->values, "profile"));
+    const char *profile = json_text(s->values, "profile");
     return profile == NULL ? "product" : profile;
 }
 
