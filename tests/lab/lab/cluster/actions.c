@@ -53,15 +53,10 @@ static bool status_follows(const struct scenario *s)
     return false;
 }
 
-static int try_command(struct scenario *s, char *arguments, struct error **err)
-{
-    struct machine *machine = machine_word(s, &arguments, err);
-    return machine == NULL ? -1 : record(s, machine, arguments, s->timeout_s * 1000L, err);
-}
-
 static int run_command(struct scenario *s, char *arguments, struct error **err)
 {
-    if (try_command(s, arguments, err) != 0) {
+    struct machine *machine = machine_word(s, &arguments, err);
+    if (machine == NULL || record(s, machine, arguments, s->timeout_s * 1000L, err) != 0) {
         return -1;
     }
     return s->status == 0 || status_follows(s) ? 0 : failed_output(s, "it failed", err);
@@ -377,7 +372,6 @@ static const struct action actions[] = {
     {"stop-unit", "MACHINE UNIT", stop_unit, ACTION_STEP},
     {"start-unit", "MACHINE UNIT", start_unit, ACTION_STEP},
     {"run", "MACHINE COMMAND", run_command, ACTION_EXPECT},
-    {"try", "MACHINE COMMAND", try_command, ACTION_QUIET},
     {"wait-until", "SECONDS MACHINE COMMAND", wait_until, ACTION_EXPECT},
     {"expect-status", "N or !N", expect_status, ACTION_EXPECT},
     {"expect-output", "PATTERN", expect_output, ACTION_EXPECT},
