@@ -234,9 +234,11 @@ static json_t *endpoint_targets(void)
     return list;
 }
 
+typedef json_t *make_targets(void);
+
 static void write_role(enum role role)
 {
-    json_t *(*const makers[ROLES])(void) = {node_targets, endpoint_targets, pod_targets};
+    static make_targets *const makers[ROLES] = {node_targets, endpoint_targets, pod_targets};
     _cleanup_free_ char *path = xasprintf("%s/%s.json", directory, role_names[role]);
     _cleanup_free_ char *beside = xasprintf("%s.new", path);
     _cleanup_json_ json_t *list = makers[role]();

@@ -52,7 +52,10 @@ static void frame_message(struct buffer *out, const struct buffer *message)
 
 static struct buffer framed(const struct buffer *in)
 {
-    return in->len < 5 ? (struct buffer){0} : (struct buffer){.data = in->data + 5, .len = in->len - 5};
+    if (in->len < 5) {
+        return (struct buffer){0};
+    }
+    return (struct buffer){.data = in->data + 5, .len = in->len - 5};
 }
 
 static nghttp2_nv header(const char *name, const char *value)
