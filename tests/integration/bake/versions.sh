@@ -37,6 +37,11 @@ docker_flags="--network-plugin=cni
 # has_docker_flags TEXT: which of them are not in it
 has_docker_flags() { comm -23 <(sort <<<"$docker_flags") <(tr -d ' \\' <<<"$1" | sort); }
 
+# with a linked etcd
+api_server_arguments='["audit-log-maxage", "audit-log-maxbackup", "audit-log-maxsize", "audit-log-path", "audit-policy-file",
+    "encryption-provider-config", "etcd-prefix", "profiling", "service-node-port-range", "tls-cipher-suites", "v"]'
+component_arguments='["profiling", "v"]'
+
 for version in v1.20.2 v1.21.14 v1.22.17 v1.23.17 v1.24.17 v1.30.1 v1.31.1; do
     case $version in
     v1.2[01].*) api=v1beta2 ;;
@@ -47,17 +52,17 @@ for version in v1.20.2 v1.21.14 v1.22.17 v1.23.17 v1.24.17 v1.30.1 v1.31.1; do
     result "$version: kubeadm's documents are $api" "$(kubeadm $version "[.InitConfiguration, .ClusterConfiguration, .JoinConfiguration
         | .apiVersion == \"kubeadm.k8s.io/$api\"] | all")"
     if [ $api = v1beta4 ]; then
-        result "$version: arguments are a list, spans are apart" "$(kubeadm $version '
-            (.ClusterConfiguration | ([.apiServer.extraArgs[].name] == ["etcd-prefix", "service-node-port-range", "v"])
-                and (.scheduler.extraArgs == [{name: "v", value: "0"}]) and .controllerManager == .scheduler
-                and (.apiServer | has("timeoutForControlPlane") | not))
-            and (.JoinConfiguration | .timeouts == {discovery: "2m0s"} and (.discovery | has("timeout") | not))')"
+        result "$version: arguments are a list, spans are apart" "$(kubeadm $version "
+            (.ClusterConfiguration | ([.apiServer.extraArgs[].name] | sort == $api_server_arguments)
+                and ([.scheduler.extraArgs[].name] | sort == $component_arguments)
+                and .controllerManager == .scheduler and (.apiServer | has(\"timeoutForControlPlane\") | not))
+            and (.JoinConfiguration | .timeouts == {discovery: \"2m0s\"} and (.discovery | has(\"timeout\") | not))")"
     else
-        result "$version: arguments are a map" "$(kubeadm $version '
-            (.ClusterConfiguration | (.apiServer.extraArgs | keys == ["etcd-prefix", "service-node-port-range", "v"])
-                and .scheduler.extraArgs == {v: "0"} and .controllerManager == .scheduler
-                and .apiServer.timeoutForControlPlane == "4m0s")
-            and .JoinConfiguration.discovery.timeout == "2m0s"')"
+        result "$version: arguments are a map" "$(kubeadm $version "
+            (.ClusterConfiguration | (.apiServer.extraArgs | keys == $api_server_arguments)
+                and (.scheduler.extraArgs | keys == $component_arguments) and .controllerManager == .scheduler
+                and .apiServer.timeoutForControlPlane == \"4m0s\")
+            and .JoinConfiguration.discovery.timeout == \"2m0s\"")"
     fi
     unit=$work/$version/node/etc/systemd/system/cri-docker.service
     case $version in
