@@ -6,10 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "lib/core/util.h"
 #include "lib/text/conf_file.h"
-
-#define INSTALLED "/opt/kubernetes"
 
 static int check_number(cfg_t *cfg, cfg_opt_t *opt)
 {

@@ -7,6 +7,10 @@
 #define STATE_ON_DATA "/data/kubernetes/hooks" /* of roles that have a volume */
 #define STATE_ON_SYSTEM "/var/lib/k8s-hooks"   /* of the others */
 
+/* what an image brings */
+#define INSTALLED "/opt/kubernetes"
+#define VERSIONS INSTALLED "/versions.json"
+
 /* kubeadm's and the kubelet's (kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details) */
 #define KUBERNETES_DIRECTORY "/etc/kubernetes"
 #define STATIC_PODS KUBERNETES_DIRECTORY "/manifests"
@@ -14,9 +18,12 @@
 #define CA_CERTIFICATE PKI_DIRECTORY "/ca.crt"
 #define CA_KEY PKI_DIRECTORY "/ca.key"
 #define KUBEADM_CONFIG KUBERNETES_DIRECTORY "/kubeadm.yaml"
+#define KUBE_PROXY_MANIFEST KUBERNETES_DIRECTORY "/kube-proxy.yaml"
 #define KUBEADM_JOIN_CONFIG KUBERNETES_DIRECTORY "/kubeadm-join.yaml"
 #define ADMIN_KUBECONFIG KUBERNETES_DIRECTORY "/admin.conf"
 #define CLIENT_KUBECONFIG KUBERNETES_DIRECTORY "/client.conf"
+#define CONTROLLER_MANAGER_KUBECONFIG KUBERNETES_DIRECTORY "/controller-manager.conf"
+#define SCHEDULER_KUBECONFIG KUBERNETES_DIRECTORY "/scheduler.conf"
 #define KUBELET_KUBECONFIG KUBERNETES_DIRECTORY "/kubelet.conf"
 #define ROOT_KUBECONFIG "/root/.kube/config"
 #define KUBELET_CLIENT_CERTIFICATE "/var/lib/kubelet/pki/kubelet-client-current.pem" /* and its key */

@@ -174,7 +174,9 @@ int parse_file(cfg_t *cfg, const char *path, struct error **err)
     int result = parse_into(cfg, path, &failed);
     parse_error = NULL;
     if (result < 0) {
-        return error_new(err, STATUS_CONFIG, "%s", why != NULL ? why->message : failed->message);
+        struct error **reason = why != NULL ? &why : &failed;
+        (*reason)->status = STATUS_CONFIG;
+        return error_move(err, reason);
     }
     return 0;
 }

@@ -46,6 +46,19 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
+/* Whether an event of ROLE can do something with the option KEY. */
+static bool role_takes(const struct role *role, int key)
+{
+    if (key == OPTION_FORCE) {
+        return command_find(role, "destroy") != NULL;
+    }
+    bool takes = key != OPTION_CHECK;
+    for (const struct command *command = commands; command->name != NULL && !takes; command++) {
+        takes = role_event(role, command->name, true) != NULL;
+    }
+    return takes;
+}
+
 static void parse_event(struct options *options, char *arg, struct argp_state *state)
 {
     struct run *run = options->run;
@@ -183,13 +196,18 @@ int hook_main(const struct role *role, int argc, char **argv)
     _cleanup_error_ struct error *err = NULL;
     struct run run = {.role = role, .event = "start-up", .root = ""};
     struct options options = {.run = &run};
-    static const struct argp argp = {argp_options,
-                                     parse,
-                                     "EVENT [ARGUMENT]",
-                                     "Bring this host to what AppCenter's metadata says, for one event.\v ",
-                                     NULL,
-                                     help_filter,
-                                     NULL};
+    struct argp_option of_role[ELEMENTS(argp_options)];
+    const struct argp argp = {of_role,
+                              parse,
+                              "EVENT [ARGUMENT]",
+                              "Bring this host to what AppCenter's metadata says, for one event.\v ",
+                              NULL,
+                              help_filter,
+                              NULL};
+    for (size_t i = 0; i < ELEMENTS(argp_options); i++) {
+        of_role[i] = argp_options[i];
+        of_role[i].flags |= role_takes(role, of_role[i].key) ? 0 : OPTION_HIDDEN;
+    }
     if (program_start(&err) < 0) {
         return report(&run, err);
     }

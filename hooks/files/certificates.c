@@ -16,8 +16,8 @@ static const char *const patterns[] = {
 };
 static const char *const kubeconfigs[] = {
     ADMIN_KUBECONFIG,
-    "/etc/kubernetes/controller-manager.conf",
-    "/etc/kubernetes/scheduler.conf",
+    CONTROLLER_MANAGER_KUBECONFIG,
+    SCHEDULER_KUBECONFIG,
     ROOT_KUBECONFIG,
 };
 

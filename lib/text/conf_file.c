@@ -144,7 +144,8 @@ int conf_file_parse(cfg_t *cfg, const char *path, struct error **err)
     size_t len = 0;
     _cleanup_error_ struct error *reason = NULL;
     if (file_read(path, LARGEST_FILE, &text, &len, &reason) < 0) {
-        return error_new(err, STATUS_CONFIG, "%s", reason->message);
+        reason->status = STATUS_CONFIG;
+        return error_move(err, &reason);
     }
     return conf_text_parse(cfg, path, text, len, err);
 }

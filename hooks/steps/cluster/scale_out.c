@@ -13,7 +13,8 @@ static int cluster_fit_apply(struct run *run, struct error **err)
             return -1;
         }
         if (kube_get_text(run->kube, paths[i], run_deadline(run, 10), &text, NULL, &failure) < 0) {
-            return error_new(err, STATUS_SCALE_OUT_UNHEALTHY, "%s", failure->message);
+            failure->status = STATUS_SCALE_OUT_UNHEALTHY;
+            return error_move(err, &failure);
         }
     }
     return 0;

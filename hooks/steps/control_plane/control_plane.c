@@ -24,7 +24,7 @@ int kubeadm_phase(struct run *run, const char *phase, const char *part, struct e
 
 static char *configuration_hash(const struct run *run)
 {
-    return stamp_of_files(run, KUBEADM_CONFIG, "/opt/kubernetes/versions.json", NULL);
+    return stamp_of_files(run, KUBEADM_CONFIG, VERSIONS, NULL);
 }
 
 /* etcd last: with a linked etcd there is none here. */

@@ -103,7 +103,7 @@ static int swap_data(struct error **err)
         return -1;
     }
     if (renameat2(AT_FDCWD, RESTORED, AT_FDCWD, DATA_ETCD, RENAME_EXCHANGE) < 0) {
-        return error_errno(err, STATUS_BACKUP, errno, "cannot exchange /data/etcd and " RESTORED);
+        return error_errno(err, STATUS_BACKUP, errno, "cannot exchange " DATA_ETCD " and " RESTORED);
     }
     return keep_replaced(err) < 0 || tree_remove(RESTORED, err) < 0 ? -1 : tree_sync(DATA, err);
 }

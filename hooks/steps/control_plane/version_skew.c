@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/paths.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/control_plane/version_skew.h"
 #include "hooks/steps/steps.h"
@@ -36,7 +37,7 @@ static bool parse_version(const char *text, struct version *version)
 static char *manifest_version(const struct run *run)
 {
     static const char key[] = "kube-apiserver:v";
-    _cleanup_free_ char *path = run_path(run, "/etc/kubernetes/manifests/kube-apiserver.yaml");
+    _cleanup_free_ char *path = run_path(run, STATIC_PODS "/kube-apiserver.yaml");
     _cleanup_free_ char *text = NULL;
     const char *image = file_read(path, 0, &text, NULL, NULL) < 0 ? NULL : strstr(text, key);
     if (image == NULL) {

@@ -134,7 +134,7 @@ static int kube_proxy(struct run *run, struct error **err)
     }
     if (proc_exec(run->deadline, err, "kubectl", "--kubeconfig", ADMIN_KUBECONFIG, "apply", "--server-side",
                   "--force-conflicts", "--validate=false", "--field-manager=k8s-hooks",
-                  "--filename=/etc/kubernetes/kube-proxy.yaml", (char *)NULL) < 0) {
+                  "--filename=" KUBE_PROXY_MANIFEST, (char *)NULL) < 0) {
         return -1;
     }
     return proxy_take_configuration(run, err);

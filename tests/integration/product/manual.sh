@@ -40,6 +40,8 @@ for program in k8s-master k8s-node k8s-log k8s-client; do
     result "--help of $program fits a terminal of 80 columns, a line an event" \
         "$("$bin/$program" --help | grep -E '^.{80}'; "$bin/$program" --help | sed -n '/^Events:/,/^$/p' | grep '^[^ E]')"
 done
+result "--help of k8s-node lists --check and --force" "$(options k8s-node | grep -cxE -- '--(check|force)' | grep -vx 2)"
+result "--help of k8s-client lists neither: it has no pre-check and no destroy" "$(options k8s-client | grep -xE -- '--(check|force)')"
 for program in k8s-hook k8s-bake; do
     mapfile -t words < <(options $program)
     result "the manual has every option of $program" "$(missing man/$program.8 "${words[@]}")"
