@@ -1,4 +1,5 @@
 #!/bin/bash
+# takes: 60
 # Ctrl-C in `lab demo`, while machines boot and while an event runs: it removes everything it made.
 set -um # jobs have a process group each, which Ctrl-C goes to, and do not ignore it
 lab="${BUILD:-build}/lab/lab --name interrupt"
