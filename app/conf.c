@@ -8,6 +8,7 @@
 
 #include "app/paths.h"
 #include "lib/core/util.h"
+#include "lib/system/file.h"
 #include "lib/text/conf_file.h"
 
 static int check_number(cfg_t *cfg, cfg_opt_t *opt)
@@ -97,12 +98,10 @@ static const struct {
 /* The directory NAME of the source tree in whose build directory the running program lies; NULL when installed. */
 static char *tree_directory(const char *name)
 {
-    char self[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (len < 0) {
+    _cleanup_free_ char *self = link_read("/proc/self/exe");
+    if (self == NULL) {
         return NULL;
     }
-    self[len] = '\0';
     for (char *slash = strrchr(self, '/'); slash != NULL; slash = strrchr(self, '/')) {
         *slash = '\0';
         if (!str_starts(slash + 1, "build")) {

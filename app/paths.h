@@ -37,6 +37,7 @@
 #define DATA_ETCD DATA "/etcd"
 #define DATA_ELASTICSEARCH DATA "/es"
 #define DATA_HOSTNIC DATA "/var/lib/hostnic"
+#define HOSTNIC_DIRECTORY "/var/lib/hostnic" /* a link to it */
 #define BACKUP_DIRECTORY DATA "/backup"
 
 #endif

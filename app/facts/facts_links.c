@@ -1,6 +1,5 @@
 #include "app/facts/facts_links.h"
 
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -175,10 +174,8 @@ int facts_read_links(struct facts *facts, const json_t *tree, struct problems *p
 /* The file an installed binary and one run from build/bin/ both have: DIR/versions.json beside DIR/bin/BINARY. */
 static char *versions_beside_binary(void)
 {
-    char exe[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    exe[n < 0 ? 0 : n] = '\0';
-    char *slash = strrchr(exe, '/');
+    _cleanup_free_ char *exe = link_read("/proc/self/exe");
+    char *slash = exe == NULL ? NULL : strrchr(exe, '/');
     if (slash == NULL) {
         return NULL;
     }

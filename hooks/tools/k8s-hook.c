@@ -2,7 +2,6 @@
  * needs. */
 #include <errno.h>
 #include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -115,13 +114,14 @@ static int find_role(char **argv, char **role, struct error **err)
 /* The role's binary lies beside this one. */
 static int become_role(char **argv, struct error **err)
 {
-    char self[PATH_MAX];
     _cleanup_free_ char *role = NULL;
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n < 0 || find_role(argv, &role, err) < 0) {
-        return n < 0 ? error_errno(err, STATUS_FAILED, errno, "cannot read /proc/self/exe") : -1;
+    _cleanup_free_ char *self = link_read("/proc/self/exe");
+    if (self == NULL) {
+        return error_errno(err, STATUS_FAILED, errno, "cannot read /proc/self/exe");
     }
-    self[n] = '\0';
+    if (find_role(argv, &role, err) < 0) {
+        return -1;
+    }
     _cleanup_free_ char *binary = xasprintf("%s/k8s-%s", dirname(self), role);
     interrupt_child();
     argv[0] = binary;

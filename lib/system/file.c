@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -98,6 +99,19 @@ static int sync_parent(const char *path, struct error **err)
     return 0;
 }
 
+char *link_read(const char *path)
+{
+    char target[PATH_MAX];
+    ssize_t len = readlink(path, target, sizeof target);
+    return len <= 0 || (size_t)len >= sizeof target ? NULL : xstrndup(target, (size_t)len);
+}
+
+bool link_is(const char *path, const char *target)
+{
+    _cleanup_free_ char *now = link_read(path);
+    return now != NULL && strcmp(now, target) == 0;
+}
+
 int link_make(const char *target, const char *path, bool *changed, struct error **err)
 {
     if (changed != NULL) {
@@ -106,9 +120,7 @@ int link_make(const char *target, const char *path, bool *changed, struct error 
     struct stat st;
     bool there = lstat(path, &st) == 0;
     if (there && S_ISLNK(st.st_mode)) {
-        _cleanup_free_ char *now = xcalloc(1, strlen(target) + 2);
-        ssize_t len = readlink(path, now, strlen(target) + 1);
-        if (len == (ssize_t)strlen(target) && strcmp(now, target) == 0) {
+        if (link_is(path, target)) {
             return 0;
         }
     } else if (there && S_ISDIR(st.st_mode)) {

@@ -16,6 +16,12 @@ int dir_make(const char *path, mode_t mode, struct error **err);
  * directory. */
 int link_make(const char *target, const char *path, bool *changed, struct error **err);
 
+/* The target of the symbolic link PATH; NULL (errno is set) when PATH is none. The caller frees. */
+char *link_read(const char *path);
+
+/* Whether PATH is a symbolic link to TARGET. */
+bool link_is(const char *path, const char *target);
+
 struct file_spec {
     const char *path;
     const void *data;

@@ -1,6 +1,5 @@
 #include "lib/system/root_path.h"
 
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,10 +26,8 @@ static bool is_last(const char *rest)
 /* The target of the link at DIRECTORY/NAME below ROOT, NULL when that is none. The caller frees. */
 static char *link_target(const char *root, const char *place)
 {
-    char target[PATH_MAX];
     _cleanup_free_ char *full = path_join(root, place);
-    ssize_t n = readlink(full, target, sizeof target);
-    return n <= 0 || (size_t)n >= sizeof target ? NULL : xstrndup(target, (size_t)n);
+    return link_read(full);
 }
 
 struct walk {

@@ -137,18 +137,18 @@ static int replace_pods(struct run *run, struct error **err)
     return 0;
 }
 
-static int moved_in_done(struct run *run, struct error **err)
+static int adopt_done(struct run *run, struct error **err)
 {
-    bool elsewhere = false;
-    return restored_from_elsewhere(run, &elsewhere, err) < 0 ? -1 : !elsewhere;
+    bool foreign = false;
+    return backup_is_foreign(run, &foreign, err) < 0 ? -1 : !foreign;
 }
 
 /* The token's step also publishes this cluster's CA to whoever joins. */
-static int moved_in_apply(struct run *run, struct error **err)
+static int adopt_apply(struct run *run, struct error **err)
 {
     return correct_nodes(run, err) == 0 && await_ca(run, err) == 0 && replace_pods(run, err) == 0
                ? step_enable_token.apply(run, err)
                : -1;
 }
 
-const struct step step_adopt_backup = {"adopt a foreign backup", moved_in_done, moved_in_apply, NULL};
+const struct step step_adopt_backup = {"adopt a foreign backup", adopt_done, adopt_apply, NULL};

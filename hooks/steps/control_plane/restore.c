@@ -132,7 +132,7 @@ static int etcd_restored_apply(struct run *run, struct error **err)
 
 const struct step step_restore_etcd = {"restore etcd data", NULL, etcd_restored_apply, NULL};
 
-int restored_from_elsewhere(const struct run *run, bool *elsewhere, struct error **err)
+int backup_is_foreign(const struct run *run, bool *foreign, struct error **err)
 {
     _cleanup_free_ char *name = NULL;
     _cleanup_json_ json_t *manifest = NULL;
@@ -140,7 +140,7 @@ int restored_from_elsewhere(const struct run *run, bool *elsewhere, struct error
         return -1;
     }
     const char *cluster = json_text(manifest, "cluster");
-    *elsewhere = cluster != NULL && strcmp(cluster, run->facts->cluster.id) != 0;
+    *foreign = cluster != NULL && strcmp(cluster, run->facts->cluster.id) != 0;
     return 0;
 }
 
@@ -164,7 +164,7 @@ static int add_foreign_keys(struct run *run, const char *archive, char ***argv, 
     return 0;
 }
 
-static int extract_keys(struct run *run, const char *name, bool elsewhere, struct error **err)
+static int extract_keys(struct run *run, const char *name, bool foreign, struct error **err)
 {
     static const char directory[] = DATA_KUBERNETES;
     _cleanup_free_ char *archive = backup_path(name, "kubernetes.tar");
@@ -173,7 +173,7 @@ static int extract_keys(struct run *run, const char *name, bool elsewhere, struc
     for (size_t i = 0; i < ELEMENTS(tar); i++) {
         strv_push(&argv, tar[i]);
     }
-    if (elsewhere && add_foreign_keys(run, archive, &argv, err) < 0) {
+    if (foreign && add_foreign_keys(run, archive, &argv, err) < 0) {
         return -1;
     }
     const struct proc proc = {.argv = (const char *const *)argv, .deadline = run->deadline};
@@ -186,22 +186,22 @@ static int keys_restored_apply(struct run *run, struct error **err)
 {
     static const char *const stamps[] = {"control-plane", "cluster-settings", "encryption"};
     _cleanup_free_ char *name = NULL;
-    bool elsewhere = false;
+    bool foreign = false;
     for (size_t i = 0; i < ELEMENTS(stamps); i++) {
         if (stamp_remove(run, stamps[i], err) < 0) {
             return -1;
         }
     }
-    if (chosen(run, &name, err) < 0 || restored_from_elsewhere(run, &elsewhere, err) < 0) {
+    if (chosen(run, &name, err) < 0 || backup_is_foreign(run, &foreign, err) < 0) {
         return -1;
     }
-    if (elsewhere && access(CA_KEY, R_OK) < 0) {
+    if (foreign && access(CA_KEY, R_OK) < 0) {
         return error_new(err, STATUS_BACKUP,
                          "backup %s is of another cluster and this one has no CA yet: run `k8s-master init` "
                          "first",
                          name);
     }
-    if (extract_keys(run, name, elsewhere, err) < 0) {
+    if (extract_keys(run, name, foreign, err) < 0) {
         return -1;
     }
     return tree_sync(DATA_KUBERNETES, err);

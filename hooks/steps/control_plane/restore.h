@@ -5,6 +5,6 @@
 #include "hooks/engine/role.h"
 
 /* Whether the backup that is being restored was made in another cluster, whose machines were others. */
-int restored_from_elsewhere(const struct run *run, bool *elsewhere, struct error **err);
+int backup_is_foreign(const struct run *run, bool *foreign, struct error **err);
 
 #endif

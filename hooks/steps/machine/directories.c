@@ -35,7 +35,7 @@ struct data_link {
 static const struct data_link links[] = {
     {DATA_KUBERNETES, KUBERNETES_DIRECTORY},
     {"/data/var/lib/kubelet", "/var/lib/kubelet"},
-    {DATA_HOSTNIC, "/var/lib/hostnic"},
+    {DATA_HOSTNIC, HOSTNIC_DIRECTORY},
 };
 
 static bool wanted(const struct run *run, const struct directory *directory)
@@ -55,9 +55,7 @@ static bool directory_there(const struct run *run, const struct directory *direc
 static bool link_there(const struct run *run, const struct data_link *link)
 {
     _cleanup_free_ char *path = run_path(run, link->path);
-    char target[256];
-    ssize_t n = readlink(path, target, sizeof target);
-    return n > 0 && (size_t)n == strlen(link->target) && memcmp(target, link->target, (size_t)n) == 0;
+    return link_is(path, link->target);
 }
 
 static int directories_done(struct run *run, struct error **err)

@@ -19,19 +19,12 @@ static bool executable(const struct run *run, const char *path)
     return access(full, X_OK) == 0;
 }
 
-static bool is_link_to(const struct run *run, const char *path, const char *wanted)
-{
-    char target[256];
-    _cleanup_free_ char *full = run_path(run, path);
-    ssize_t n = readlink(full, target, sizeof target);
-    return n > 0 && (size_t)n == strlen(wanted) && memcmp(target, wanted, (size_t)n) == 0;
-}
-
 static int host_done(struct run *run, struct error **err)
 {
     (void)err;
-    return run->facts->network != NETWORK_HOSTNIC || (executable(run, PLUGIN) && executable(run, PLUGINS "/loopback") &&
-                                                      is_link_to(run, "/var/lib/hostnic", DATA_HOSTNIC));
+    _cleanup_free_ char *link = run_path(run, HOSTNIC_DIRECTORY);
+    return run->facts->network != NETWORK_HOSTNIC ||
+           (executable(run, PLUGIN) && executable(run, PLUGINS "/loopback") && link_is(link, DATA_HOSTNIC));
 }
 
 /* Out of the release's own image, so that the plugin is always of the version that runs beside it. */
@@ -63,7 +56,7 @@ static int host_apply(struct run *run, struct error **err)
     _cleanup_free_ char *plugins = run_path(run, PLUGINS);
     _cleanup_free_ char *loopback = run_path(run, PLUGINS "/loopback");
     _cleanup_free_ char *kept = run_path(run, DATA_HOSTNIC);
-    _cleanup_free_ char *link = run_path(run, "/var/lib/hostnic");
+    _cleanup_free_ char *link = run_path(run, HOSTNIC_DIRECTORY);
     if (run->facts->network != NETWORK_HOSTNIC) {
         return 0;
     }

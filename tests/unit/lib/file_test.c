@@ -265,6 +265,13 @@ static void links_are_made_once(void **state)
     assert_int_equal(link_make("there", "a/link", &changed, NULL), 0);
     assert_false(changed);
     assert_int_equal(link_make("there/on", "a/link", &changed, NULL), 0);
+    _cleanup_free_ char *now = link_read("a/link");
+    assert_string_equal(now, "there/on");
+    assert_true(link_is("a/link", "there/on"));
+    assert_false(link_is("a/link", "there"));
+    assert_false(link_is("a", "there"));
+    assert_null(link_read("absent"));
+    assert_int_equal(errno, ENOENT);
     assert_true(changed);
     assert_int_equal(readlink("a/link", target, sizeof target - 1), 8);
     assert_string_equal(target, "there/on");

@@ -48,7 +48,7 @@ static json_t *read_action(const json_t *line, const char *url_index, struct ite
     return NULL;
 }
 
-static int carry_out(const struct item *item, const char *source, json_t **problem)
+static int apply_item(const struct item *item, const char *source, json_t **problem)
 {
     const char *wrong = index_name_problem(item->index);
     struct index *index = store_find(item->index);
@@ -92,7 +92,7 @@ void bulk(const char *url_index, const struct http_request *request, struct http
         }
         bool deletes = item.verb != NULL && strcmp(item.verb, "delete") == 0;
         const char *source = deletes ? "" : strsep(&rest, "\n");
-        int status = carry_out(&item, source == NULL ? "" : source, &problem);
+        int status = apply_item(&item, source == NULL ? "" : source, &problem);
         errors = errors || status >= 400;
         json_array_append_new(items, json_pack("{s{ss ss ss* si so*}}", item.verb, "_index", item.index, "_type",
                                                "_doc", "_id", item.id, "status", status, "error", problem));

@@ -12,11 +12,9 @@
 
 static char *source_top(char **bin)
 {
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(self, '/');
-    *bin = xstrndup(self, slash == NULL ? 0 : (size_t)(slash - self));
+    _cleanup_free_ char *self = link_read("/proc/self/exe");
+    const char *slash = self == NULL ? NULL : strrchr(self, '/');
+    *bin = slash == NULL ? xstrdup("") : xstrndup(self, (size_t)(slash - self));
     _cleanup_free_ char *up = xasprintf("%s/../..", *bin);
     char *top = realpath(up, NULL);
     return top == NULL ? xstrdup(".") : top;
