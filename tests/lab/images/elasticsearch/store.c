@@ -94,7 +94,7 @@ struct index *store_make(const char *name)
 
 void store_set_dynamic(struct index *index, const json_t *list)
 {
-    _cleanup_json_ json_t *line = json_pack("{sO}", "_dynamic", (json_t *)(uintptr_t)list);
+    _cleanup_json_ json_t *line = json_pack("{sO}", "_dynamic", (json_t *)list);
     json_decref(index->dynamic);
     index->dynamic = json_deep_copy(list);
     append_line(index, line);
