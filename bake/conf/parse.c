@@ -83,7 +83,7 @@ static int read_text(const char *path, char **text, struct error **err)
 {
     size_t len = 0;
     if (file_read(path, 1024L * 1024, text, &len, err) < 0) {
-        if (err != NULL && *err != NULL) {
+        if (err != NULL) {
             (*err)->status = STATUS_CONFIG;
         }
         return -1;

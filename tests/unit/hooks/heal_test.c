@@ -36,8 +36,7 @@ static struct host self = {.ip = (char[]){"127.0.0.1"}, .node_name = (char[]){"m
 
 static enum MHD_Result respond(struct MHD_Connection *connection, unsigned code, const char *text)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY);
     enum MHD_Result result = MHD_queue_response(connection, code, response);
     MHD_destroy_response(response);
     return result;
