@@ -26,6 +26,21 @@ commands_of() {
 result "both languages of the user guide have the same commands" \
     "$(diff <(commands_of docs/user-guide.md) <(commands_of docs/user-guide.zh-cn.md))"
 
+# names FILE: parameters, annotations, paths
+names() {
+    grep -oE '`[a-z_]+[-_][a-z_-]+`|/opt/kubernetes/[a-z/]+|service[.]beta[.]kubernetes[.]io|qingcloud-[a-z-]+|k8s-hooks/[a-z=]+' "$1" | sort -u
+}
+result "both name the same parameters, annotations and paths" \
+    "$(diff <(names docs/user-guide.md) <(names docs/user-guide.zh-cn.md))"
+result "a scenario runs the user guide's commands" \
+    "$(grep --quiet '^commands client docs/user-guide.md$' tests/e2e/*/scenario || echo "none does")"
+
+# The cloud controller refuses a Service without annotations, and one that is public without an EIP.
+for sample in templates/client/sample/*/*.yaml.mustache; do
+    result "${sample#templates/client/}: each load balancer has an EIP or is private" "$(awk 'BEGIN { RS = "\n---\n" }
+        /type: LoadBalancer/ && !/load-balancer-(eip-ids|network-type: internal)/' "$sample")"
+done
+
 for document in README.md CONTRIBUTING.md docs/*.md; do
     missing=
     for program in $(grep -oE 'build/(bin|lab)/[a-z0-9-]+' "$document" | sort -u); do
