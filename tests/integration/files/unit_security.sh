@@ -20,9 +20,10 @@ cp -r tests/golden/opt "$work/opt" &&
     "$build/bin/k8s-node" render --root "$work/cri" --config "$work/hook.conf" --metadata "$work/node.json" >"$work/log" 2>&1 &&
     cp "$work/cri/etc/systemd/system/cri-docker.service" "$units"
 
+# k8s-reconcile does what reload does: it writes files of root's, restarts services and runs kubectl and docker.
 # The kubelet and cri-dockerd mount volumes, enter namespaces of pods and run CNI plugins: what would hide that from the machine
 # cannot be switched on for them.
-declare -A bound=([k8s-routes]=2.3 [k8s-metadata-guard]=2.3 [k8s-prune-logs]=3.6 [cri-docker]=8.8 [kubelet]=9.6)
+declare -A bound=([k8s-routes]=2.3 [k8s-metadata-guard]=2.3 [k8s-prune-logs]=3.6 [k8s-reconcile]=4.6 [cri-docker]=8.8 [kubelet]=9.6)
 
 for file in "$units"/*.service; do
     name=$(basename "$file" .service)

@@ -143,8 +143,9 @@ def free_text(cluster, role, before, username, password):
         if os.stat(os.path.join(root, path)).st_mode & 0o777 != 0o600:
             return f"{path} can be read by others"
     others = files(root) - logins
-    if others != files(before):
-        return f"other files: {others ^ files(before)}"
+    others_before = files(before) - logins
+    if others != others_before:
+        return f"other files: {others ^ others_before}"
     _, changed, _ = filecmp.cmpfiles(root, before, others, shallow=False)
     if changed:
         return f"{username!r}, {password!r}: {changed} changed too"
