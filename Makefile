@@ -89,13 +89,14 @@ $(LAB_PROGRAMS:%=$(B)/lab/%): $(B)/lab/%: $(B)/tests/lab/%.o $$(call objects,$$(
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(LAB_LDLIBS)
-$(B)/images.a: $(IMAGE_SHARED) $(B)/lib/core/util.o
+$(B)/images.a: $(IMAGE_SHARED) $(B)/lib/core/util.o $(B)/lib/core/json.o
 	@rm -f $@ && $(AR) rcs $@ $^
 # libcrypto could resolve names and open libraries, of which the linker warns in a static program; these do neither
 $(IMAGE_PROGRAMS:%=$(B)/images/%): $(B)/images/%: $$(call objects,$$(wildcard tests/lab/images/$$*/*.c)) $(B)/images.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
-	@$(CC) -static -s -Wl,--gc-sections -Wl,--no-warnings -o $@ $^ $(IMAGE_LIBS)
+	@$(CC) -static -s -Wl,--gc-sections -o $@ $^ $(IMAGE_LIBS) 2>$(B)/tests/lab/images/$(@F).log || \
+		{ cat $(B)/tests/lab/images/$(@F).log; rm -f $@; false; }
 $(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/bake.a $(B)/app.a $(B)/lib.a
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)
