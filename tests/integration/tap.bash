@@ -13,10 +13,24 @@ result() {
     fi
 }
 
+# is FOUND EXPECTED DESCRIPTION
+is() {
+    result "$3" "$([ "$1" = "$2" ] || printf 'expected: %s\nfound:    %s\n' "$2" "$1")"
+}
+
 # skipped DESCRIPTION REASON
 skipped() {
     tests=$((tests + 1))
     echo "ok $tests - $1 # SKIP $2"
+}
+
+# needs_bakes DESCRIPTION: ends the test, as skipped, where no root can be bootstrapped
+needs_bakes() {
+    if [ "$(id -u)" != 0 ] || ! command -v mmdebstrap >/dev/null; then
+        skipped "$1" "needs root and mmdebstrap"
+        finish
+        exit
+    fi
 }
 
 # expect STATUS WORD...: complaints about the last run, whose status is in $status and what it printed in $output

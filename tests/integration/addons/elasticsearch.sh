@@ -2,22 +2,12 @@
 # The lab's stand-in for Elasticsearch answers as the hooks and Fluent Bit need it to, and as strictly as the real one.
 set -uo pipefail
 cd "$(dirname "$0")/../../.." || exit 1
+. tests/integration/tap.bash
 
 directory=$(mktemp -d)
 program=build/images/elasticsearch # static: not in a sanitized build
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$directory"' EXIT
-n=0
-
-is() {
-    n=$((n + 1))
-    if [ "$1" = "$2" ]; then
-        echo "ok $n - $3"
-    else
-        echo "not ok $n - $3"
-        printf '# expected: %s\n# is:       %s\n' "$2" "$1"
-    fi
-}
 
 # The program says where it listens in its first line: reading that is waiting for it.
 start() {
@@ -34,7 +24,6 @@ request() {
     curl --silent --max-time 10 "$@" "http://127.0.0.1:$port$path"
 }
 
-echo 1..24
 start 1
 is "$(request / | jq -r .name)" log-1 "names its node"
 is "$(request /_cluster/health | jq -r '.status, .number_of_data_nodes' | tr '\n' ' ')" "green 1 " "is green"
@@ -94,3 +83,4 @@ is "$(post '{"create":{"_index":"ids","_id":"1"}}
 {"log":"a"}' '[.items[].create.status]')" "[201,409]" "does not take a document twice"
 is "$(request /.kibana_1 -X PUT | jq .acknowledged)$(request /.kibana_1 -X PUT | jq .error.type)" \
     'true"resource_already_exists_exception"' "makes an index once"
+finish

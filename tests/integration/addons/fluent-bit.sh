@@ -2,22 +2,12 @@
 # The lab's program in Fluent Bit's place reads, joins, keeps its place, retries and gives up as the real one does.
 set -uo pipefail
 cd "$(dirname "$0")/../../.." || exit 1
+. tests/integration/tap.bash
 
 directory=$(mktemp -d)
 programs=build/images # static: not in a sanitized build
 elasticsearch='' fluent_bit=''
 trap 'kill $elasticsearch $fluent_bit 2>/dev/null; rm -rf "$directory"' EXIT
-n=0
-
-is() {
-    n=$((n + 1))
-    if [ "$1" = "$2" ]; then
-        echo "ok $n - $3"
-    else
-        echo "not ok $n - $3"
-        printf '# expected: %s\n# is:       %s\n' "$2" "$1"
-    fi
-}
 
 mkdir -p "$directory/logs" "$directory/state" "$directory/data"
 mkfifo "$directory/said"
@@ -85,7 +75,6 @@ reached() {
     count
 }
 
-echo 1..9
 configure "    Unknown_Key On" ""
 "$programs/fluent-bit" --config="$directory/fluent-bit.conf" 2>/dev/null
 is $? 1 "refuses a property that is not known"
@@ -137,3 +126,4 @@ line refused-no-more >>"$directory/logs/d.log"
 curl -s -X DELETE "http://127.0.0.1:$port/logs" >/dev/null
 is "$(reached 1)" 1 "goes on after that"
 end
+finish

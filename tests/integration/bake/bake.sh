@@ -8,11 +8,7 @@ kept=/var/cache/k8s-hooks/bake-test
 work=$(mktemp -d)
 trap 'rm -rf --one-file-system "$work"' EXIT
 
-if [ "$(id -u)" != 0 ] || ! command -v mmdebstrap >/dev/null; then
-    skipped "bakes" "needs root and mmdebstrap"
-    finish
-    exit
-fi
+needs_bakes "bakes"
 
 mkdir -p "$work/overlay/etc/systemd/system" "$work/overlay/usr/local/bin" "$work/tree/pack-1.0"
 cd "$work" || exit 1

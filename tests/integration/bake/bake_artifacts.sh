@@ -3,11 +3,7 @@
 # for where it should be, verified, put and run where it should be. Needs root and Debian's archive.
 set -uo pipefail
 . tests/integration/tap.bash
-if [ "$(id -u)" != 0 ] || ! command -v mmdebstrap >/dev/null; then
-    skipped "artifacts" "needs root and mmdebstrap"
-    finish
-    exit
-fi
+needs_bakes "artifacts"
 # mounts of its own, for a disk that is full
 [ -n "${OWN_MOUNTS:-}" ] || OWN_MOUNTS=yes exec unshare --mount "$0"
 

@@ -2,11 +2,7 @@
 # Two bakes on one cache at once, and what a bake that was killed leaves there. Needs root and Debian's archive.
 set -uo pipefail
 . tests/integration/tap.bash
-if [ "$(id -u)" != 0 ] || ! command -v mmdebstrap >/dev/null; then
-    skipped "bakes on one cache" "needs root and mmdebstrap"
-    finish
-    exit
-fi
+needs_bakes "bakes on one cache"
 bake=$PWD/${BUILD:-build}/bin/k8s-bake
 work=$(mktemp -d)
 trap 'rm -rf --one-file-system "$work"' EXIT

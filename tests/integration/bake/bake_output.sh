@@ -7,11 +7,7 @@ work=$(mktemp -d)
 trap 'rm -rf --one-file-system "$work"' EXIT
 cd "$work" || exit 1
 
-if [ "$(id -u)" != 0 ] || ! command -v mmdebstrap >/dev/null; then
-    skipped "outputs" "needs root and mmdebstrap"
-    finish
-    exit
-fi
+needs_bakes "outputs"
 
 mkdir overlay && for file in hello vmlinuz initrd.img; do echo $file >overlay/$file; done
 cat >image.conf <<'X'

@@ -15,72 +15,30 @@
 #include "lib/crypto/crypto.h"
 #include "lib/system/tree.h"
 
-#define ETCD_PKI "/etc/kubernetes/pki/etcd/"
-
 static pid_t etcd;
-
-/* etcdctl with the master's own certificates; what it printed. NULL when it failed. */
-static char *etcdctl(const char *verb, const char *key, const char *value)
-{
-    static const char *const environment[] = {"ETCDCTL_API=3", NULL};
-    const char *const argv[] = {"etcdctl",
-                                "--endpoints=https://127.0.0.1:2379",
-                                "--cacert=" ETCD_PKI "ca.crt",
-                                "--cert=" ETCD_PKI "healthcheck-client.crt",
-                                "--key=" ETCD_PKI "healthcheck-client.key",
-                                verb,
-                                key,
-                                value,
-                                NULL};
-    _cleanup_proc_ struct proc_result result = {0};
-    const struct proc proc = {
-        .argv = argv, .environment = environment, .keep_output = true, .deadline = deadline_in(5000)};
-    return proc_run(&proc, &result, NULL) == 0 ? xstrdup(result.output) : NULL;
-}
 
 static void etcd_put(const char *key)
 {
-    _cleanup_free_ char *answer = etcdctl("put", key, "value");
-    assert_non_null(answer);
+    const char *const arguments[] = {"put", key, "value", NULL};
+    assert_int_equal(etcdctl(arguments, deadline_in(5000), NULL, NULL), 0);
 }
 
 static bool etcd_has(const char *key)
 {
-    _cleanup_free_ char *answer = etcdctl("get", key, NULL);
-    assert_non_null(answer);
+    const char *const arguments[] = {"get", key, NULL};
+    _cleanup_free_ char *answer = NULL;
+    assert_int_equal(etcdctl(arguments, deadline_in(5000), &answer, NULL), 0);
     return *answer != '\0';
 }
 
 static void start_etcd(void)
 {
-    pid_t parent = getpid();
-    etcd = fork();
-    if (etcd == 0) {
-        int log = open("/dev/null", O_WRONLY);
-        (void)dup2(log, 1);
-        (void)dup2(log, 2);
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent) {
-            execl("/usr/bin/etcd", "etcd", "--name=master-1", "--data-dir=/data/etcd",
-                  "--listen-client-urls=https://127.0.0.1:2379", "--advertise-client-urls=https://127.0.0.1:2379",
-                  "--cert-file=" ETCD_PKI "server.crt", "--key-file=" ETCD_PKI "server.key", "--client-cert-auth",
-                  "--trusted-ca-file=" ETCD_PKI "ca.crt", "--listen-peer-urls=http://127.0.0.1:2380",
-                  "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-                  "--initial-cluster=master-1=http://127.0.0.1:2380", NULL);
-        }
-        _exit(127);
-    }
-    struct deadline deadline = deadline_in(30000);
-    _cleanup_free_ char *answer = NULL;
-    while (answer == NULL && deadline_left(deadline) > 0) {
-        answer = etcdctl("get", "/", NULL);
-    }
-    assert_non_null(answer);
+    etcd = etcd_start(NULL);
 }
 
 static void stop_etcd(void)
 {
-    assert_int_equal(kill(etcd, SIGTERM), 0);
-    assert_int_equal(waitpid(etcd, NULL, 0), etcd);
+    etcd_end(etcd, SIGTERM);
     etcd = 0;
 }
 

@@ -11,8 +11,6 @@
 #include "hooks/events/events.h"
 #include "hooks/steps/steps.h"
 
-#define ETCD_PKI "/etc/kubernetes/pki/etcd/"
-
 enum { QUOTA_MIB = 24 };
 
 static pid_t etcd;
@@ -23,28 +21,6 @@ static int put_value(const char *value, struct error **err)
     return etcdctl(arguments, deadline_in(10000), NULL, err);
 }
 
-static void start_etcd(void)
-{
-    pid_t parent = getpid();
-    etcd = fork();
-    if (etcd == 0) {
-        int log = open("/dev/null", O_WRONLY);
-        (void)dup2(log, 1);
-        (void)dup2(log, 2);
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent) {
-            execl("/usr/bin/etcd", "etcd", "--data-dir=/data/etcd", "--listen-client-urls=https://127.0.0.1:2379",
-                  "--advertise-client-urls=https://127.0.0.1:2379", "--listen-metrics-urls=" ETCD_METRICS,
-                  "--cert-file=" ETCD_PKI "server.crt", "--key-file=" ETCD_PKI "server.key", "--client-cert-auth",
-                  "--trusted-ca-file=" ETCD_PKI "ca.crt", "--quota-backend-bytes=25165824", NULL);
-        }
-        _exit(127);
-    }
-    struct deadline deadline = deadline_in(30000);
-    while (etcd_health(ETCD_METRICS, deadline, NULL) < 0) {
-        assert_true(deadline_left(deadline) > 0);
-    }
-}
-
 static int new_cluster(void **state)
 {
     (void)state;
@@ -52,14 +28,13 @@ static int new_cluster(void **state)
     assert_int_equal(dir_make("/data/etcd", 0700, NULL), 0);
     struct run run = new_run();
     assert_int_equal(step_issue_certificates.apply(&run, NULL), 0);
-    start_etcd();
+    etcd = etcd_start("--quota-backend-bytes=25165824");
     return 0;
 }
 
 static int end_cluster(void **state)
 {
-    assert_int_equal(kill(etcd, SIGKILL), 0);
-    assert_int_equal(waitpid(etcd, NULL, 0), etcd);
+    etcd_end(etcd, SIGKILL);
     return drop_data(state);
 }
 

@@ -9,17 +9,23 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "hooks/clients/etcd.h"
 #include "hooks/engine/role.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 
 #define KUBEADM "/var/cache/k8s-hooks/kubernetes-v1.20.2/kubeadm"
+#define ETCD_PKI "/etc/kubernetes/pki/etcd/"
 #define MASTER_IP "192.168.0.2"
 
 static const char configuration[] = "apiVersion: kubeadm.k8s.io/v1beta2\n"
@@ -86,6 +92,40 @@ static inline int drop_data(void **state)
 {
     (void)state;
     return umount("/etc/kubernetes") < 0 || umount("/data") < 0;
+}
+
+/* A real etcd on /data/etcd with the certificates that kubeadm makes, and with the option MORE; it ends with the test.
+ */
+static inline pid_t etcd_start(const char *more)
+{
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid == 0) {
+        int log = open("/dev/null", O_WRONLY);
+        (void)dup2(log, 1);
+        (void)dup2(log, 2);
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent) {
+            execl("/usr/bin/etcd", "etcd", "--name=master-1", "--data-dir=/data/etcd",
+                  "--listen-client-urls=https://127.0.0.1:2379", "--advertise-client-urls=https://127.0.0.1:2379",
+                  "--listen-metrics-urls=" ETCD_METRICS, "--cert-file=" ETCD_PKI "server.crt",
+                  "--key-file=" ETCD_PKI "server.key", "--client-cert-auth", "--trusted-ca-file=" ETCD_PKI "ca.crt",
+                  "--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+                  "--initial-cluster=master-1=http://127.0.0.1:2380", more, NULL);
+        }
+        _exit(127);
+    }
+    assert_true(pid > 0);
+    struct deadline deadline = deadline_in(30000);
+    while (etcd_health(ETCD_METRICS, deadline, NULL) < 0) {
+        assert_true(deadline_left(deadline) > 0);
+    }
+    return pid;
+}
+
+static inline void etcd_end(pid_t pid, int signal)
+{
+    assert_int_equal(kill(pid, signal), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 #endif
