@@ -158,13 +158,13 @@ static void an_annotation_is_put_into_every_document(void **state)
     }
 }
 
-static void keys_become_stubs(void **state)
+static void an_object_key_becomes_its_identity(void **state)
 {
     (void)state;
-    _cleanup_json_ json_t *stub = object_identity("apps/v1 Deployment kube-system name");
+    _cleanup_json_ json_t *identity = object_identity("apps/v1 Deployment kube-system name");
     _cleanup_json_ json_t *expected = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "apps/v1", "kind",
                                                 "Deployment", "metadata", "name", "name", "namespace", "kube-system");
-    assert_true(json_equal(stub, expected));
+    assert_true(json_equal(identity, expected));
     _cleanup_json_ json_t *wide = object_identity("v1 Namespace - name");
     assert_null(json_object_get(json_object_get(wide, "metadata"), "namespace"));
     assert_null(object_identity("v1 Namespace name"));
@@ -182,7 +182,7 @@ int main(void)
         cmocka_unit_test(later_documents_override),
         cmocka_unit_test(objects_are_sorted_into_the_order_of_apply),
         cmocka_unit_test(a_text_that_is_not_an_object_is_refused),
-        cmocka_unit_test(keys_become_stubs),
+        cmocka_unit_test(an_object_key_becomes_its_identity),
         cmocka_unit_test(an_annotation_is_put_into_every_document),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
