@@ -125,10 +125,10 @@ static void start_api(struct apiserver *server, int client, int port)
     }
 }
 
-static bool answers(const struct apiserver *server)
+static bool answers(const struct apiserver *server, const char *path)
 {
     _cleanup_free_ char *ca = path_join(server->root, "certs/apiserver.crt");
-    _cleanup_free_ char *url = xasprintf("%s/readyz", server->url);
+    _cleanup_free_ char *url = path_join(server->url, path);
     _cleanup_free_ char *authorization = xasprintf("Authorization: Bearer %s", token);
     _cleanup_(http_freep) struct http *http = NULL;
     _cleanup_answer_ struct http_answer answer = {0};
@@ -139,12 +139,18 @@ static bool answers(const struct apiserver *server)
            http_do(http, &request, deadline_in(5000), STATUS_API, &answer, NULL) == 0 && answer.code == 200;
 }
 
+/* The server says that it is ready before it has made the namespace that most objects go to. */
+static bool ready(const struct apiserver *server)
+{
+    return answers(server, "readyz") && answers(server, "api/v1/namespaces/default");
+}
+
 /* Nothing tells that the server is ready but a request; that it is dead, its descriptor does. */
 static int wait_ready(const struct apiserver *server, struct error **err)
 {
     struct deadline deadline = deadline_in(INT64_C(1000) * START_S);
     _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, server->api, 0);
-    while (!answers(server)) {
+    while (!ready(server)) {
         struct pollfd dead = {.fd = fd, .events = POLLIN};
         if (poll(&dead, 1, 100) != 0 || deadline_left(deadline) == 0) {
             return error_new(err, STATUS_API, "the API server of the test did not get ready: see %s/kube-apiserver.log",
