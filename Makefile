@@ -43,6 +43,7 @@ BAKE = $(call objects,$(filter-out bake/bake.c,$(wildcard bake/*.c bake/*/*.c)))
 # a lab program is tests/lab/NAME.c, its parts tests/lab/NAME/*.c; what several share is tests/lab/shared/
 LAB_PROGRAMS = $(patsubst tests/lab/%.c,%,$(wildcard tests/lab/*.c))
 LAB_SHARED = $(call objects,$(wildcard tests/lab/shared/*.c))
+LAB = $(call objects,$(wildcard tests/lab/lab/*.c tests/lab/lab/*/*.c))
 TESTS = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/*_test.c tests/integration/*/*_test.c tests/systemd/*_test.c tests/bench/*_bench.c))
 
 # what stands in a container image of the lab for a program that Debian has not: all there is in it, so linked statically
@@ -97,7 +98,9 @@ $(IMAGE_PROGRAMS:%=$(B)/images/%): $(B)/images/%: $$(call objects,$$(wildcard te
 	@echo "ld $@"
 	@$(CC) -static -s -Wl,--gc-sections -o $@ $^ $(IMAGE_LIBS) 2>$(B)/tests/lab/images/$(@F).log || \
 		{ cat $(B)/tests/lab/images/$(@F).log; rm -f $@; false; }
-$(TESTS): %: %.o $(LAB_SHARED) $(B)/hooks.a $(B)/bake.a $(B)/app.a $(B)/lib.a
+$(B)/lab.a: $(LAB)
+	@rm -f $@ && $(AR) rcs $@ $^
+$(TESTS): %: %.o $(B)/lab.a $(LAB_SHARED) $(B)/hooks.a $(B)/bake.a $(B)/app.a $(B)/lib.a
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)
 

@@ -10,6 +10,7 @@
 #include "tests/lab/lab/cluster/appcenter.h"
 #include "tests/lab/lab/cluster/package.h"
 #include "tests/lab/lab/cluster/scenario.h"
+#include "tests/lab/lab/form/locale.h"
 #include "tests/lab/lab/image/image.h"
 #include "tests/lab/lab/lab.h"
 #include "tests/lab/lab/machine/cgroup.h"
@@ -17,6 +18,7 @@
 #include "tests/lab/lab/machine/network.h"
 #include "tests/lab/lab/machine/services.h"
 #include "tests/lab/lab/progress.h"
+#include "tests/lab/lab/record/record.h"
 
 static const char usage[] =
     "Usage: lab [--name NAME] VERB [ARGUMENT...]\n"
@@ -104,7 +106,9 @@ static int verb_up(struct lab *lab, char **argv, struct error **err)
     if (parse_counts(argv, &counts, err) != 0 || prepare(lab, err) != 0) {
         return -1;
     }
-    return appcenter_register(lab, counts.list, err) == 0 && appcenter_boot(lab, err) == 0 ? 0 : -1;
+    struct record *record = record_begin(lab, NULL, "up");
+    int r = appcenter_register(lab, counts.list, err) == 0 && appcenter_boot(lab, err) == 0 ? 0 : -1;
+    return record_result(record, r, err);
 }
 
 static int verb_create(struct lab *lab, char **argv, struct error **err)
@@ -113,7 +117,8 @@ static int verb_create(struct lab *lab, char **argv, struct error **err)
     if (parse_counts(argv, &counts, err) != 0 || prepare(lab, err) != 0) {
         return -1;
     }
-    return appcenter_create(lab, counts.list, err);
+    struct record *record = record_begin(lab, NULL, "create");
+    return record_result(record, appcenter_create(lab, counts.list, err), err);
 }
 
 static void print_entry(const struct lab *lab)
@@ -277,13 +282,13 @@ static int verb_down(struct lab *lab, char **argv, struct error **err)
 static const struct verb {
     const char *name;
     int (*run)(struct lab *lab, char **argv, struct error **err);
-    bool inside; /* the lab's network, where it is up, is entered before */
+    enum { OUTSIDE, INSIDE, EVENT } kind; /* INSIDE the lab's network; EVENT: also recorded, of the whole cluster */
 } verbs[] = {
-    {"image", verb_image, false},   {"demo", verb_demo, false},  {"up", verb_up, false},
-    {"create", verb_create, false}, {"sh", verb_sh, false},      {"event", verb_event, true},
-    {"set", verb_set, true},        {"add", verb_add, true},     {"delete", verb_delete, true},
-    {"stop", verb_stop, true},      {"start", verb_start, true}, {"status", verb_status, false},
-    {"e2e", verb_e2e, false},       {"down", verb_down, false},  {"delete-cluster", verb_delete_cluster, true},
+    {"image", verb_image, OUTSIDE},   {"demo", verb_demo, OUTSIDE}, {"up", verb_up, OUTSIDE},
+    {"create", verb_create, OUTSIDE}, {"sh", verb_sh, OUTSIDE},     {"event", verb_event, INSIDE},
+    {"set", verb_set, EVENT},         {"add", verb_add, EVENT},     {"delete", verb_delete, EVENT},
+    {"stop", verb_stop, EVENT},       {"start", verb_start, EVENT}, {"status", verb_status, OUTSIDE},
+    {"e2e", verb_e2e, OUTSIDE},       {"down", verb_down, OUTSIDE}, {"delete-cluster", verb_delete_cluster, EVENT},
 };
 
 static int run(int argc, char **argv, struct error **err)
@@ -307,10 +312,12 @@ static int run(int argc, char **argv, struct error **err)
             return error_new(err, STATUS_USAGE, "the lab makes machines: run it as root");
         }
         if (lab_open(&lab, name, err) != 0 || package_load(lab->source, &lab->package, err) != 0 ||
-            (verbs[i].inside && network_enter(lab, err) != 0)) {
+            locale_load(lab->source, &lab->locale, err) != 0 ||
+            (verbs[i].kind != OUTSIDE && network_enter(lab, err) != 0)) {
             return -1;
         }
-        return verbs[i].run(lab, argv + 2, err);
+        struct record *record = verbs[i].kind == EVENT ? record_begin(lab, NULL, verbs[i].name) : NULL;
+        return record_result(record, verbs[i].run(lab, argv + 2, err), err);
     }
     return error_new(err, STATUS_USAGE, "no verb '%s'; see lab --help", argv[1]);
 }

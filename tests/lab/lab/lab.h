@@ -52,6 +52,7 @@ struct lab {
     char *cluster_id;
     char *profile;   /* "product": what a user gets; "bridge": no add-ons, a network of routes */
     json_t *package; /* what is to run when: package.h */
+    json_t *locale;  /* its texts: form/locale.h */
     json_t *env;     /* the cluster's parameters */
     json_t *links;   /* top level entries of the metadata beside ours: links, vertical-scaling-roles */
     struct machine **machines;

@@ -15,6 +15,7 @@
 #include "tests/lab/lab/machine/parallel.h"
 #include "tests/lab/lab/machine/services.h"
 #include "tests/lab/lab/progress.h"
+#include "tests/lab/lab/record/record.h"
 
 #define BOOT_S 120
 
@@ -41,6 +42,29 @@ static bool chosen(const struct machine *machine)
     return machine == one;
 }
 
+/* Starts every machine that is off and waits until all are up. */
+static int start_all(struct lab *lab, struct error **err)
+{
+    struct record **boots = xcalloc(lab->n_machines + 1, sizeof *boots);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < lab->n_machines; i++) {
+        if (!process_alive(&lab->machines[i]->nspawn)) {
+            boots[i] = record_begin(lab, lab->machines[i], "boot");
+            r = machine_start(lab, lab->machines[i], err);
+        }
+    }
+    /* What was started must be known to `down`, whatever comes now. */
+    r = lab_save(lab, r == 0 ? err : NULL) == 0 ? r : -1;
+    for (size_t i = 0; i < lab->n_machines; i++) {
+        if (r == 0 && lab->machines[i]->notify >= 0) {
+            r = machine_wait(lab, lab->machines[i], deadline_in(BOOT_S * 1000L), err);
+        }
+        (void)record_result(boots[i], r, err);
+    }
+    free((void *)boots);
+    return r;
+}
+
 int appcenter_boot(struct lab *lab, struct error **err)
 {
     if (network_up(lab, err) != 0 || network_enter(lab, err) != 0 || metadata_up(lab, err) != 0 ||
@@ -58,19 +82,7 @@ int appcenter_boot(struct lab *lab, struct error **err)
         return -1;
     }
     struct task *task = progress_begin(NULL, "booting %zu machines", lab->n_machines);
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < lab->n_machines; i++) {
-        if (!process_alive(&lab->machines[i]->nspawn)) {
-            r = machine_start(lab, lab->machines[i], err);
-        }
-    }
-    /* What was started must be known to `down`, whatever comes now. */
-    r = lab_save(lab, r == 0 ? err : NULL) == 0 ? r : -1;
-    for (size_t i = 0; r == 0 && i < lab->n_machines; i++) {
-        if (lab->machines[i]->notify >= 0) {
-            r = machine_wait(lab, lab->machines[i], deadline_in(BOOT_S * 1000L), err);
-        }
-    }
+    int r = start_all(lab, err);
     progress_end(task, r == 0, NULL);
     r = lab_save(lab, r == 0 ? err : NULL) == 0 ? r : -1;
     /* The agent of a new VM runs its reload command before any event, those of the others as the metadata changed. */

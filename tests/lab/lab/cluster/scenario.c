@@ -13,6 +13,7 @@
 #include "tests/lab/lab/image/image.h"
 #include "tests/lab/lab/machine/network.h"
 #include "tests/lab/lab/progress.h"
+#include "tests/lab/lab/record/record.h"
 
 struct tap {
     int count, failed;
@@ -113,7 +114,9 @@ static bool run_line(struct scenario *s, struct tap *tap, const char *line)
     } else if (action == NULL) {
         r = error_new(&err, STATUS_USAGE, "no action '%s'", name);
     } else {
+        struct record *record = action->kind == ACTION_STEP ? record_begin(s->lab, NULL, name) : NULL;
         r = action->run(s, arguments, &err);
+        (void)record_result(record, r, &err);
     }
     if (r != 0 || failing || (action != NULL && action->kind != ACTION_QUIET)) {
         tap_line(tap, r == 0, s->name, line, err);
@@ -208,6 +211,7 @@ static int lab_renew(struct lab *lab, const struct scenario *s, struct error **e
         return -1;
     }
     fresh->package = json_incref(lab->package);
+    fresh->locale = json_incref(lab->locale);
     struct lab old = *lab;
     *lab = *fresh;
     *fresh = old;

@@ -179,6 +179,7 @@ void lab_free(struct lab *lab)
     json_decref(lab->env);
     json_decref(lab->links);
     json_decref(lab->package);
+    json_decref(lab->locale);
     free(lab->name);
     free(lab->dir);
     free(lab->cache);

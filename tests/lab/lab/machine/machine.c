@@ -14,6 +14,7 @@
 #include "lib/core/interrupt.h"
 #include "lib/system/file.h"
 #include "tests/lab/lab/machine/cgroup.h"
+#include "tests/lab/lab/record/record.h"
 
 struct boot {
     const struct lab *lab;
@@ -242,21 +243,25 @@ static void gone(const struct lab *lab, struct machine *machine, struct deadline
 
 void machine_power_off(const struct lab *lab, struct machine *machine, struct deadline deadline)
 {
-    if (process_alive(&machine->leader)) {
+    struct record *record = process_alive(&machine->leader) ? record_begin(lab, machine, "power-off") : NULL;
+    if (record != NULL) {
         process_end(&machine->leader, SIGRTMIN + 4, deadline);
     }
     gone(lab, machine, deadline_in(5000));
+    record_end(record, STATUS_OK, NULL);
 }
 
 void machine_cut(const struct lab *lab, struct machine *machine)
 {
-    if (process_alive(&machine->leader)) {
+    struct record *record = process_alive(&machine->leader) ? record_begin(lab, machine, "power-cut") : NULL;
+    if (record != NULL) {
         process_end(&machine->leader, SIGKILL, deadline_in(10000));
     }
     if (process_alive(&machine->nspawn)) {
         process_end(&machine->nspawn, SIGTERM, deadline_in(5000));
     }
     gone(lab, machine, deadline_in(5000));
+    record_end(record, STATUS_OK, NULL);
 }
 
 int machine_erase(const struct lab *lab, const struct machine *machine, struct error **err)

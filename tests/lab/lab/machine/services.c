@@ -7,6 +7,7 @@
 #include "tests/lab/lab/machine/machine.h"
 #include "tests/lab/lab/machine/parallel.h"
 #include "tests/lab/lab/progress.h"
+#include "tests/lab/lab/record/record.h"
 
 struct call {
     struct lab *lab;
@@ -46,9 +47,14 @@ int service_run(const struct lab *lab, const struct machine *machine, const char
     argument = argument == NULL ? params : argument;
     _cleanup_free_ char *command =
         argument == NULL ? xstrdup(service.command) : xasprintf("%s '%s'", service.command, argument);
-    int r = machine_run(machine, command, deadline_in(service.timeout * 1000L), result, err);
+    struct error *why = NULL;
+    struct record *record = record_begin(lab, machine, event);
+    int r = machine_run(machine, command, deadline_in(service.timeout * 1000L), result, &why);
+    record_steps(record, service.command);
+    record_argument(record, argument);
+    record_end(record, r == 0 ? 0 : result->status > 0 ? result->status : why->status, r == 0 ? NULL : why->message);
     keep_output(lab, machine, event, result);
-    return r;
+    return r == 0 ? 0 : error_move(err, &why);
 }
 
 void service_take_token(struct machine *machine, const struct proc_result *result)
