@@ -5,7 +5,7 @@ B ?= build
 CC = gcc
 PREFIX ?= /opt/kubernetes
 PACKAGES = libconfuse libcurl jansson openssl libsystemd yaml-0.1
-LAB_PACKAGES = $(PACKAGES) libmicrohttpd
+LAB_PACKAGES = $(PACKAGES) libmicrohttpd libpcre2-8
 TEST_PACKAGES = $(LAB_PACKAGES) cmocka
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)

@@ -311,7 +311,7 @@ static int run(int argc, char **argv, struct error **err)
         if (geteuid() != 0) {
             return error_new(err, STATUS_USAGE, "the lab makes machines: run it as root");
         }
-        if (lab_open(&lab, name, err) != 0 || package_load(lab->source, &lab->package, err) != 0 ||
+        if (lab_open(&lab, name, err) != 0 || package_load(lab->source, NULL, &lab->package, err) != 0 ||
             locale_load(lab->source, &lab->locale, err) != 0 ||
             (verbs[i].kind != OUTSIDE && network_enter(lab, err) != 0)) {
             return -1;

@@ -6,6 +6,7 @@
 #include "lib/core/util.h"
 #include "lib/system/file.h"
 #include "lib/text/mustache.h"
+#include "tests/lab/lab/form/form.h"
 
 #define DIRECTORY "templates/appcenter"
 
@@ -25,37 +26,45 @@ static json_t *encoded(const json_t *value)
     return json_string(text == NULL ? "\"\"" : text);
 }
 
-static json_t *form_defaults(const json_t *properties)
+/* VALUES with each of them encoded. */
+static json_t *encoded_all(const json_t *values)
 {
     json_t *context = json_object();
-    size_t i;
-    json_t *property;
-    json_array_foreach (properties, i, property) {
-        const char *key = json_text(property, "key");
-        const json_t *below = json_object_get(property, "properties");
-        json_object_set_new(context, key,
-                            below != NULL ? form_defaults(below) : encoded(json_object_get(property, "default")));
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)values, key, value) {
+        json_object_set_new(context, key, json_is_object(value) ? encoded_all(value) : encoded(value));
     }
     return context;
 }
 
-static int form_context(const char *source, json_t **context, struct error **err)
+json_t *package_filled_in(void)
 {
-    _cleanup_free_ char *path = path_join(source, DIRECTORY "/config.json");
-    json_error_t why;
-    _cleanup_json_ json_t *form = json_load_file(path, 0, &why);
-    if (form == NULL) {
-        return error_new(err, STATUS_FILE, "%s:%d: %s", path, why.line, why.text);
-    }
-    *context = form_defaults(json_object_get(form, "properties"));
+    json_t *values = json_object();
     for (size_t i = 0; i < ELEMENTS(filled_in); i++) {
-        _cleanup_json_ json_t *value = json_string(filled_in[i].value);
-        json_object_set_new(json_object_get(*context, filled_in[i].group), filled_in[i].key, encoded(value));
+        if (json_object_get(values, filled_in[i].group) == NULL) {
+            json_object_set_new(values, filled_in[i].group, json_object());
+        }
+        json_object_set_new(json_object_get(values, filled_in[i].group), filled_in[i].key,
+                            json_string(filled_in[i].value));
     }
+    return values;
+}
+
+static int form_context(const char *source, const json_t *values, json_t **context, struct error **err)
+{
+    _cleanup_json_ json_t *form = NULL;
+    if (form_load(source, &form, err) != 0) {
+        return -1;
+    }
+    _cleanup_json_ json_t *entered = package_filled_in();
+    json_object_update_recursive(entered, (json_t *)values);
+    _cleanup_json_ json_t *all = form_values(form, entered);
+    *context = encoded_all(all);
     return 0;
 }
 
-int package_load(const char *source, json_t **package, struct error **err)
+int package_load(const char *source, const json_t *values, json_t **package, struct error **err)
 {
     _cleanup_free_ char *path = path_join(source, DIRECTORY "/cluster.json.mustache");
     _cleanup_free_ char *text = NULL;
@@ -63,7 +72,7 @@ int package_load(const char *source, json_t **package, struct error **err)
     _cleanup_json_ json_t *context = NULL;
     _cleanup_buffer_ struct buffer filled = {0};
     struct mustache_options options = {.format = FORMAT_PLAIN, .strict = true};
-    if (form_context(source, &context, err) != 0 || file_read(path, 0, &text, &len, err) != 0 ||
+    if (form_context(source, values, &context, err) != 0 || file_read(path, 0, &text, &len, err) != 0 ||
         mustache_render(path, text, len, context, &options, &filled, err) != 0) {
         return -1;
     }

@@ -9,8 +9,12 @@
 
 #include "lib/core/error.h"
 
-/* Reads templates/appcenter/ below SOURCE. *package is the filled-in cluster.json, a new reference. */
-int package_load(const char *source, json_t **package, struct error **err);
+/* Reads templates/appcenter/ below SOURCE. VALUES, of the form's shape (form.h; may be NULL), go over its defaults.
+ * *package is the filled-in cluster.json, a new reference. */
+int package_load(const char *source, const json_t *values, json_t **package, struct error **err);
+
+/* What the lab enters where the form has no default and a user must: of the form's shape, a new reference. */
+json_t *package_filled_in(void);
 
 /* The parameters' defaults as the metadata has them (strings), into ENV. */
 void package_env(const json_t *package, json_t *env);
