@@ -42,7 +42,7 @@ HOOKS = $(call objects,$(filter-out hooks/tools/k8s-hook.c,$(wildcard hooks/*/*.
 BAKE = $(call objects,$(filter-out bake/bake.c,$(wildcard bake/*.c bake/*/*.c)))
 # a lab program is tests/lab/NAME.c, its parts tests/lab/NAME/*.c; what several share is tests/lab/shared/
 LAB_PROGRAMS = $(patsubst tests/lab/%.c,%,$(wildcard tests/lab/*.c))
-LAB_SHARED = $(call objects,$(wildcard tests/lab/shared/*.c))
+LAB_SHARED = $(call objects,$(wildcard tests/lab/shared/*.c tests/lab/shared/*/*.c))
 LAB = $(call objects,$(wildcard tests/lab/lab/*.c tests/lab/lab/*/*.c))
 TESTS = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/*_test.c tests/integration/*/*_test.c tests/systemd/*_test.c tests/bench/*_bench.c))
 

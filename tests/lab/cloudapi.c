@@ -13,16 +13,20 @@
 #include "lib/system/program.h"
 #include "tests/lab/shared/cloudapi.h"
 
-static const char usage[] = "Usage: cloudapi [--listen ADDR:PORT] --data FILE.json [--error RET_CODE]\n"
-                            "  --listen  default 127.0.0.1:0, any free port; the one taken is printed\n"
-                            "  --data    keys, zones, vxnets, nics and instances: see tests/lab/shared/cloudapi.h;\n"
-                            "            read again when it changes\n"
-                            "  --error   answer every request that is in order with this ret_code (2500: quota)\n";
+static const char usage[] =
+    "Usage: cloudapi [--listen ADDR:PORT] --data FILE.json [--state FILE.json [--disks DIR]] [--faults FILE.json]\n"
+    "  --listen  default 127.0.0.1:0, any free port; the one taken is printed\n"
+    "  --data    keys, zones, vxnets, nics and instances: see tests/lab/shared/cloudapi.h;\n"
+    "            read again when it changes\n"
+    "  --state   where what calls make is kept\n"
+    "  --disks   directory of the volumes' files; an attached one is a loop device\n"
+    "  --faults  of actions, see there; beside the data, need not exist, read again when it\n"
+    "            changes\n";
 
 struct options {
     char address[INET_ADDRSTRLEN];
-    long port, error;
-    const char *data;
+    long port;
+    const char *data, *state, *disks, *faults;
 };
 
 static json_t *load(const char *path, struct error **err)
@@ -35,23 +39,51 @@ static json_t *load(const char *path, struct error **err)
     return data;
 }
 
-/* Serves what the file holds, until a signal ends it. A file that is being written is passed over. */
-static int follow(struct cloudapi *api, int changes, const char *path, json_t **data, struct error **err)
+/* A file that is not there, or is being written, changes nothing but that no file means no faults. */
+static void read_faults(struct cloudapi *api, const char *path)
 {
-    for (;;) {
-        char events[4096];
-        int changed = interrupt_wait_readable(changes, deadline_never(), NULL);
-        if (changed < 0) {
-            return 0;
+    if (path != NULL) {
+        _cleanup_json_ json_t *faults = json_load_file(path, 0, NULL);
+        if (faults != NULL || access(path, F_OK) != 0) {
+            cloudapi_faults(api, faults);
         }
-        if (read(changes, events, sizeof events) < 0 && errno != EAGAIN) {
-            return error_errno(err, STATUS_FILE, errno, "watching %s", path);
-        }
-        json_t *now = load(path, NULL);
+    }
+}
+
+static bool names(const struct inotify_event *event, const char *path)
+{
+    const char *slash = path == NULL ? NULL : strrchr(path, '/');
+    return path != NULL && event->len > 0 && strcmp(event->name, slash == NULL ? path : slash + 1) == 0;
+}
+
+static void read_again(struct cloudapi *api, const struct options *options, const struct inotify_event *event)
+{
+    if (names(event, options->data)) {
+        _cleanup_json_ json_t *now = load(options->data, NULL);
         if (now != NULL) {
             cloudapi_data(api, now);
-            json_decref(*data);
-            *data = now;
+        }
+    } else if (names(event, options->faults)) {
+        read_faults(api, options->faults);
+    }
+}
+
+/* Serves what the files hold, until a signal ends it. */
+static int follow(struct cloudapi *api, int changes, const struct options *options, struct error **err)
+{
+    for (;;) {
+        _Alignas(struct inotify_event) char events[4096];
+        if (interrupt_wait_readable(changes, deadline_never(), NULL) < 0) {
+            return 0;
+        }
+        ssize_t n = read(changes, events, sizeof events);
+        if (n < 0 && errno != EAGAIN) {
+            return error_errno(err, STATUS_FILE, errno, "watching %s", options->data);
+        }
+        for (ssize_t at = 0; at < n;) {
+            const struct inotify_event *event = (const struct inotify_event *)(events + at);
+            read_again(api, options, event);
+            at += (ssize_t)(sizeof *event + event->len);
         }
     }
 }
@@ -65,19 +97,17 @@ static int serve(const struct options *options, struct error **err)
     if (data == NULL || interrupt_open(err) < 0) {
         return -1;
     }
-    if (changes < 0 || inotify_add_watch(changes, dirname(directory), IN_CLOSE_WRITE | IN_MOVED_TO) < 0) {
+    if (changes < 0 || inotify_add_watch(changes, dirname(directory), IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE) < 0) {
         return error_errno(err, STATUS_FILE, errno, "watching %s", options->data);
     }
-    if (cloudapi_start(&api, options->address, (uint16_t)options->port, data, err) < 0) {
+    if (cloudapi_start(&api, options->address, (uint16_t)options->port, data, err) < 0 ||
+        (options->state != NULL && cloudapi_keep(api, options->state, options->disks, err) < 0)) {
         return -1;
     }
-    if (options->error != 0) {
-        const struct cloudapi_fault fault = {CLOUDAPI_ERROR, (int)options->error, "as requested", 0};
-        cloudapi_fault(api, &fault);
-    }
+    read_faults(api, options->faults);
     printf("cloud API on %s:%u\n", options->address, cloudapi_port(api));
     (void)fflush(stdout);
-    int r = follow(api, changes, options->data, &data, err);
+    int r = follow(api, changes, options, err);
     printf("%u requests, %u of them in order\n", cloudapi_requests(api), cloudapi_signed(api));
     return r;
 }
@@ -99,7 +129,9 @@ static int run(int argc, char **argv, struct error **err)
     static const struct option known[] = {
         {"listen", required_argument, NULL, 'l'},
         {"data", required_argument, NULL, 'd'},
-        {"error", required_argument, NULL, 'e'},
+        {"state", required_argument, NULL, 's'},
+        {"disks", required_argument, NULL, 'D'},
+        {"faults", required_argument, NULL, 'f'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
@@ -109,11 +141,12 @@ static int run(int argc, char **argv, struct error **err)
             (void)fputs(usage, stdout);
             return 0;
         }
-        if (c == 'd') {
-            options.data = optarg;
+        const char **const texts[] = {
+            ['d'] = &options.data, ['s'] = &options.state, ['D'] = &options.disks, ['f'] = &options.faults};
+        if (c > 0 && (size_t)c < ELEMENTS(texts) && texts[c] != NULL) {
+            *texts[c] = optarg;
         }
-        if (c == '?' || (c == 'l' && parse_place(optarg, &options, err) < 0) ||
-            (c == 'e' && !str_number(optarg, 1, 9999, &options.error))) {
+        if (c == '?' || (c == 'l' && parse_place(optarg, &options, err) < 0)) {
             return err != NULL && *err != NULL ? -1 : error_new(err, STATUS_USAGE, "see --help");
         }
     }

@@ -1,9 +1,30 @@
 /* A stand-in for the cloud's API. It verifies each request as the real one does (signature, time stamp, required
- * parameters) with code of its own, and serves DescribeVxnets, DescribeNics and DescribeInstances from a JSON object:
- *   {"keys": {"ACCESS KEY ID": "secret"}, "zones": ["pek3a"],
- *    "vxnets": [{"vxnet_id": ...}], "nics": [{"nic_id", "instance_id", "vxnet_id"}], "instances": [{"instance_id": ...,
- *    "of_cluster": true}]}
- * Any entry may have an "owner", the access key that sees it; what is of_cluster is seen with is_cluster_node=1 alone.
+ * parameters) with code of its own, refuses what the real one refuses with its codes, and answers in its shape.
+ *
+ * What is there from outside comes from DATA, a JSON object:
+ *   {"keys": {"ACCESS KEY ID": "secret"}, "users": {"ACCESS KEY ID": "usr-..."} (else a key is its own user),
+ *    "zones": ["pek3a"], "volume_types": [0, 2] (of the zone; else all that there are),
+ *    "lb_network": "192.168.100" (addresses of load balancers: .240 to .254 of it),
+ *    "vxnets": [{"vxnet_id": ...}], "nics": [{"nic_id", "instance_id", "vxnet_id"}],
+ *    "instances": [{"instance_id": ..., "instance_class": 0, "of_cluster": true, "_dev": "/proc/1234/root/dev"}]}
+ * Any entry may have an "owner", the access key or user that sees it; what is of_cluster is seen with is_cluster_node=1
+ * alone. Members that begin with _ are in no answer; _dev is where an instance's devices are.
+ *
+ * What calls make (volumes, snapshots, load balancers, public addresses, security groups, tags, jobs) is state; with a
+ * file for it, it outlives the server. Most of it takes time: the answer has a job_id, and the change comes true when
+ * the job is over.
+ *
+ * Faults on demand are a JSON object too, of which every part may be left out:
+ *   {"actions": {"AttachVolumes": FAULT, "*": FAULT (every other action)},
+ *    "quota": {"volume": 2, "snapshot": .., "loadbalancer": .., "eip": .., "tag": .., "security_group": ..},
+ *    "job_ms": 500 (how long a job takes)}
+ * A FAULT has one or more of
+ *   "ret_code": 2500, "message": "QuotaExceeded"   refused, although it is in order
+ *   "http": 503                                    this HTTP status instead of an answer
+ *   "delay_ms": 3000                               answered later
+ *   "hang": true                                   not answered while the faults are these
+ *   "job": "failed"                                the job that it starts fails
+ *   "count": 1                                     of requests it meets; without it, every one
  * Every function may be called from any thread. */
 #ifndef TESTS_LAB_SHARED_CLOUDAPI_H
 #define TESTS_LAB_SHARED_CLOUDAPI_H
@@ -24,8 +45,17 @@ void cloudapi_stopp(struct cloudapi **api);
 
 uint16_t cloudapi_port(const struct cloudapi *api);
 
-/* In place of what was served; borrowed. */
+/* In place of what was served; borrowed. Volumes of instances that are no longer in it become available. */
 void cloudapi_data(struct cloudapi *api, const json_t *data);
+
+/* Keeps the state in the file PATH, which is read when it is there. With DISKS, an absolute path of a directory, a
+ * volume is a sparse file in it, and a loop device in the instance it is attached to. */
+int cloudapi_keep(struct cloudapi *api, const char *path, const char *disks, struct error **err);
+/* Detaches every loop device of the files in DISKS. */
+void cloudapi_disks_release(const char *disks);
+
+/* Faults as described above, in place of those that were; NULL: none. Borrowed. What hung is answered. */
+void cloudapi_faults(struct cloudapi *api, const json_t *faults);
 
 enum cloudapi_fault_kind {
     CLOUDAPI_GOOD,  /* no fault */
@@ -36,6 +66,7 @@ enum cloudapi_fault_kind {
     CLOUDAPI_HTTP,  /* HTTP status CODE with body TEXT, whatever is requested */
 };
 
+/* The same from within a test, for every action. */
 struct cloudapi_fault {
     enum cloudapi_fault_kind kind;
     int code;

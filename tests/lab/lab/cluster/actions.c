@@ -41,8 +41,7 @@ static int failed_output(const struct scenario *s, const char *what, struct erro
                      s->last.tail == NULL ? "" : s->last.tail);
 }
 
-/* Whether the next action names the expected status; else it is 0. */
-static bool status_follows(const struct scenario *s)
+bool status_follows(const struct scenario *s)
 {
     for (size_t i = s->line + 1; s->lines[i] != NULL; i++) {
         const char *line = s->lines[i] + strspn(s->lines[i], " \t");
@@ -377,6 +376,8 @@ static const struct action actions[] = {
     {"expect-output", "PATTERN", expect_output, ACTION_EXPECT},
     {"expect-no-output", "PATTERN", expect_no_output, ACTION_EXPECT},
     {"expect-message", "PATTERN", expect_message, ACTION_EXPECT},
+    {"cloud", "ACTION [NAME=VALUE...] [.PART]", run_cloud, ACTION_EXPECT},
+    {"cloud-faults", "[JSON]", run_cloud_faults, ACTION_STEP},
     {"copy", "MACHINE FILE PATH", copy, ACTION_QUIET},
     {"keep", "NAME", keep, ACTION_QUIET},
     {"timeout", "SECONDS", set_timeout, ACTION_QUIET},

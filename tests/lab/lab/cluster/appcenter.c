@@ -85,6 +85,7 @@ int appcenter_boot(struct lab *lab, struct error **err)
     int r = start_all(lab, err);
     progress_end(task, r == 0, NULL);
     r = lab_save(lab, r == 0 ? err : NULL) == 0 ? r : -1;
+    r = r == 0 ? cloud_publish(lab, err) : -1; /* where the devices of what booted are */
     /* The agent of a new VM runs its reload command before any event, those of the others as the metadata changed. */
     return r == 0 ? services_run(lab, every, "reload", err) : -1;
 }
@@ -334,7 +335,7 @@ int lab_down(struct lab *lab, struct error **err)
         machine_cut(lab, lab->machines[i]);
     }
     process_end(&lab->metad, 15, deadline_in(5000));
-    process_end(&lab->cloud, 15, deadline_in(5000));
+    cloud_down(lab);
     network_down(lab);
     return files_remove(lab->dir, err);
 }

@@ -1,14 +1,38 @@
 #include "tests/lab/lab/cluster/cloud.h"
 
+#include <string.h>
 #include <unistd.h>
 
+#include "app/cloud/cloud.h"
 #include "lib/core/json.h"
+#include "tests/lab/shared/cloudapi.h"
 
 #define VPC "rtr-lab00000"
+#define USER "usr-lab00000"
+#define DISKS "volumes" /* the volumes' files, in the lab's directory */
 
 static void add_vxnet(json_t *vxnets, const char *id)
 {
     json_array_append_new(vxnets, json_pack("{s:s, s:s}", "vxnet_id", id, "vpc_router_id", VPC));
+}
+
+/* As the package's cluster.json has it. */
+int cloud_instance_class(const struct machine *machine)
+{
+    return strcmp(machine->role, "ssd_node") == 0 ? 1 : 0;
+}
+
+/* With where its devices are: those of the machine's own /dev. */
+static json_t *instance_of(const struct machine *machine)
+{
+    json_t *instance =
+        json_pack("{s:s, s:s, s:i, s:s, s:b}", "instance_id", machine->instance_id, "instance_name", machine->name,
+                  "instance_class", cloud_instance_class(machine), "owner", USER, "of_cluster", 1);
+    if (process_alive(&machine->leader)) {
+        _cleanup_free_ char *dev = xasprintf("/proc/%d/root/dev", machine->leader.pid);
+        json_object_set_new(instance, "_dev", json_string(dev));
+    }
+    return instance;
 }
 
 int cloud_publish(const struct lab *lab, struct error **err)
@@ -23,13 +47,13 @@ int cloud_publish(const struct lab *lab, struct error **err)
     }
     for (size_t i = 0; i < lab->n_machines; i++) {
         if (lab->machines[i]->instance_id != NULL) {
-            json_array_append_new(instances, json_pack("{s:s, s:s, s:b}", "instance_id", lab->machines[i]->instance_id,
-                                                       "owner", key, "of_cluster", 1));
+            json_array_append_new(instances, instance_of(lab->machines[i]));
         }
     }
     _cleanup_json_ json_t *data =
-        json_pack("{s:{s:s}, s:[s], s:O, s:[], s:O}", "keys", key, json_text_or(lab->env, "secret_access_key", ""),
-                  "zones", LAB_ZONE, "vxnets", vxnets, "nics", "instances", instances);
+        json_pack("{s:{s:s}, s:{s:s}, s:[s], s:s, s:O, s:[], s:O}", "keys", key,
+                  json_text_or(lab->env, "secret_access_key", ""), "users", key, USER, "zones", LAB_ZONE, "lb_network",
+                  LAB_NETWORK, "vxnets", vxnets, "nics", "instances", instances);
     _cleanup_secret_ char *text = json_dumps(data, JSON_INDENT(2));
     _cleanup_free_ char *path = lab_path(lab, "cloud.json");
     return text_put(path, 0600, err, "%s\n", text);
@@ -44,9 +68,52 @@ int cloud_up(struct lab *lab, struct error **err)
     _cleanup_free_ char *data = lab_path(lab, "cloud.json");
     _cleanup_free_ char *log = lab_path(lab, "cloud.log");
     (void)unlink(log);
-    const char *argv[] = {program, "--listen", LAB_GATEWAY ":" LAB_CLOUD_PORT, "--data", data, NULL};
+    _cleanup_free_ char *state = lab_path(lab, "cloud-state.json");
+    _cleanup_free_ char *faults = lab_path(lab, "cloud-faults.json");
+    _cleanup_free_ char *disks = lab_path(lab, DISKS);
+    const char *argv[] = {program,    "--listen", LAB_GATEWAY ":" LAB_CLOUD_PORT,
+                          "--data",   data,       "--state",
+                          state,      "--disks",  disks,
+                          "--faults", faults,     NULL};
     if (cloud_publish(lab, err) != 0 || process_spawn(&lab->cloud, argv, log, NULL, NULL, err) != 0) {
         return -1;
     }
     return process_await_line(&lab->cloud, log, "cloud API on", deadline_in(10000), err);
+}
+
+void cloud_down(struct lab *lab)
+{
+    _cleanup_free_ char *disks = lab_path(lab, DISKS);
+    process_end(&lab->cloud, 15, deadline_in(5000));
+    cloudapi_disks_release(disks);
+}
+
+int cloud_request(const struct lab *lab, const char *action, char *const *parameters, json_t **answer,
+                  struct error **err)
+{
+    const struct cloud_account account = {"http",
+                                          LAB_GATEWAY,
+                                          (int)strtol(LAB_CLOUD_PORT, NULL, 10),
+                                          LAB_ZONE,
+                                          json_text_or(lab->env, "access_key_id", ""),
+                                          json_text_or(lab->env, "secret_access_key", "")};
+    size_t count = strv_length(parameters);
+    _cleanup_strv_ char **names = xcalloc(1, sizeof *names);
+    _cleanup_free_ struct cloud_parameter *list = xcalloc(count + 1, sizeof *list);
+    for (size_t i = 0; i < count; i++) {
+        const char *equals = strchr(parameters[i], '=');
+        if (equals == NULL) {
+            return error_new(err, STATUS_USAGE, "%s: not NAME=VALUE", parameters[i]);
+        }
+        _cleanup_free_ char *name = xstrndup(parameters[i], (size_t)(equals - parameters[i]));
+        strv_push(&names, name);
+        list[i].value = equals + 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        list[i].name = names[i];
+    }
+    _cleanup_(cloud_freep) struct cloud *cloud = NULL;
+    return cloud_open(&cloud, &account, err) == 0
+               ? cloud_call(cloud, action, list, count, deadline_in(30000), answer, err)
+               : -1;
 }

@@ -23,7 +23,7 @@ static json_t *host_entry(const struct machine *m, size_t index)
     json_t *host = json_pack("{ss ss ss* ss so so so ss* ss* ss ss}", "ip", m->ip, "mac", m->mac, "instance_id",
                              m->instance_id, "node_id", m->node_id, "sid", number(m->sid), "gid", number(1), "gsid",
                              number((long)index + 1), "pub_key", m->pub_key, "token", m->token, "role", m->role,
-                             "instance_class", strcmp(m->role, "ssd_node") == 0 ? "6" : "0");
+                             "instance_class", cloud_instance_class(m) == 0 ? "0" : "1");
     json_object_set_new(host, "cpu", number(get_nprocs()));
     json_object_set_new(host, "memory", number(4096));
     json_object_set_new(host, "volume_size", number(strcmp(m->role, "client") == 0 ? 0 : 50));

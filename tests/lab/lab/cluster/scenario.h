@@ -46,4 +46,11 @@ const struct action *action_find(const char *name);
 /* Takes the first word off *ARGUMENTS; "" when there is none. */
 char *next_word(char **arguments);
 
+/* Whether the next action names the expected status; else it is 0. */
+bool status_follows(const struct scenario *s);
+
+/* Actions about the cloud. */
+int run_cloud(struct scenario *s, char *arguments, struct error **err);
+int run_cloud_faults(struct scenario *s, char *arguments, struct error **err);
+
 #endif

@@ -1,0 +1,40 @@
+#include <string.h>
+
+#include "tests/lab/lab/cluster/cloud.h"
+#include "tests/lab/lab/cluster/scenario.h"
+
+/* A call of the cloud's API, as the user's console makes it; what follows a blank and "." picks a part of the answer,
+ * by members and indexes. */
+int run_cloud(struct scenario *s, char *arguments, struct error **err)
+{
+    const char *action = next_word(&arguments);
+    _cleanup_strv_ char **words = strv_split(arguments);
+    size_t n = strv_length(words);
+    _cleanup_free_ char *part = n > 0 && words[n - 1][0] == '.' ? STEAL(words[n - 1]) : NULL;
+    _cleanup_json_ json_t *answer = NULL;
+    _cleanup_error_ struct error *why = NULL;
+    proc_result_free(&s->last);
+    s->last = (struct proc_result){0};
+    if (cloud_request(s->lab, action, words, &answer, &why) != 0) {
+        s->status = (int)why->status;
+        s->last.tail = xstrdup(why->message);
+        return status_follows(s) ? 0 : error_move(err, &why);
+    }
+    s->status = 0;
+    const json_t *value = answer;
+    for (char *name = part == NULL ? NULL : strtok(part, "."); name != NULL; name = strtok(NULL, ".")) {
+        long index = 0;
+        value =
+            str_number(name, 0, 10000, &index) ? json_array_get(value, (size_t)index) : json_object_get(value, name);
+    }
+    s->last.output =
+        json_is_string(value) ? xstrdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | JSON_INDENT(1));
+    return 0;
+}
+
+/* Faults of the cloud's API from now on, as tests/lab/shared/cloudapi.h has them; none without. */
+int run_cloud_faults(struct scenario *s, char *arguments, struct error **err)
+{
+    _cleanup_free_ char *path = lab_path(s->lab, "cloud-faults.json");
+    return text_put(path, 0600, err, "%s\n", *arguments == '\0' ? "{}" : arguments);
+}
