@@ -7,6 +7,10 @@
 #define STATE_ON_DATA "/data/kubernetes/hooks" /* of roles that have a volume */
 #define STATE_ON_SYSTEM "/var/lib/k8s-hooks"   /* of the others */
 
+/* in a master's state directory: what `admit` shows to the API server */
+#define ADMISSION_CERTIFICATE "admission.crt"
+#define ADMISSION_KEY "admission.key"
+
 /* what an image brings */
 #define INSTALLED "/opt/kubernetes"
 #define VERSIONS INSTALLED "/versions.json"

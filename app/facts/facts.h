@@ -21,6 +21,8 @@
 #define CLUSTER_DOMAIN "cluster.local"
 #define API_PORT 6443
 #define PROMETHEUS_PORT 30000
+/* On the master's loopback address, beside those of Kubernetes' own programs (10248 to 10260). */
+#define ADMISSION_PORT 10270
 
 struct host {
     char *role; /* master, node, ssd_node, log, client */

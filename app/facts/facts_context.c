@@ -416,6 +416,7 @@ json_t *facts_context(const struct facts *facts)
     json_object_set_new(context, "logging", logging_context(facts));
     json_object_set_new(context, "monitoring", monitoring_context(facts));
     json_object_set_new(context, "addons", addons);
+    json_object_set_new(context, "admission", json_pack("{s:i}", "port", ADMISSION_PORT));
     json_object_set_new(context, "images", images_context(facts));
     put_token(context, facts);
     return context;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hooks/clients/elasticsearch_release.h"
+#include "hooks/addons/addons_context.h"
 #include "hooks/engine/run.h"
 #include "hooks/files/files.h"
 #include "lib/core/logger.h"
@@ -53,8 +53,7 @@ int addons_files_render(const struct run *run, bool off_machine, struct rendered
     if (!run->role->control_plane || !run->conf->addons.enabled) {
         return 0;
     }
-    _cleanup_json_ json_t *context = facts_context(run->facts);
-    elasticsearch_describe(run, context);
+    _cleanup_json_ json_t *context = addons_context(run);
     return addons_render(addons, run->conf, context, off_machine, err);
 }
 

@@ -33,6 +33,7 @@ const struct command commands[] = {
     {"renew-certs", NULL, "renew the cluster's certificates now", METADATA_OR_CACHED, HOST, 540},
     {"prune-images", "[JSON]", "remove unused images: {\"max_age_hours\": N}", METADATA_OR_CACHED, HOST, 540},
     {"prune-logs", NULL, "delete logs older than keep_log_days", METADATA_OR_CACHED, HOST, 600},
+    {"admit", NULL, "answer one admission request on stdin's socket", METADATA_NONE, 0, 10},
     {"status", NULL, "print the last runs; --blame: their steps by time", METADATA_NONE, 0, 10},
     {"facts", NULL, "print the typed view of the metadata", METADATA_OR_CACHED, 0, 60},
     {NULL, NULL, NULL, METADATA_NONE, 0, 0},

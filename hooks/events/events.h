@@ -15,6 +15,9 @@ int event_reload(struct run *run, struct error **err);
  * the master's add-ons are brought back to what they should be. */
 int event_reconcile(struct run *run, struct error **err);
 int event_render(struct run *run, struct error **err);
+/* One admission request of the API server about a Service, on the connected socket that is stdin
+ * (k8s-admission.socket): sets what step_default_load_balancers would. */
+int event_admit(struct run *run, struct error **err);
 int event_backup(struct run *run, struct error **err);
 int event_delete_snapshot(struct run *run, struct error **err);
 int event_compact_etcd(struct run *run, struct error **err);

@@ -64,7 +64,11 @@ int event_reconcile(struct run *run, struct error **err)
 {
     static const struct step *const steps[] = {&step_reconcile, NULL};
     static const struct step *const steps_of_node[] = {&step_reconcile, &step_keep_images, NULL};
-    static const struct step *const steps_of_master[] = {&step_reconcile, &step_keep_images, &step_put_log_template,
+    static const struct step *const steps_of_master[] = {&step_issue_admission_certificate,
+                                                         &step_reconcile,
+                                                         &step_keep_images,
+                                                         &step_put_log_template,
+                                                         &step_default_load_balancers,
                                                          NULL};
     return steps_run(run, run->role->control_plane ? steps_of_master : run->role->kubelet ? steps_of_node : steps, err);
 }

@@ -31,6 +31,10 @@ extern const struct step step_apply_addons;
 extern const struct step step_prune_logs;
 /* master: Elasticsearch maps the fields of applications' lines so that none is refused (log_template.h there). */
 extern const struct step step_put_log_template;
+/* master: Services of type LoadBalancer that choose no network are private (hooks/steps/cloud/load_balancers.h). */
+extern const struct step step_default_load_balancers;
+/* master: the certificate that `admit` shows to the API server (k8s-admission.socket). */
+extern const struct step step_issue_admission_certificate;
 /* systemd has read the unit files, the kernel the sysctls. */
 extern const struct step step_apply_system_settings;
 /* Starts what roles/ROLE.conf lists as `unit`: units without a step of their own. */

@@ -89,11 +89,37 @@ static bool fill(X509 *cert, EVP_PKEY *key, const struct ca *ca, const char *nam
            add_extension(cert, ca, NID_ext_key_usage, "clientAuth") && X509_sign(cert, ca->key, EVP_sha256()) != 0;
 }
 
+static bool fill_own(X509 *cert, EVP_PKEY *key, const char *name, int days)
+{
+    const struct ca self = {cert, key};
+    return X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) && set_subject(cert, name, "k8s-hooks") &&
+           X509_set_issuer_name(cert, X509_get_subject_name(cert)) == 1 &&
+           X509_gmtime_adj(X509_getm_notBefore(cert), -300) != NULL &&
+           X509_time_adj_ex(X509_getm_notAfter(cert), days, 0, NULL) != NULL && X509_set_pubkey(cert, key) == 1 &&
+           add_extension(cert, &self, NID_basic_constraints, "critical,CA:FALSE") &&
+           add_extension(cert, &self, NID_key_usage, "critical,digitalSignature") &&
+           add_extension(cert, &self, NID_ext_key_usage, "serverAuth") &&
+           add_extension(cert, &self, NID_subject_alt_name, "IP:127.0.0.1") && X509_sign(cert, key, EVP_sha256()) != 0;
+}
+
 static char *bio_text(BIO *bio)
 {
     char *data = NULL;
     long len = BIO_get_mem_data(bio, &data);
     return xstrndup(data, (size_t)len);
+}
+
+static int print_pair(X509 *new_cert, EVP_PKEY *new_key, char **cert, char **key, struct error **err)
+{
+    _cleanup_bio_ BIO *cert_text = BIO_new(BIO_s_mem());
+    _cleanup_bio_ BIO *key_text = BIO_new(BIO_s_secmem());
+    if (cert_text == NULL || key_text == NULL || PEM_write_bio_X509(cert_text, new_cert) != 1 ||
+        PEM_write_bio_PKCS8PrivateKey(key_text, new_key, NULL, NULL, 0, NULL, NULL) != 1) {
+        return fail(err, "cannot print a new certificate and its key");
+    }
+    *cert = bio_text(cert_text);
+    *key = bio_text(key_text);
+    return 0;
 }
 
 int issue_client(const char *ca_cert, const char *ca_key, const char *name, const char *group, char **cert, char **key,
@@ -105,14 +131,18 @@ int issue_client(const char *ca_cert, const char *ca_key, const char *name, cons
     }
     _cleanup_pkey_ EVP_PKEY *new_key = EVP_EC_gen("P-256");
     _cleanup_x509_ X509 *new_cert = X509_new();
-    _cleanup_bio_ BIO *cert_text = BIO_new(BIO_s_mem());
-    _cleanup_bio_ BIO *key_text = BIO_new(BIO_s_secmem());
-    if (new_key == NULL || new_cert == NULL || cert_text == NULL || key_text == NULL ||
-        !fill(new_cert, new_key, &ca, name, group) || PEM_write_bio_X509(cert_text, new_cert) != 1 ||
-        PEM_write_bio_PKCS8PrivateKey(key_text, new_key, NULL, NULL, 0, NULL, NULL) != 1) {
+    if (new_key == NULL || new_cert == NULL || !fill(new_cert, new_key, &ca, name, group)) {
         return fail(err, "cannot issue a client certificate");
     }
-    *cert = bio_text(cert_text);
-    *key = bio_text(key_text);
-    return 0;
+    return print_pair(new_cert, new_key, cert, key, err);
+}
+
+int issue_loopback_server(const char *name, int days, char **cert, char **key, struct error **err)
+{
+    _cleanup_pkey_ EVP_PKEY *new_key = EVP_EC_gen("P-256");
+    _cleanup_x509_ X509 *new_cert = X509_new();
+    if (new_key == NULL || new_cert == NULL || !fill_own(new_cert, new_key, name, days)) {
+        return fail(err, "cannot issue a server certificate");
+    }
+    return print_pair(new_cert, new_key, cert, key, err);
 }

@@ -1,6 +1,7 @@
 #include "hooks/steps/cluster/apply_addons.h"
 
 #include "hooks/addons/addons.h"
+#include "hooks/addons/addons_context.h"
 #include "hooks/addons/addons_files.h"
 #include "hooks/clients/elasticsearch_release.h"
 #include "hooks/steps/cluster/log_template.h"
@@ -9,9 +10,8 @@
 /* The plan refers to CONTEXT, so the caller keeps both. */
 static int make_plan(struct run *run, json_t **context, struct addons_plan **plan, struct error **err)
 {
-    *context = facts_context(run->facts);
     elasticsearch_find_release(run);
-    elasticsearch_describe(run, *context);
+    *context = addons_context(run);
     return addons_plan_make(plan, run, *context, err);
 }
 

@@ -23,7 +23,7 @@ cp -r tests/golden/opt "$work/opt" &&
 # k8s-reconcile does what reload does: it writes files of root's, restarts services and runs kubectl and docker.
 # The kubelet and cri-dockerd mount volumes, enter namespaces of pods and run CNI plugins: what would hide that from the machine
 # cannot be switched on for them.
-declare -A bound=([k8s-routes]=2.3 [k8s-metadata-guard]=2.3 [k8s-prune-logs]=3.6 [k8s-reconcile]=4.6 [cri-docker]=8.8 [kubelet]=9.6)
+declare -A bound=([k8s-admission@]=1.5 [k8s-routes]=2.3 [k8s-metadata-guard]=2.3 [k8s-prune-logs]=3.6 [k8s-reconcile]=4.6 [cri-docker]=8.8 [kubelet]=9.6)
 
 for file in "$units"/*.service; do
     name=$(basename "$file" .service)
