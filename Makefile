@@ -27,10 +27,11 @@ endif
 CFLAGS += -std=gnu11 $(OPTIMISE) $(WARNINGS) $(HARDENING)
 PACKAGE_CFLAGS := $(shell pkg-config --cflags $(TEST_PACKAGES) 2>/dev/null)
 CPPFLAGS += -D_GNU_SOURCE -I. $(PACKAGE_CFLAGS)
-LDLIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
-LAB_LDLIBS := $(shell pkg-config --libs $(LAB_PACKAGES) 2>/dev/null)
+# http-parser has no file for pkg-config
+LDLIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lhttp_parser
+LAB_LDLIBS := $(shell pkg-config --libs $(LAB_PACKAGES) 2>/dev/null) -lhttp_parser
 # the sanitizers' library has a crypt_r of its own, that calls the real one
-TEST_LDLIBS := $(shell pkg-config --libs $(TEST_PACKAGES) 2>/dev/null) -Wl,--no-as-needed -lcrypt
+TEST_LDLIBS := $(shell pkg-config --libs $(TEST_PACKAGES) 2>/dev/null) -lhttp_parser -Wl,--no-as-needed -lcrypt
 
 ROLES = master node log client
 BINARIES = $(ROLES:%=$(B)/bin/k8s-%) $(B)/bin/k8s-hook $(B)/bin/k8s-bake

@@ -2,6 +2,7 @@
 
 #include "app/paths.h"
 #include "hooks/checks/checks.h"
+#include "hooks/checks/own_node.h"
 #include "hooks/clients/kubeconfig.h"
 #include "hooks/engine/run.h"
 
@@ -26,12 +27,9 @@ static void probe_node_ready(const struct check_context *context, struct finding
 {
     static const char remedy[] = "run `kubectl describe node` on the client and read `journalctl -u kubelet` here";
     struct error *err = NULL;
-    struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
     _cleanup_json_ json_t *node = NULL;
     const char *name = context->run->facts->self->node_name;
-    _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", name);
-    if (run_kube_as_node(context->run, &kube, &err) < 0 ||
-        kube_get(kube, path, context->deadline, &node, NULL, &err) < 0) {
+    if (own_node_get(context, &node, &err) < 0) {
         finding_error(finding, remedy, err);
         return;
     }

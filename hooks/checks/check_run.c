@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "hooks/checks/checks.h"
+#include "hooks/checks/own_node.h"
 #include "hooks/engine/role_conf.h"
 #include "lib/core/interrupt.h"
 #include "lib/text/utf8.h"
@@ -74,6 +75,7 @@ static void job_free(struct job *job)
 {
     pthread_mutex_destroy(&job->lock);
     util_closep(&job->done);
+    own_node_unref(job->context.own_node);
     free(job->finding.reason);
     free(job);
 }
@@ -110,6 +112,7 @@ static struct job *start(const struct check *check, const struct check_context *
     struct job *job = xcalloc(1, sizeof *job);
     job->check = check;
     job->context = *context;
+    job->context.own_node = own_node_ref(context->own_node);
     job->done = dup(done);
     pthread_mutex_init(&job->lock, NULL);
     pthread_t thread;
@@ -195,12 +198,14 @@ static size_t start_all(const struct run *run, const struct check *const *checks
                         struct deadline deadline, struct job **jobs, int done)
 {
     size_t n = 0;
+    struct own_node *node = own_node_new();
     for (; checks != NULL && *checks != NULL && n < CHECKS; checks++) {
         const struct check_conf *section = role_conf_check(conf, (*checks)->name);
         if (section == NULL || section->enabled) {
-            jobs[n++] = start(*checks, &(struct check_context){run, limits_of(*checks, section), deadline}, done);
+            jobs[n++] = start(*checks, &(struct check_context){run, limits_of(*checks, section), deadline, node}, done);
         }
     }
+    own_node_unref(node);
     return n;
 }
 

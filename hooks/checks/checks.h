@@ -20,12 +20,15 @@ struct check_limits {
     long warn, fail;
 };
 
+struct own_node;
+
 /* What a check may read. Checks run side by side: nothing in RUN may be changed, nor its connections used. What may
  * hang for ever (a dead disk) comes last: RUN may be gone when it comes back. */
 struct check_context {
     const struct run *run;
     struct check_limits limits; /* the check's own defaults where the role's file has none */
     struct deadline deadline;   /* of this check */
+    struct own_node *own_node;  /* hooks/checks/own_node.h; may be NULL */
 };
 
 struct check {

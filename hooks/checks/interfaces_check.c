@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "hooks/checks/checks.h"
+#include "hooks/checks/own_node.h"
 #include "hooks/engine/run.h"
 #include "lib/core/json.h"
 #include "lib/system/file.h"
@@ -66,14 +67,11 @@ bool flannel_mac_published(const json_t *node, const char *mac)
  * nodes then send to an address that nobody has. False also where it cannot be determined. */
 static bool mac_differs(const struct check_context *context, const char *interface)
 {
-    struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
     _cleanup_json_ json_t *node = NULL;
     _cleanup_free_ char *file = xasprintf("/sys/class/net/%s/address", interface);
     _cleanup_free_ char *path = run_path(context->run, file);
-    _cleanup_free_ char *object = xasprintf("/api/v1/nodes/%s", context->run->facts->self->node_name);
     _cleanup_free_ char *mac = NULL;
-    if (file_read(path, 64, &mac, NULL, NULL) < 0 || run_kube_as_node(context->run, &kube, NULL) < 0 ||
-        kube_get(kube, object, context->deadline, &node, NULL, NULL) < 0) {
+    if (file_read(path, 64, &mac, NULL, NULL) < 0 || own_node_get(context, &node, NULL) < 0) {
         return false;
     }
     mac[strcspn(mac, "\n")] = '\0';

@@ -90,7 +90,7 @@ void kubeconfig_free(struct kubeconfig *config)
     *config = (struct kubeconfig){0};
 }
 
-/* PEM in anonymous memory, under a name that libcurl can open; NULL when there is none. */
+/* PEM in anonymous memory, under a name that OpenSSL can open; NULL when there is none. */
 static char *in_memory(const char *pem, int *memory)
 {
     if (pem == NULL) {

@@ -19,7 +19,7 @@ int kubeconfig_read(const char *path, struct kubeconfig *config, struct error **
 int kubeconfig_parse(const char *text, struct kubeconfig *config, struct error **err);
 void kubeconfig_free(struct kubeconfig *config);
 
-/* A connection with the file's own server and credentials, which touch no disk on their way to libcurl. CONFIG must
+/* A connection with the file's own server and credentials, which touch no disk on their way to OpenSSL. CONFIG must
  * outlive it. */
 int kubeconfig_open(struct kubeconfig *config, struct kube **kube, struct error **err);
 

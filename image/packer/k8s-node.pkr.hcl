@@ -129,7 +129,7 @@ build {
     inline = [
       "mkdir /tmp/k8s-hooks && tar -C /tmp/k8s-hooks -xzf /tmp/k8s-hooks.tar.gz && cd /tmp/k8s-hooks",
       "sudo apt-get update",
-      "sudo apt-get install --yes --no-install-recommends skopeo libconfuse2 libcurl4 libjansson4 libsystemd0 libyaml-0-2",
+      "sudo apt-get install --yes --no-install-recommends skopeo libconfuse2 libcurl4 libhttp-parser2.9 libjansson4 libsystemd0 libyaml-0-2",
       "bake='sudo build/bin/k8s-bake --in-place --set suite=/tmp/k8s-hooks/suite ${local.options}'",
       "$bake && sudo apt-get purge --yes skopeo && $bake",
       "rm -rf /tmp/k8s-hooks /tmp/k8s-hooks.tar.gz",

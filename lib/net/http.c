@@ -1,45 +1,49 @@
 #include "lib/net/http.h"
 
-#include <limits.h>
 #include <string.h>
+#include <strings.h>
 
-#include "lib/core/interrupt.h"
+#include <http_parser.h>
+
 #include "lib/core/json.h"
-#include "lib/net/curl.h"
+#include "lib/net/connection.h"
 
 #define DEFAULT_LIMIT ((size_t)16 << 20)
 #define EXCERPT ((size_t)200)
 
 struct http {
-    CURLM *multi; /* unlike an easy handle alone, it can wait on the signal's descriptor too */
-    CURL *easy;
     char *ca, *cert, *key;
     bool self_signed;
-    char reason[CURL_ERROR_SIZE];
-    const char *refused; /* the option that curl did not take, or NULL */
+    struct connection *connection; /* of the last request, when the server keeps it; else NULL */
+    char *peer;                    /* whom it leads to, as peer_of names it */
 };
 
+/* The parts of a request's URL. */
+struct url {
+    bool encrypted;
+    char *host, *port;
+    char *authority; /* for the header Host */
+    char *target;    /* path and query */
+};
+
+/* An answer on its way. */
 struct receiver {
-    struct buffer *body; /* with LINE, the line that is not complete */
+    const struct http_request *request;
+    struct http_answer *answer; /* with LINE, its body is the line that is not complete */
     size_t limit;
+    struct buffer field, value; /* of the header that is being read */
+    bool in_value;
+    bool begun; /* a byte has come */
     bool too_long;
     bool enough; /* LINE wants no more */
-    CURL *easy;
-    const struct http_request *request;
+    bool complete;
+    bool kept; /* the server keeps the connection */
 };
 
 int http_open(struct http **http, const struct http_tls *tls, struct error **err)
 {
-    if (curl_load(err) < 0) {
-        return -1;
-    }
+    (void)err;
     struct http *h = xcalloc(1, sizeof *h);
-    h->multi = curl.multi_init();
-    h->easy = curl.easy_init();
-    if (h->multi == NULL || h->easy == NULL) {
-        http_free(h);
-        return error_new(err, STATUS_FAILED, "starting libcurl: no handle");
-    }
     if (tls != NULL) {
         h->ca = xstrdup(tls->ca);
         h->cert = xstrdup(tls->cert);
@@ -50,13 +54,18 @@ int http_open(struct http **http, const struct http_tls *tls, struct error **err
     return 0;
 }
 
+static void disconnect(struct http *http)
+{
+    connection_free(STEAL(http->connection));
+    free(STEAL(http->peer));
+}
+
 void http_free(struct http *http)
 {
     if (http == NULL) {
         return;
     }
-    curl.easy_cleanup(http->easy);
-    curl.multi_cleanup(http->multi);
+    disconnect(http);
     free(http->ca);
     free(http->cert);
     free(http->key);
@@ -77,16 +86,112 @@ void http_answer_free(struct http_answer *answer)
     *answer = (struct http_answer){0};
 }
 
+static void free_url(struct url *url)
+{
+    free(url->host);
+    free(url->port);
+    free(url->authority);
+    free(url->target);
+}
+
+static void free_receiver(struct receiver *receiver)
+{
+    buffer_free(&receiver->field);
+    buffer_free(&receiver->value);
+}
+
+/* ": " and controls end a request's line or a header, and would begin another. */
+static bool printable(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static char *url_part(const char *text, const struct http_parser_url *parts, enum http_parser_url_fields field)
+{
+    return (parts->field_set & (1U << field)) == 0
+               ? NULL
+               : xstrndup(text + parts->field_data[field].off, parts->field_data[field].len);
+}
+
+static bool parse_url(const char *text, struct url *url)
+{
+    struct http_parser_url parts;
+    http_parser_url_init(&parts);
+    if (!printable(text) || strchr(text, ' ') != NULL || http_parser_parse_url(text, strlen(text), 0, &parts) != 0) {
+        return false;
+    }
+    _cleanup_free_ char *scheme = url_part(text, &parts, UF_SCHEMA);
+    _cleanup_free_ char *path = url_part(text, &parts, UF_PATH);
+    _cleanup_free_ char *query = url_part(text, &parts, UF_QUERY);
+    url->encrypted = scheme != NULL && strcasecmp(scheme, "https") == 0;
+    url->host = url_part(text, &parts, UF_HOST);
+    if ((!url->encrypted && (scheme == NULL || strcasecmp(scheme, "http") != 0)) || str_empty(url->host) ||
+        (parts.field_set & (1U << UF_USERINFO)) != 0) {
+        return false;
+    }
+    const char *usual = url->encrypted ? "443" : "80";
+    char *given = url_part(text, &parts, UF_PORT);
+    url->port = given != NULL ? given : xstrdup(usual);
+    bool colons = strchr(url->host, ':') != NULL; /* an IPv6 address */
+    url->authority = xasprintf("%s%s%s%s%s", colons ? "[" : "", url->host, colons ? "]" : "", given != NULL ? ":" : "",
+                               given != NULL ? given : "");
+    url->target = xasprintf("%s%s%s", path != NULL ? path : "/", query != NULL ? "?" : "", query != NULL ? query : "");
+    return true;
+}
+
+/* "GET http://10.0.0.2/self": a query may hold a signature. */
+static char *request_name(const struct http_request *request)
+{
+    return xasprintf("%s %.*s", request->method != NULL ? request->method : "GET", (int)strcspn(request->url, "?"),
+                     request->url);
+}
+
+static bool has_header(const char *const *headers, const char *name)
+{
+    size_t len = strlen(name);
+    for (; headers != NULL && *headers != NULL; headers++) {
+        if (strncasecmp(*headers, name, len) == 0 && (*headers)[len] == ':') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The request without its body. False: a header cannot be sent. */
+static bool write_head(const struct http_request *request, const struct url *url, const char *method,
+                       struct buffer *head)
+{
+    buffer_printf(head, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: k8s-hooks/" SUITE_VERSION "\r\n", method,
+                  url->target, url->authority);
+    if (!has_header(request->headers, "Accept")) {
+        buffer_puts(head, "Accept: */*\r\n");
+    }
+    for (const char *const *header = request->headers; header != NULL && *header != NULL; header++) {
+        if (!printable(*header)) {
+            return false;
+        }
+        buffer_printf(head, "%s\r\n", *header);
+    }
+    if (request->body != NULL || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) {
+        buffer_printf(head, "Content-Length: %zu\r\n", request->body != NULL ? request->body_len : 0);
+    }
+    buffer_puts(head, "\r\n");
+    return true;
+}
+
 static bool by_line(const struct receiver *receiver)
 {
-    long code = 0;
-    curl.easy_getinfo(receiver->easy, CURLINFO_RESPONSE_CODE, &code);
-    return receiver->request->line != NULL && code >= 200 && code < 300;
+    return receiver->request->line != NULL && receiver->answer->code >= 200 && receiver->answer->code < 300;
 }
 
 static void give_lines(struct receiver *receiver)
 {
-    struct buffer *body = receiver->body;
+    struct buffer *body = &receiver->answer->body;
     char *start = body->data;
     for (char *end = strchr(start, '\n'); end != NULL && !receiver->enough; end = strchr(start, '\n')) {
         *end = '\0';
@@ -97,201 +202,214 @@ static void give_lines(struct receiver *receiver)
     memmove(body->data, start, body->len + 1);
 }
 
-static size_t receive(char *data, size_t size, size_t count, void *context)
+/* What follows is called by the parser; not 0 stops it. */
+
+static void keep_header(struct receiver *receiver)
 {
-    struct receiver *receiver = context;
-    size_t len = size * count;
-    if (len > receiver->limit - receiver->body->len) {
-        receiver->too_long = true;
-        return 0;
+    struct http_answer *answer = receiver->answer;
+    if (receiver->in_value && strcasecmp(receiver->field.data, "Content-Type") == 0) {
+        free(answer->content_type);
+        answer->content_type = xstrdup(receiver->value.data);
+    } else if (receiver->in_value && strcasecmp(receiver->field.data, "X-Metad-Version") == 0) {
+        free(answer->metad_version);
+        answer->metad_version = xstrdup(receiver->value.data);
     }
-    buffer_append(receiver->body, data, len);
+    receiver->in_value = false;
+    receiver->field.len = 0;
+    receiver->value.len = 0;
+}
+
+static int on_field(http_parser *parser, const char *text, size_t len)
+{
+    struct receiver *receiver = parser->data;
+    if (receiver->in_value) {
+        keep_header(receiver);
+    }
+    buffer_append(&receiver->field, text, len);
+    return 0;
+}
+
+static int on_value(http_parser *parser, const char *text, size_t len)
+{
+    struct receiver *receiver = parser->data;
+    receiver->in_value = true;
+    buffer_append(&receiver->field, "", 0);
+    buffer_append(&receiver->value, text, len);
+    return 0;
+}
+
+static int on_headers(http_parser *parser)
+{
+    struct receiver *receiver = parser->data;
+    keep_header(receiver);
+    receiver->answer->code = parser->status_code;
+    const char *method = receiver->request->method;
+    unsigned code = parser->status_code;
+    /* RFC 9110: whatever its Content-Length says, no body comes then */
+    return code < 200 || code == 204 || code == 304 || (method != NULL && strcmp(method, "HEAD") == 0);
+}
+
+static int on_body(http_parser *parser, const char *data, size_t len)
+{
+    struct receiver *receiver = parser->data;
+    struct buffer *body = &receiver->answer->body;
+    if (len > receiver->limit - body->len) {
+        receiver->too_long = true;
+        return 1;
+    }
+    buffer_append(body, data, len);
     if (by_line(receiver)) {
         give_lines(receiver);
     }
-    return receiver->enough ? 0 : len;
+    return receiver->enough;
 }
 
-/* Sets one option; what comes after a failure does nothing. */
-#define SET(http, option, value)                                                                                       \
-    do {                                                                                                               \
-        if ((http)->refused == NULL && curl.easy_setopt((http)->easy, option, value) != CURLE_OK) {                    \
-            (http)->refused = #option;                                                                                 \
-        }                                                                                                              \
-    } while (0)
-
-static void set_method(struct http *http, const struct http_request *request)
+static int on_complete(http_parser *parser)
 {
-    if (request->body != NULL) {
-        SET(http, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
-        SET(http, CURLOPT_POSTFIELDS, request->body);
-    } else if (request->method != NULL && strcmp(request->method, "POST") == 0) {
-        SET(http, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
-        SET(http, CURLOPT_POSTFIELDS, "");
+    struct receiver *receiver = parser->data;
+    if (parser->status_code < 200 && parser->status_code != 101) {
+        return 0; /* "100 Continue" and its like come before the answer */
     }
-    if (request->method != NULL) {
-        SET(http, CURLOPT_CUSTOMREQUEST, request->method);
-    }
+    receiver->complete = true;
+    receiver->kept = http_should_keep_alive(parser) != 0;
+    http_parser_pause(parser, 1);
+    return 0;
 }
 
-static void set_tls(struct http *http)
+static int receive(struct connection *connection, struct receiver *receiver, struct deadline deadline, int failure,
+                   struct error **err)
 {
-    SET(http, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (http->ca != NULL) {
-        SET(http, CURLOPT_CAPATH, NULL);
-        SET(http, CURLOPT_CAINFO, http->ca);
-    }
-    if (http->self_signed) {
-        SET(http, CURLOPT_SSL_VERIFYPEER, 0L);
-        SET(http, CURLOPT_SSL_VERIFYHOST, 0L);
-    }
-    if (http->cert != NULL) {
-        SET(http, CURLOPT_SSLCERT, http->cert);
-        SET(http, CURLOPT_SSLKEY, http->key != NULL ? http->key : http->cert);
-    }
-}
-
-static void free_header_list(struct curl_slist **list)
-{
-    curl.slist_free_all(*list);
-}
-
-static int header_list(const char *const *headers, struct curl_slist **list)
-{
-    /* An empty Expect keeps curl from waiting for "100 Continue" before a large body. */
-    for (const char *header = "Expect:"; header != NULL; header = headers != NULL ? *headers++ : NULL) {
-        struct curl_slist *longer = curl.slist_append(*list, header);
-        if (longer == NULL) {
+    static const http_parser_settings settings = {
+        .on_header_field = on_field,
+        .on_header_value = on_value,
+        .on_headers_complete = on_headers,
+        .on_body = on_body,
+        .on_message_complete = on_complete,
+    };
+    http_parser parser;
+    http_parser_init(&parser, HTTP_RESPONSE);
+    parser.data = receiver;
+    while (!receiver->complete && !receiver->enough) {
+        char data[16384];
+        ssize_t n = connection_read(connection, data, sizeof data, deadline, failure, err);
+        if (n < 0) {
             return -1;
         }
-        *list = longer;
+        receiver->begun = receiver->begun || n > 0;
+        size_t parsed = http_parser_execute(&parser, &settings, data, (size_t)n);
+        if (receiver->too_long) {
+            return error_new(err, failure, "the answer is longer than %zu bytes", receiver->limit);
+        }
+        if (receiver->complete) {
+            receiver->kept = receiver->kept && parsed == (size_t)n;
+        } else if (n == 0) {
+            return error_new(err, failure, "the server closed the connection before the end of its answer");
+        } else if (!receiver->enough && HTTP_PARSER_ERRNO(&parser) != HPE_OK) {
+            return error_new(err, failure, "not an HTTP answer: %s",
+                             http_errno_description(HTTP_PARSER_ERRNO(&parser)));
+        }
     }
     return 0;
 }
 
-static int set_options(struct http *http, const char *name, const struct http_request *request,
-                       const struct curl_slist *headers, struct receiver *receiver, struct error **err)
+/* Names whom a connection leads to. */
+static char *peer_of(const struct http_request *request, const struct url *url)
 {
-    curl.easy_reset(http->easy);
-    http->reason[0] = '\0';
-    http->refused = NULL;
-    SET(http, CURLOPT_ERRORBUFFER, http->reason);
-    SET(http, CURLOPT_URL, request->url);
-    SET(http, CURLOPT_UNIX_SOCKET_PATH, request->socket);
-    SET(http, CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(http, CURLOPT_PROXY, ""); /* the environment's proxy is not for the cluster's own network */
-    SET(http, CURLOPT_NOSIGNAL, 1L);
-    SET(http, CURLOPT_USERAGENT, "k8s-hooks/" SUITE_VERSION);
-    SET(http, CURLOPT_HTTPHEADER, headers);
-    SET(http, CURLOPT_WRITEFUNCTION, receive);
-    SET(http, CURLOPT_WRITEDATA, receiver);
-    set_tls(http);
-    set_method(http, request);
-    return http->refused == NULL ? 0 : error_new(err, STATUS_FAILED, "%s: libcurl refuses %s", name, http->refused);
+    return request->socket != NULL ? xstrdup(request->socket)
+                                   : xasprintf("%s//%s:%s", url->encrypted ? "https" : "http", url->host, url->port);
 }
 
-/* "GET http://10.0.0.2/self": a query may hold a signature. */
-static char *request_name(const struct http_request *request)
+static int connect_again(struct http *http, const struct http_request *request, const struct url *url,
+                         struct deadline deadline, int failure, struct error **err)
 {
-    return xasprintf("%s %.*s", request->method != NULL ? request->method : "GET", (int)strcspn(request->url, "?"),
-                     request->url);
-}
-
-static int timed_out(struct http *http, const char *name, int64_t started, struct error **err)
-{
-    curl_off_t connected = 0;
-    curl.easy_getinfo(http->easy, CURLINFO_CONNECT_TIME_T, &connected);
-    return error_new(err, STATUS_DEADLINE, "%s: %s within %lld ms", name,
-                     connected > 0 ? "no complete answer" : "no connection", (long long)(clock_ms() - started));
-}
-
-/* Runs the transfer to its end; 0 with curl's own result in *result. */
-static int perform(struct http *http, const char *name, struct deadline deadline, CURLcode *result, struct error **err)
-{
-    int64_t started = clock_ms();
-    for (;;) {
-        int running = 0;
-        CURLMcode code = curl.multi_perform(http->multi, &running);
-        if (code != CURLM_OK) {
-            return error_new(err, STATUS_FAILED, "%s: %s", name, curl.multi_strerror(code));
-        }
-        int queued = 0;
-        const CURLMsg *message = curl.multi_info_read(http->multi, &queued);
-        if (message != NULL && message->msg == CURLMSG_DONE) {
-            *result = message->data.result;
-            return 0;
-        }
-        if (interrupt_check(err) < 0) {
-            return error_wrap(err, "%s", name);
-        }
-        int64_t left = deadline_left(deadline);
-        if (left == 0) {
-            return timed_out(http, name, started, err);
-        }
-        struct curl_waitfd signal = {.fd = interrupt_fd(), .events = CURL_WAIT_POLLIN};
-        code =
-            curl.multi_poll(http->multi, &signal, signal.fd >= 0 ? 1 : 0, (int)(left < INT_MAX ? left : INT_MAX), NULL);
-        if (code != CURLM_OK) {
-            return error_new(err, STATUS_FAILED, "%s: %s", name, curl.multi_strerror(code));
-        }
+    const struct http_tls tls = {http->ca, http->cert, http->key, http->self_signed};
+    const struct endpoint endpoint = {
+        .socket = request->socket, .host = url->host, .port = url->port, .encrypted = url->encrypted, .tls = &tls};
+    disconnect(http);
+    if (connection_open(&http->connection, &endpoint, deadline, failure, err) < 0) {
+        return -1;
     }
+    http->peer = peer_of(request, url);
+    return 0;
 }
 
-static int transfer(struct http *http, const char *name, struct deadline deadline, CURLcode *result, struct error **err)
+/* One request over the connection there is, or a new one. */
+static int exchange(struct http *http, const struct http_request *request, const struct url *url,
+                    struct receiver *receiver, struct deadline deadline, int failure, struct error **err)
 {
-    CURLMcode code = curl.multi_add_handle(http->multi, http->easy);
-    if (code != CURLM_OK) {
-        return error_new(err, STATUS_FAILED, "%s: %s", name, curl.multi_strerror(code));
+    const char *method = request->method != NULL ? request->method : (request->body != NULL ? "POST" : "GET");
+    _cleanup_(buffer_wipe) struct buffer head = {0};
+    if (!printable(method) || !write_head(request, url, method, &head)) {
+        return error_new(err, failure, "a header holds a control character");
     }
-    int r = perform(http, name, deadline, result, err);
-    (void)curl.multi_remove_handle(http->multi, http->easy);
-    return r;
+    if (http->connection == NULL && connect_again(http, request, url, deadline, failure, err) < 0) {
+        return -1;
+    }
+    struct connection *connection = http->connection;
+    if (connection_write(connection, head.data, head.len, deadline, failure, err) < 0 ||
+        (request->body != NULL &&
+         connection_write(connection, request->body, request->body_len, deadline, failure, err) < 0)) {
+        return -1;
+    }
+    return receive(connection, receiver, deadline, failure, err);
 }
 
-static void take_answer(CURL *easy, struct http_answer *answer)
+/* A server may close an idle connection in the very moment of a request: which has then done nothing. Only GET, so that
+ * nothing is done twice even so. */
+static bool lost_race(bool reused, const struct http_request *request, const struct receiver *receiver, int failure,
+                      const struct error *reason)
 {
-    const char *type = NULL;
-    struct curl_header *version = NULL;
-    curl.easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->code);
-    curl.easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
-    answer->content_type = xstrdup(type);
-    if (curl.easy_header(easy, "X-Metad-Version", 0, CURLH_HEADER, -1, &version) == CURLHE_OK) {
-        answer->metad_version = xstrdup(version->value);
+    return reused && !receiver->begun && reason->status == failure &&
+           (request->method == NULL ? request->body == NULL : strcmp(request->method, "GET") == 0);
+}
+
+static int explain(const char *name, const struct error *reason, int64_t started, struct error **err)
+{
+    if (reason->status != STATUS_DEADLINE) {
+        return error_new(err, reason->status, "%s: %s", name, reason->message);
     }
+    return error_new(err, STATUS_DEADLINE, "%s: %s within %lld ms", name, reason->message,
+                     (long long)(clock_ms() - started));
 }
 
 int http_do(struct http *http, const struct http_request *request, struct deadline deadline, int failure,
             struct http_answer *answer, struct error **err)
 {
+    int64_t started = clock_ms();
     _cleanup_answer_ struct http_answer got = {0};
-    buffer_append(&got.body, "", 0);
     _cleanup_free_ char *name = request_name(request);
-    _cleanup_(free_header_list) struct curl_slist *headers = NULL;
-    struct receiver receiver = {
-        .body = &got.body,
-        .limit = request->limit > 0 ? request->limit : DEFAULT_LIMIT,
-        .easy = http->easy,
+    _cleanup_(free_url) struct url url = {0};
+    _cleanup_(free_receiver) struct receiver receiver = {
         .request = request,
+        .answer = &got,
+        .limit = request->limit > 0 ? request->limit : DEFAULT_LIMIT,
     };
-    if (header_list(request->headers, &headers) < 0) {
-        return error_new(err, STATUS_FAILED, "%s: libcurl takes no headers", name);
+    _cleanup_error_ struct error *reason = NULL;
+    buffer_append(&got.body, "", 0);
+    if (!parse_url(request->url, &url)) {
+        return error_new(err, failure, "%s: not an http or https URL", name);
     }
-    CURLcode result = CURLE_OK;
-    if (set_options(http, name, request, headers, &receiver, err) < 0 ||
-        transfer(http, name, deadline, &result, err) < 0) {
-        return -1;
+    _cleanup_free_ char *peer = peer_of(request, &url);
+    if (http->connection != NULL && (strcmp(http->peer, peer) != 0 || !connection_usable(http->connection))) {
+        disconnect(http);
     }
-    if (receiver.too_long) {
-        return error_new(err, failure, "%s: the answer is longer than %zu bytes", name, receiver.limit);
+    bool reused = http->connection != NULL;
+    int r = exchange(http, request, &url, &receiver, deadline, failure, &reason);
+    if (r < 0 && lost_race(reused, request, &receiver, failure, reason)) {
+        error_freep(&reason);
+        reason = NULL;
+        disconnect(http);
+        r = exchange(http, request, &url, &receiver, deadline, failure, &reason);
     }
-    if (result != CURLE_OK && !receiver.enough) {
-        const char *reason = http->reason[0] != '\0' ? http->reason : curl.easy_strerror(result);
-        return error_new(err, failure, "%s: %s", name, reason);
+    if (r < 0 || !receiver.complete || !receiver.kept) {
+        disconnect(http);
+    }
+    if (r < 0) {
+        return explain(name, reason, started, err);
     }
     if (by_line(&receiver) && !receiver.enough && got.body.len > 0) {
         (void)request->line(request->line_context, got.body.data);
     }
-    take_answer(http->easy, &got);
     *answer = got;
     got = (struct http_answer){0};
     return 0;

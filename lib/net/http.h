@@ -1,4 +1,6 @@
-/* One HTTP exchange over libcurl, with a deadline; shared by the metadata, Kubernetes and cloud clients. */
+/* HTTP/1.1 with a deadline, shared by the metadata, Kubernetes, Docker and cloud clients. Answers are parsed by
+ * http-parser, TLS is OpenSSL's: libcurl would bring thirty more libraries, and loading those takes more time and
+ * memory than the rest of a health check. */
 #ifndef LIB_NET_HTTP_H
 #define LIB_NET_HTTP_H
 
@@ -9,7 +11,7 @@
 #include "lib/core/error.h"
 #include "lib/core/util.h"
 
-struct http; /* one reusable connection (curl easy handle) */
+struct http; /* one server's connection at a time, kept for the next request when the server keeps it */
 
 struct http_tls {
     const char *ca;   /* file of the accepted CAs; NULL: the system's */
@@ -45,7 +47,7 @@ void http_free(struct http *http);
 void http_freep(struct http **http);
 
 /* Any answer with an HTTP status is success, whatever the status. No answer is an error with STATUS_DEADLINE (time) or
- * FAILURE (everything else), whose message names method, URL without its query, and curl's reason. Ends early with
+ * FAILURE (everything else), whose message names method, URL without its query, and the reason. Ends early with
  * STATUS_INTERRUPTED when a termination signal was taken (lib/core/interrupt.h). No redirects are followed. */
 int http_do(struct http *http, const struct http_request *request, struct deadline deadline, int failure,
             struct http_answer *answer, struct error **err);

@@ -28,7 +28,7 @@ said=$("$bake" --conf "$work/base.conf" --cache /var/cache/k8s-hooks/bake-test -
 result "a base system is made" "$([ $? = 0 ] || echo "$said")"
 cat >"$root/srv/image.conf" <<'C'
 include("/tmp/k8s-hooks/image/image.conf")
-packages = {"systemd", "openssh-server", "sudo", "libconfuse2", "libcurl4", "libjansson4", "libsystemd0", "libyaml-0-2"}
+packages = {"systemd", "openssh-server", "sudo", "libconfuse2", "libcurl4", "libhttp-parser2.9", "libjansson4", "libsystemd0", "libyaml-0-2"}
 leave-out = {"artifact *", "manifest *", "image *", "unit *"}
 C
 mkdir -p "$root/root/.ssh" "$root/run/sshd" && cp "$work/key.pub" "$root/root/.ssh/authorized_keys"

@@ -38,7 +38,7 @@ static int unseal_with_key(const struct run *run, const char *sealed, char **tex
     return unseal(key, sealed, text, &len, err);
 }
 
-/* A name for PEM in anonymous memory, which libcurl can open. */
+/* A name for PEM in anonymous memory, which OpenSSL can open. */
 static char *in_memory(const char *pem, int *memory, struct error **err)
 {
     *memory = memfd_create("ca", MFD_CLOEXEC);

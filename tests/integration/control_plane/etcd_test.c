@@ -58,7 +58,7 @@ static void out_of_space_is_unhealthy_until_compacted(void **state)
     err = NULL;
     struct finding finding = {0};
     struct run run = new_run();
-    const struct check_context context = {&run, {.warn = 75, .fail = 95}, deadline_in(5000)};
+    const struct check_context context = {&run, {.warn = 75, .fail = 95}, deadline_in(5000), NULL};
     put("/etc/kubernetes/manifests/etcd.yaml", "");
     check_etcd.probe(&context, &finding);
     assert_int_equal(finding.verdict, VERDICT_FAILS);

@@ -102,7 +102,7 @@ static int tear_down(void **state)
 static struct finding probe(void)
 {
     struct finding finding = {0};
-    const struct check_context context = {&run, check_certificates.limits, deadline_in(30000)};
+    const struct check_context context = {&run, check_certificates.limits, deadline_in(30000), NULL};
     check_certificates.probe(&context, &finding);
     return finding;
 }

@@ -172,7 +172,7 @@ static void the_json_form_has_the_same_fields(void **state)
 static enum verdict verdict_of(const struct check *check, long warn, long fail)
 {
     struct finding finding = {0};
-    const struct check_context context = {&run, {warn, fail}, deadline_in(30000)};
+    const struct check_context context = {&run, {warn, fail}, deadline_in(30000), NULL};
     check->probe(&context, &finding);
     assert_non_null(finding.reason);
     free(finding.reason);

@@ -27,7 +27,7 @@ static void put(const char *path, const char *text)
 static enum verdict probe(void)
 {
     struct finding finding = {0};
-    const struct check_context context = {&run, {0}, deadline_in(5000)};
+    const struct check_context context = {&run, {0}, deadline_in(5000), NULL};
     check_interfaces.probe(&context, &finding);
     free(finding.reason);
     return finding.verdict;
