@@ -23,6 +23,9 @@ static const char usage[] =
     "  --faults  of actions, see there; beside the data, need not exist, read again when it\n"
     "            changes\n";
 
+/* A machine waits for its card without asking the API for it. */
+enum { JOBS_MS = 300 };
+
 struct options {
     char address[INET_ADDRSTRLEN];
     long port;
@@ -73,9 +76,11 @@ static int follow(struct cloudapi *api, int changes, const struct options *optio
 {
     for (;;) {
         _Alignas(struct inotify_event) char events[4096];
-        if (interrupt_wait_readable(changes, deadline_never(), NULL) < 0) {
+        int changed = interrupt_wait_readable(changes, deadline_in(JOBS_MS), NULL);
+        if (changed < 0) {
             return 0;
         }
+        cloudapi_settle_jobs(api);
         ssize_t n = read(changes, events, sizeof events);
         if (n < 0 && errno != EAGAIN) {
             return error_errno(err, STATUS_FILE, errno, "watching %s", options->data);

@@ -6,17 +6,21 @@
  *    "zones": ["pek3a"], "volume_types": [0, 2] (of the zone; else all that there are),
  *    "lb_network": "192.168.100" (addresses of load balancers: .240 to .254 of it),
  *    "vxnets": [{"vxnet_id": ...}], "nics": [{"nic_id", "instance_id", "vxnet_id"}],
- *    "instances": [{"instance_id": ..., "instance_class": 0, "of_cluster": true, "_dev": "/proc/1234/root/dev"}]}
+ *    "instances": [{"instance_id": ..., "instance_class": 0, "of_cluster": true, "_dev": "/proc/1234/root/dev",
+ *                   "_pid": 1234}],
+ *    "clusters": [{"cluster_id": ...}]}
  * Any entry may have an "owner", the access key or user that sees it; what is of_cluster is seen with is_cluster_node=1
- * alone. Members that begin with _ are in no answer; _dev is where an instance's devices are.
+ * alone. Members that begin with _ are in no answer; _dev is where an instance's devices are, _pid whose network its
+ * cards are in.
  *
- * What calls make (volumes, snapshots, load balancers, public addresses, security groups, tags, jobs) is state; with a
- * file for it, it outlives the server. Most of it takes time: the answer has a job_id, and the change comes true when
- * the job is over.
+ * What calls make (network cards, VIPs, volumes, snapshots, load balancers, public addresses, security groups, tags,
+ * jobs) is state; with a file for it, it outlives the server. Most of it takes time: the answer has a job_id, and the
+ * change comes true when the job is over.
  *
  * Faults on demand are a JSON object too, of which every part may be left out:
  *   {"actions": {"AttachVolumes": FAULT, "*": FAULT (every other action)},
- *    "quota": {"volume": 2, "snapshot": .., "loadbalancer": .., "eip": .., "tag": .., "security_group": ..},
+ *    "quota": {"volume": 2, "snapshot": .., "loadbalancer": .., "eip": .., "tag": .., "security_group": ..,
+ *              "nic": .., "vip": ..},
  *    "job_ms": 500 (how long a job takes)}
  * A FAULT has one or more of
  *   "ret_code": 2500, "message": "QuotaExceeded"   refused, although it is in order
@@ -45,8 +49,11 @@ void cloudapi_stopp(struct cloudapi **api);
 
 uint16_t cloudapi_port(const struct cloudapi *api);
 
-/* In place of what was served; borrowed. Volumes of instances that are no longer in it become available. */
+/* In place of what was served; borrowed. Volumes and cards of instances that are no longer in it become available. */
 void cloudapi_data(struct cloudapi *api, const json_t *data);
+
+/* Ends the jobs whose time has come, as each request does too. */
+void cloudapi_settle_jobs(struct cloudapi *api);
 
 /* Keeps the state in the file PATH, which is read when it is there. With DISKS, an absolute path of a directory, a
  * volume is a sparse file in it, and a loop device in the instance it is attached to. */

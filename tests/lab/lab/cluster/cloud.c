@@ -11,9 +11,18 @@
 #define USER "usr-lab00000"
 #define DISKS "volumes" /* the volumes' files, in the lab's directory */
 
-static void add_vxnet(json_t *vxnets, const char *id)
+/* The machines' network is the cluster's vxnet; the next ones are those of the pods, in their order. */
+static void add_vxnet(json_t *vxnets, const char *id, int number)
 {
-    json_array_append_new(vxnets, json_pack("{s:s, s:s}", "vxnet_id", id, "vpc_router_id", VPC));
+    _cleanup_free_ char *network = xasprintf("192.168.%d", number);
+    _cleanup_free_ char *cidr = xasprintf("%s.0/24", network);
+    _cleanup_free_ char *router = xasprintf("%s.1", network);
+    _cleanup_free_ char *first = xasprintf("%s.2", network);
+    _cleanup_free_ char *last = xasprintf("%s.254", network);
+    json_array_append_new(vxnets,
+                          json_pack("{s:s, s:s, s:i, s:{s:s, s:s, s:s, s:s, s:s}}", "vxnet_id", id, "vpc_router_id",
+                                    VPC, "vxnet_type", 1, "router", "router_id", VPC, "ip_network", cidr, "manager_ip",
+                                    router, "dyn_ip_start", first, "dyn_ip_end", last));
 }
 
 /* As the package's cluster.json has it. */
@@ -22,7 +31,7 @@ int cloud_instance_class(const struct machine *machine)
     return strcmp(machine->role, "ssd_node") == 0 ? 1 : 0;
 }
 
-/* With where its devices are: those of the machine's own /dev. */
+/* With where its devices are: those of the machine's own /dev, and the process whose network its cards are in. */
 static json_t *instance_of(const struct machine *machine)
 {
     json_t *instance =
@@ -31,6 +40,7 @@ static json_t *instance_of(const struct machine *machine)
     if (process_alive(&machine->leader)) {
         _cleanup_free_ char *dev = xasprintf("/proc/%d/root/dev", machine->leader.pid);
         json_object_set_new(instance, "_dev", json_string(dev));
+        json_object_set_new(instance, "_pid", json_integer(machine->leader.pid));
     }
     return instance;
 }
@@ -41,19 +51,20 @@ int cloud_publish(const struct lab *lab, struct error **err)
     _cleanup_json_ json_t *vxnets = json_array();
     _cleanup_json_ json_t *instances = json_array();
     _cleanup_strv_ char **pods = strv_split(json_text_or(lab->env, "pod_vxnets", ""));
-    add_vxnet(vxnets, LAB_VXNET);
+    int network = 100;
+    add_vxnet(vxnets, LAB_VXNET, network);
     for (char **vxnet = pods; *vxnet != NULL; vxnet++) {
-        add_vxnet(vxnets, *vxnet);
+        add_vxnet(vxnets, *vxnet, ++network);
     }
     for (size_t i = 0; i < lab->n_machines; i++) {
         if (lab->machines[i]->instance_id != NULL) {
             json_array_append_new(instances, instance_of(lab->machines[i]));
         }
     }
-    _cleanup_json_ json_t *data =
-        json_pack("{s:{s:s}, s:{s:s}, s:[s], s:s, s:O, s:[], s:O}", "keys", key,
-                  json_text_or(lab->env, "secret_access_key", ""), "users", key, USER, "zones", LAB_ZONE, "lb_network",
-                  LAB_NETWORK, "vxnets", vxnets, "nics", "instances", instances);
+    _cleanup_json_ json_t *data = json_pack("{s:{s:s}, s:{s:s}, s:[s], s:s, s:O, s:[], s:O, s:[{s:s}]}", "keys", key,
+                                            json_text_or(lab->env, "secret_access_key", ""), "users", key, USER,
+                                            "zones", LAB_ZONE, "lb_network", LAB_NETWORK, "vxnets", vxnets, "nics",
+                                            "instances", instances, "clusters", "cluster_id", lab->cluster_id);
     _cleanup_secret_ char *text = json_dumps(data, JSON_INDENT(2));
     _cleanup_free_ char *path = lab_path(lab, "cloud.json");
     return text_put(path, 0600, err, "%s\n", text);

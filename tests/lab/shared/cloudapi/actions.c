@@ -7,9 +7,9 @@
 #include "tests/lab/shared/cloudapi/api.h"
 
 static const struct cloudapi_action *const tables[] = {
-    cloudapi_account_actions,  cloudapi_instance_actions, cloudapi_network_actions,
-    cloudapi_volume_actions,   cloudapi_snapshot_actions, cloudapi_balancer_actions,
-    cloudapi_listener_actions, cloudapi_eip_actions,      cloudapi_firewall_actions};
+    cloudapi_account_actions,  cloudapi_instance_actions, cloudapi_network_actions,  cloudapi_volume_actions,
+    cloudapi_snapshot_actions, cloudapi_balancer_actions, cloudapi_listener_actions, cloudapi_eip_actions,
+    cloudapi_firewall_actions, cloudapi_vip_actions};
 
 json_t *cloudapi_answer(struct cloudapi_call *call)
 {

@@ -53,7 +53,7 @@ struct cloudapi_action {
 };
 extern const struct cloudapi_action cloudapi_account_actions[], cloudapi_instance_actions[], cloudapi_network_actions[],
     cloudapi_volume_actions[], cloudapi_snapshot_actions[], cloudapi_balancer_actions[], cloudapi_listener_actions[],
-    cloudapi_eip_actions[], cloudapi_firewall_actions[];
+    cloudapi_eip_actions[], cloudapi_firewall_actions[], cloudapi_vip_actions[];
 
 /* Answers. */
 json_t *cloudapi_refuse(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -140,6 +140,13 @@ void cloudapi_drop_listeners(struct cloudapi_call *call, const char *member, con
 
 /* Disks. Each 0, or -1 with what failed logged; nothing and 0 without a directory for them. */
 int cloudapi_disk(struct cloudapi_call *call, const json_t *volume, const char *what, const char *source);
+
+/* Network cards. A part of a job that has "wire": "plug" or "unplug" does so, and the job fails when that does. */
+const json_t *cloudapi_vxnet(const struct cloudapi_call *call, const char *id); /* that was declared; NULL: none */
+/* Those of instances that are no more are available again. True when something changed. */
+bool cloudapi_release_nics(struct cloudapi_call *call);
+/* 0, or -1 with what failed logged; nothing and 0 for an instance without "_pid". */
+int cloudapi_wire(struct cloudapi_call *call, const json_t *nic, const char *what);
 
 /* The request as a whole. */
 /* 0, or the API's ret_code for what is wrong with it, and *message why. PATH is as requested: "/iaas/". */

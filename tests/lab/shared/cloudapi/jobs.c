@@ -82,6 +82,9 @@ static void finish(struct cloudapi_call *call, json_t *job)
             good = cloudapi_disk(call, strcmp(what, "detach") == 0 ? resource : then, what,
                                  json_text(change, "source")) == 0;
         }
+        if (good && json_text(change, "wire") != NULL) {
+            good = cloudapi_wire(call, resource, json_text(change, "wire")) == 0;
+        }
         failed = failed || !good;
         if (resource != NULL) {
             merge(resource, json_object_get(change, good ? "set" : "undo"));

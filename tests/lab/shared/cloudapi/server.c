@@ -295,7 +295,18 @@ void cloudapi_data(struct cloudapi *api, const json_t *data)
     json_decref(api->data);
     api->data = json_deep_copy(data);
     struct cloudapi_call call = call_of(api);
-    if (cloudapi_release_volumes(&call)) {
+    bool volumes = cloudapi_release_volumes(&call);
+    if (cloudapi_release_nics(&call) || volumes) {
+        save(api);
+    }
+    pthread_mutex_unlock(&api->lock);
+}
+
+void cloudapi_settle_jobs(struct cloudapi *api)
+{
+    pthread_mutex_lock(&api->lock);
+    struct cloudapi_call call = call_of(api);
+    if (cloudapi_settle(&call)) {
         save(api);
     }
     pthread_mutex_unlock(&api->lock);
