@@ -12,7 +12,7 @@ bool facts_host_address(const char *ip)
         return false;
     }
     uint32_t first = address >> 24;
-    return first != 0 && first != 127 && first < 224;
+    return first != 0 && first != 127 && first < 224 && address >> 16 != 0xA9FE;
 }
 
 static int by_address(const void *a, const void *b)

@@ -7,7 +7,7 @@
 #include "app/facts/facts.h"
 #include "app/facts/parameters.h"
 
-/* An IPv4 address that a host can have: not 0.0.0.0/8, loopback, multicast or above (RFC 6890). */
+/* An IPv4 address that a host can have: not 0.0.0.0/8, loopback, link-local, multicast or above (RFC 6890). */
 bool facts_host_address(const char *ip);
 
 /* One master, no address twice: STATUS_METADATA_INVALID. */

@@ -66,7 +66,8 @@ static void a_cluster_has_one_master_and_each_address_once(void **state)
     _cleanup_json_ json_t *twice = metadata("three-logs", "master", 1);
     put(twice, "/hosts/node/i-nod00001/ip", "192.168.0.2");
     assert_refused(twice, NULL, STATUS_METADATA_INVALID, "have the same ip 192.168.0.2");
-    static const char *const impossible[] = {"0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "240.1.2.3"};
+    static const char *const impossible[] = {"0.0.0.0",   "127.0.0.1",       "169.254.1.1",
+                                             "224.0.0.1", "255.255.255.255", "240.1.2.3"};
     for (size_t i = 0; i < ELEMENTS(impossible); i++) {
         _cleanup_json_ json_t *tree = metadata("three-logs", "master", 1);
         put(tree, "/hosts/node/i-nod00001/ip", impossible[i]);
