@@ -61,6 +61,36 @@ static int run_command(struct scenario *s, char *arguments, struct error **err)
     return s->status == 0 || status_follows(s) ? 0 : failed_output(s, "it failed", err);
 }
 
+/* "NAME=VALUE" where this program's environment has it, also in *PLACE; else NULL. */
+static char *passed(const char *name, const char **place)
+{
+    const char *value = getenv(name);
+    char *entry = value == NULL ? NULL : xasprintf("%s=%s", name, value);
+    *place = entry;
+    return entry;
+}
+
+/* On this machine, inside of the lab's network, in the scenario's folder; $LAB is the lab's directory, $BIN its
+ * programs'.
+ */
+static int here(struct scenario *s, char *arguments, struct error **err)
+{
+    _cleanup_error_ struct error *why = NULL;
+    _cleanup_free_ char *command = xasprintf("cd '%s/tests/e2e/%s' && %s", s->lab->source, s->name, arguments);
+    _cleanup_free_ char *lab = xasprintf("LAB=%s", s->lab->dir);
+    _cleanup_free_ char *bin = xasprintf("BIN=%s", s->lab->bin);
+    const char *argv[] = {"sh", "-c", command, NULL};
+    const char *environment[] = {lab, bin, NULL, NULL, NULL};
+    _cleanup_free_ char *seconds = passed("SOAK_SECONDS", &environment[2]);
+    _cleanup_free_ char *seed = passed("SOAK_SEED", &environment[seconds == NULL ? 2 : 3]);
+    struct proc proc = {
+        .argv = argv, .environment = environment, .keep_output = true, .deadline = deadline_in(s->timeout_s * 1000L)};
+    proc_result_free(&s->last);
+    s->last = (struct proc_result){0};
+    s->status = proc_run(&proc, &s->last, &why) == 0 ? 0 : s->last.status != 0 ? s->last.status : (int)why->status;
+    return interrupt_check(err) != 0 ? -1 : s->status == 0 ? 0 : failed_output(s, "it failed", err);
+}
+
 static int run_event(struct scenario *s, char *arguments, struct error **err)
 {
     _cleanup_error_ struct error *why = NULL;
@@ -371,6 +401,7 @@ static const struct action actions[] = {
     {"stop-unit", "MACHINE UNIT", stop_unit, ACTION_STEP},
     {"start-unit", "MACHINE UNIT", start_unit, ACTION_STEP},
     {"run", "MACHINE COMMAND", run_command, ACTION_EXPECT},
+    {"here", "COMMAND", here, ACTION_EXPECT},
     {"wait-until", "SECONDS MACHINE COMMAND", wait_until, ACTION_EXPECT},
     {"expect-status", "N or !N", expect_status, ACTION_EXPECT},
     {"expect-output", "PATTERN", expect_output, ACTION_EXPECT},
