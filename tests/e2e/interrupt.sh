@@ -14,7 +14,7 @@ left() {
 }
 
 number=0
-for moment in 'booting 4 machines' 'master-1: init'; do
+for moment in 'booting 5 machines' 'master-1: init'; do
     $lab demo >"$output" 2>&1 &
     demo=$!
     timeout 900 grep -qF -- "... $moment" <(tail -f --pid=$demo "$output")

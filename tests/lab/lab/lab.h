@@ -53,6 +53,8 @@ struct lab {
     char *profile;   /* "product": what a user gets; "bridge": no add-ons, a network of routes */
     json_t *package; /* what is to run when: package.h */
     json_t *locale;  /* its texts: form/locale.h */
+    json_t *form;    /* its config.json: form/form.h */
+    json_t *values;  /* what was entered in that, over its defaults */
     json_t *env;     /* the cluster's parameters */
     json_t *links;   /* top level entries of the metadata beside ours: links, vertical-scaling-roles */
     struct machine **machines;
@@ -68,6 +70,12 @@ struct lab {
 int lab_open(struct lab **lab, const char *name, struct error **err);
 int lab_save(const struct lab *lab, struct error **err);
 bool lab_exists(const struct lab *lab); /* on disk */
+/* The processes and instances of LAB's machines as the state on disk has them: another program may have changed them.
+ */
+int lab_refresh(struct lab *lab, struct error **err);
+/* A descriptor that keeps other programs from changing the lab until it is closed; -1 with STATUS_USAGE where one does,
+ * which the message names. */
+int lab_lock(const struct lab *lab, struct error **err);
 void lab_free(struct lab *lab);
 void lab_freep(struct lab **lab);
 

@@ -304,13 +304,18 @@ int metad_load(struct metad *metad, const char *path, struct error **err)
     return 0;
 }
 
-void metad_fault(struct metad *metad, const struct metad_fault *fault)
+void metad_set_fault(struct metad *metad, const struct metad_fault *fault)
 {
-    lock(metad);
     free((char *)metad->fault.body);
     metad->fault = *fault;
     metad->fault.body = xstrdup(fault->body);
     metad_resume(metad);
+}
+
+void metad_fault(struct metad *metad, const struct metad_fault *fault)
+{
+    lock(metad);
+    metad_set_fault(metad, fault);
     unlock(metad);
 }
 

@@ -60,7 +60,9 @@ struct metad_fault {
     unsigned count; /* of requests it meets, then good answers again; 0: every one */
 };
 
-/* For requests to the metadata listener from now on. */
+/* For requests to the metadata listener from now on. The management listener takes the same: PUT /v1/fault with
+ * {"kind": "delay" | "hang" | "close" | "half" | "body", "delay_ms", "code", "body", "count"}; DELETE /v1/fault lifts
+ * it. */
 void metad_fault(struct metad *metad, const struct metad_fault *fault);
 
 /* Requests the metadata listener has taken so far. */

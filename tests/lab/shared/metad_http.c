@@ -209,6 +209,44 @@ static const char *below(const char *url, const char *prefix)
     return url + len;
 }
 
+/* What PUT /v1/fault gives; false where it has no known kind. */
+static bool parse_fault(const json_t *value, struct metad_fault *fault)
+{
+    static const char *const kinds[] = {[METAD_DELAY] = "delay",
+                                        [METAD_HANG] = "hang",
+                                        [METAD_CLOSE] = "close",
+                                        [METAD_HALF] = "half",
+                                        [METAD_BODY] = "body"};
+    const char *kind = json_string_value(json_object_get(value, "kind"));
+    const char *body = json_string_value(json_object_get(value, "body"));
+    *fault = (struct metad_fault){.body = body == NULL ? "" : body,
+                                  .delay_ms = (int)json_integer_value(json_object_get(value, "delay_ms")),
+                                  .code = (unsigned)json_integer_value(json_object_get(value, "code")),
+                                  .count = (unsigned)json_integer_value(json_object_get(value, "count"))};
+    for (size_t i = METAD_DELAY; kind != NULL && i < ELEMENTS(kinds); i++) {
+        if (strcmp(kinds[i], kind) == 0) {
+            fault->kind = (enum metad_fault_kind)i;
+        }
+    }
+    return fault->kind != METAD_GOOD;
+}
+
+static enum MHD_Result manage_fault(struct metad_request *request, const char *method)
+{
+    struct metad_fault fault = {.kind = METAD_GOOD};
+    if (strcmp(method, "DELETE") == 0) {
+        metad_set_fault(request->metad, &fault);
+        return respond_text(request, MHD_HTTP_OK, "OK");
+    }
+    const char *body = request->body.data != NULL ? request->body.data : "";
+    _cleanup_json_ json_t *value = json_loadb(body, request->body.len, 0, NULL);
+    if (strcmp(method, "PUT") != 0 || !parse_fault(value, &fault)) {
+        return respond_text(request, MHD_HTTP_BAD_REQUEST, "PUT with a known kind, or DELETE");
+    }
+    metad_set_fault(request->metad, &fault);
+    return respond_text(request, MHD_HTTP_OK, "OK");
+}
+
 enum MHD_Result metad_answer_manager(void *context, struct MHD_Connection *connection, const char *url,
                                      const char *method, const char *http_version, const char *upload_data,
                                      size_t *upload_size, void **request)
@@ -230,6 +268,8 @@ enum MHD_Result metad_answer_manager(void *context, struct MHD_Connection *conne
     }
     if (i < ELEMENTS(roots)) {
         result = manage(*request, roots[i].root, below(url, roots[i].prefix), method);
+    } else if (strcmp(url, "/v1/fault") == 0) {
+        result = manage_fault(*request, method);
     } else {
         result = respond_text(*request, MHD_HTTP_NOT_FOUND, "Not found");
     }

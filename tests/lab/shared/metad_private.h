@@ -40,6 +40,7 @@ struct metad {
 void metad_changed(struct metad *metad);
 /* Resumes every held request that has become ready. */
 void metad_resume(struct metad *metad);
+void metad_set_fault(struct metad *metad, const struct metad_fault *fault);
 bool metad_must_hold(const struct metad_request *request);
 
 enum MHD_Result metad_answer_client(void *context, struct MHD_Connection *connection, const char *url,

@@ -407,6 +407,7 @@ static const struct action actions[] = {
     {"expect-output", "PATTERN", expect_output, ACTION_EXPECT},
     {"expect-no-output", "PATTERN", expect_no_output, ACTION_EXPECT},
     {"expect-message", "PATTERN", expect_message, ACTION_EXPECT},
+    {"lab", "VERB [ARGUMENT...]", run_lab, ACTION_EXPECT},
     {"cloud", "ACTION [NAME=VALUE...] [.PART]", run_cloud, ACTION_EXPECT},
     {"cloud-faults", "[JSON]", run_cloud_faults, ACTION_STEP},
     {"copy", "MACHINE FILE PATH", copy, ACTION_QUIET},

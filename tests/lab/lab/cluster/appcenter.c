@@ -9,7 +9,9 @@
 #include "tests/lab/lab/cluster/cloud.h"
 #include "tests/lab/lab/cluster/metadata.h"
 #include "tests/lab/lab/cluster/package.h"
+#include "tests/lab/lab/faults/fault.h"
 #include "tests/lab/lab/image/image.h"
+#include "tests/lab/lab/machine/leftovers.h"
 #include "tests/lab/lab/machine/machine.h"
 #include "tests/lab/lab/machine/network.h"
 #include "tests/lab/lab/machine/parallel.h"
@@ -331,11 +333,13 @@ int appcenter_renew(struct lab *lab, const struct role_count *counts, const char
 
 int lab_down(struct lab *lab, struct error **err)
 {
+    faults_drop(lab);
     for (size_t i = 0; i < lab->n_machines; i++) {
         machine_cut(lab, lab->machines[i]);
     }
     process_end(&lab->metad, 15, deadline_in(5000));
     cloud_down(lab);
+    leftovers_end(lab);
     network_down(lab);
     return files_remove(lab->dir, err);
 }

@@ -18,15 +18,23 @@ static json_t *number(long n)
     return json_string(text);
 }
 
-static json_t *host_entry(const struct machine *m, size_t index)
+/* What was entered for the machine's role; OTHERWISE where nothing was. */
+static long figure(const struct lab *lab, const struct machine *m, const char *key, long otherwise)
+{
+    const json_t *entered = json_object_get(json_object_get(json_object_get(lab->values, "cluster"), m->role), key);
+    return json_is_integer(entered) ? (long)json_integer_value(entered) : otherwise;
+}
+
+static json_t *host_entry(const struct lab *lab, const struct machine *m, size_t index)
 {
     json_t *host = json_pack("{ss ss ss* ss so so so ss* ss* ss ss}", "ip", m->ip, "mac", m->mac, "instance_id",
                              m->instance_id, "node_id", m->node_id, "sid", number(m->sid), "gid", number(1), "gsid",
                              number((long)index + 1), "pub_key", m->pub_key, "token", m->token, "role", m->role,
                              "instance_class", cloud_instance_class(m) == 0 ? "0" : "1");
-    json_object_set_new(host, "cpu", number(get_nprocs()));
-    json_object_set_new(host, "memory", number(4096));
-    json_object_set_new(host, "volume_size", number(strcmp(m->role, "client") == 0 ? 0 : 50));
+    json_object_set_new(host, "cpu", number(figure(lab, m, "cpu", get_nprocs())));
+    json_object_set_new(host, "memory", number(figure(lab, m, "memory", 4096)));
+    json_object_set_new(host, "volume_size",
+                        number(figure(lab, m, "volume_size", strcmp(m->role, "client") == 0 ? 0 : 50)));
     return host;
 }
 
@@ -55,12 +63,12 @@ static json_t *cluster_tree(const struct lab *lab)
         if (m->instance_id == NULL) {
             continue;
         }
-        put_host(hosts, m, host_entry(m, i));
+        put_host(hosts, m, host_entry(lab, m, i));
         if (m->adding) {
-            put_host(adding, m, host_entry(m, i));
+            put_host(adding, m, host_entry(lab, m, i));
         }
         if (m->deleting) {
-            put_host(deleting, m, host_entry(m, i));
+            put_host(deleting, m, host_entry(lab, m, i));
         }
     }
     json_object_set_new(tree, "hosts", hosts);
@@ -157,4 +165,9 @@ int metadata_up(struct lab *lab, struct error **err)
         return -1;
     }
     return process_await_line(&lab->metad, log, "metadata on", deadline_in(10000), err);
+}
+
+int metadata_fault(const json_t *fault, struct error **err)
+{
+    return manage(fault == NULL ? "DELETE" : "PUT", "fault", fault, NULL, err);
 }

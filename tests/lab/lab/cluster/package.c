@@ -182,3 +182,24 @@ bool package_service(const json_t *package, const char *role, const char *event,
     const json_t *entry = json_object_get(json_object_get(node, "services"), name);
     return found(entry, dot == NULL ? "cmd" : "pre_check", "timeout", 600, service);
 }
+
+/* The member KEY of OBJECT where it is a number of at least 1. */
+static int figure(const json_t *object, const char *key, int usual)
+{
+    json_int_t value = json_integer_value(json_object_get(object, key));
+    return value < 1 || value > 1000000 ? usual : (int)value;
+}
+
+bool package_health(const json_t *package, const char *role, struct health_check *check)
+{
+    const json_t *health = json_object_get(role_of(package, role), "health_check");
+    *check = (struct health_check){.interval_s = figure(health, "interval_sec", 60),
+                                   .healthy = figure(health, "healthy_threshold", 3),
+                                   .unhealthy = figure(health, "unhealthy_threshold", 3)};
+    return json_text(health, "check_cmd") != NULL && !json_is_false(json_object_get(health, "enable"));
+}
+
+const json_t *package_monitor_items(const json_t *package, const char *role)
+{
+    return json_object_get(json_object_get(role_of(package, role), "monitor"), "items");
+}

@@ -42,4 +42,16 @@ struct service {
  * role has no such thing. */
 bool package_service(const json_t *package, const char *role, const char *event, struct service *service);
 
+/* The platform's health checks of a role; its commands are the services "check" and "action". */
+struct health_check {
+    int interval_s;
+    int healthy, unhealthy; /* checks in a row that change the verdict */
+};
+
+/* False where the role has none, or has it disabled. */
+bool package_health(const json_t *package, const char *role, struct health_check *check);
+
+/* The items of the role's monitor, by name; borrowed, NULL: none. */
+const json_t *package_monitor_items(const json_t *package, const char *role);
+
 #endif

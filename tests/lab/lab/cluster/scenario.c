@@ -212,6 +212,7 @@ static int lab_renew(struct lab *lab, const struct scenario *s, struct error **e
     }
     fresh->package = json_incref(lab->package);
     fresh->locale = json_incref(lab->locale);
+    fresh->form = json_incref(lab->form);
     struct lab old = *lab;
     *lab = *fresh;
     *fresh = old;

@@ -50,6 +50,7 @@ char *next_word(char **arguments);
 bool status_follows(const struct scenario *s);
 
 /* Actions about the cloud. */
+int run_lab(struct scenario *s, char *arguments, struct error **err);
 int run_cloud(struct scenario *s, char *arguments, struct error **err);
 int run_cloud_faults(struct scenario *s, char *arguments, struct error **err);
 

@@ -1,8 +1,10 @@
 #include "tests/lab/lab/lab.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -85,6 +87,8 @@ static int state_load(struct lab *lab, struct error **err)
     lab->env = json_incref(json_object_get(state, "env"));
     json_decref(lab->links);
     lab->links = json_incref(json_object_get(state, "links"));
+    json_decref(lab->values);
+    lab->values = json_incref(json_object_get(state, "values"));
     lab->metad = process_load(state, "metad");
     lab->cloud = process_load(state, "cloud");
     lab->next_host = (int)json_integer_value(json_object_get(state, "next_host"));
@@ -115,6 +119,7 @@ int lab_open(struct lab **lab, const char *name, struct error **err)
     l->profile = xstrdup("product");
     l->env = json_object();
     l->links = json_object();
+    l->values = json_object();
     l->next_host = 2;
     if (state_load(l, err) != 0) {
         lab_free(l);
@@ -140,10 +145,10 @@ int lab_save(const struct lab *lab, struct error **err)
         json_array_append_new(layers, json_string(*layer));
     }
     _cleanup_json_ json_t *state =
-        json_pack("{ss ss sO sO s[iI] s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "profile", lab->profile,
-                  "env", lab->env, "links", lab->links, "metad", lab->metad.pid, (json_int_t)lab->metad.start, "cloud",
-                  lab->cloud.pid, (json_int_t)lab->cloud.start, "next_host", lab->next_host, "created", lab->created,
-                  "layers", layers, "machines", machines);
+        json_pack("{ss ss sO sO sO s[iI] s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "profile", lab->profile,
+                  "env", lab->env, "links", lab->links, "values", lab->values, "metad", lab->metad.pid,
+                  (json_int_t)lab->metad.start, "cloud", lab->cloud.pid, (json_int_t)lab->cloud.start, "next_host",
+                  lab->next_host, "created", lab->created, "layers", layers, "machines", machines);
     _cleanup_free_ char *text = json_dumps(state, JSON_INDENT(2));
     _cleanup_free_ char *path = lab_path(lab, "lab.json");
     struct file_spec spec = {.path = path, .data = text, .len = strlen(text), .mode = 0600};
@@ -151,6 +156,44 @@ int lab_save(const struct lab *lab, struct error **err)
         return -1;
     }
     return file_put(&spec, NULL, err);
+}
+
+int lab_refresh(struct lab *lab, struct error **err)
+{
+    _cleanup_(lab_freep) struct lab *now = NULL;
+    if (lab_open(&now, lab->name, err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < lab->n_machines; i++) {
+        struct machine *machine = lab->machines[i];
+        const struct machine *other = lab_find(now, machine->name, NULL);
+        if (other != NULL) {
+            free(machine->instance_id);
+            machine->instance_id = xstrdup(other->instance_id);
+            machine->nspawn = other->nspawn;
+            machine->leader = other->leader;
+        }
+    }
+    return 0;
+}
+
+int lab_lock(const struct lab *lab, struct error **err)
+{
+    _cleanup_free_ char *path = lab_path(lab, "lock");
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return error_errno(err, STATUS_FILE, errno, "opening %s", path);
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        char pid[16] = "";
+        ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
+        pid[n > 0 ? n : 0] = '\0';
+        return error_new(err, STATUS_USAGE, "process %s is changing lab %s: `lab status` shows what runs", pid,
+                         lab->name);
+    }
+    _cleanup_free_ char *self = xasprintf("%d", getpid());
+    (void)!(ftruncate(fd, 0) == 0 && pwrite(fd, self, strlen(self), 0) > 0);
+    return steal_fd(&fd);
 }
 
 static void machine_free(struct machine *m)
@@ -180,6 +223,8 @@ void lab_free(struct lab *lab)
     json_decref(lab->links);
     json_decref(lab->package);
     json_decref(lab->locale);
+    json_decref(lab->form);
+    json_decref(lab->values);
     free(lab->name);
     free(lab->dir);
     free(lab->cache);

@@ -71,6 +71,39 @@ int form_check(const struct form *form, const char *key, const char *value, bool
     return parsed == NULL ? -1 : rule_check(form, key, property, parsed, err);
 }
 
+/* VALUE at KEY of VALUES, the objects above it made; takes the reference. */
+static void put(json_t *values, const char *key, json_t *value)
+{
+    const char *dot = strchr(key, '.');
+    if (dot == NULL) {
+        json_object_set_new(values, key, value);
+        return;
+    }
+    _cleanup_free_ char *first = xstrndup(key, (size_t)(dot - key));
+    if (!json_is_object(json_object_get(values, first))) {
+        json_object_set_new(values, first, json_object());
+    }
+    put(json_object_get(values, first), dot + 1, value);
+}
+
+int form_enter(const struct form *form, json_t *values, const char *assignment, bool unchecked, struct error **err)
+{
+    const char *equals = strchr(assignment, '=');
+    if (equals == NULL) {
+        return error_new(err, STATUS_USAGE, "'%s' is not KEY=VALUE, as env.max_pods=80", assignment);
+    }
+    bool bare = memchr(assignment, '.', (size_t)(equals - assignment)) == NULL;
+    _cleanup_free_ char *key = xasprintf("%s%.*s", bare ? "env." : "", (int)(equals - assignment), assignment);
+    const json_t *property = known(form, key, err);
+    json_t *value = property == NULL ? NULL : rule_parse(form, key, property, equals + 1, err);
+    if (value == NULL || (!unchecked && rule_check(form, key, property, value, err) != 0)) {
+        json_decref(value);
+        return -1;
+    }
+    put(values, key, value);
+    return 0;
+}
+
 static int check_group(const struct form *form, const char *path, const json_t *values, struct error **err)
 {
     const char *key;

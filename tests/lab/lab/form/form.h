@@ -24,6 +24,10 @@ struct form {
  * CHANGE: the cluster exists already, and the key must be changeable. */
 int form_check(const struct form *form, const char *key, const char *value, bool change, struct error **err);
 
+/* "KEY=VALUE" into VALUES, of the form's shape, as form_check() would have it; "max_pods" is "env.max_pods". UNCHECKED:
+ * only that there is such a key and VALUE has its type. */
+int form_enter(const struct form *form, json_t *values, const char *assignment, bool unchecked, struct error **err);
+
 /* The same for VALUES, an object of the form's shape with JSON values: {"cluster": {"node": {"count": 2}}, "env":
  * {"max_pods": 80}}. What is missing in it keeps its default, and is checked for required where FILLED_IN, the values
  * that the lab enters itself (may be NULL), has it neither. */

@@ -4,9 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "lib/core/json.h"
 
 #define ROOT "/sys/fs/cgroup"
 
@@ -115,5 +119,60 @@ void cgroup_remove(const struct lab *lab, const struct machine *machine)
     for (char **h = list; *h != NULL; h++) {
         _cleanup_free_ char *group = xasprintf("%s/k8s-lab-%s-%s", *h, lab->name, machine->name);
         (void)nftw(group, remove_group, 64, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
+/* Whether NAME, behind "k8s-lab-LAB-", is ROLE-N with a role of the package: lab "a" must not end lab "a-b". */
+static bool is_machine(const struct lab *lab, const char *name)
+{
+    size_t i;
+    json_t *node;
+    json_array_foreach (json_object_get(lab->package, "nodes"), i, node) {
+        _cleanup_free_ char *role = xstrdup(json_text_or(node, "role", ""));
+        for (char *c = strchr(role, '_'); c != NULL; c = strchr(c, '_')) {
+            *c = '-';
+        }
+        size_t len = strlen(role);
+        long sid = 0;
+        if (strncmp(name, role, len) == 0 && name[len] == '-' && str_number(name + len + 1, 1, 1000000, &sid)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int kill_group(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)ftw;
+    if (type != FTW_D) {
+        return 0;
+    }
+    _cleanup_free_ char *procs = xasprintf("%s/cgroup.procs", path);
+    _cleanup_fclose_ FILE *f = fopen(procs, "re");
+    char line[32];
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        struct process process = process_of((pid_t)strtol(line, NULL, 10));
+        process_end(&process, SIGKILL, deadline_in(5000));
+    }
+    return 0;
+}
+
+void cgroups_end(const struct lab *lab)
+{
+    _cleanup_free_ char *prefix = xasprintf("k8s-lab-%s-", lab->name);
+    _cleanup_strv_ char **list = hierarchies();
+    for (char **h = list; *h != NULL; h++) {
+        DIR *dir = opendir(*h);
+        for (struct dirent *e = dir == NULL ? NULL : readdir(dir); e != NULL; e = readdir(dir)) {
+            _cleanup_free_ char *group = xasprintf("%s/%s", *h, e->d_name);
+            if (str_starts(e->d_name, prefix) && is_machine(lab, e->d_name + strlen(prefix))) {
+                (void)nftw(group, kill_group, 64, FTW_PHYS);
+                (void)nftw(group, remove_group, 64, FTW_DEPTH | FTW_PHYS);
+            }
+        }
+        if (dir != NULL) {
+            closedir(dir);
+        }
     }
 }

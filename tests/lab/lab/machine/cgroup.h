@@ -10,6 +10,11 @@ int cgroup_enter(const struct lab *lab, const struct machine *machine, struct er
 /* Removes the groups with all below; their processes must have exited. */
 void cgroup_remove(const struct lab *lab, const struct machine *machine);
 
+/* The same for every group that is named as one of LAB's machines (ROLE-N), known to it or not; what runs in it is
+ * killed.
+ */
+void cgroups_end(const struct lab *lab);
+
 /* Bytes of memory that MACHINE's processes hold, files in the cache not counted; 0 when it cannot be read. */
 unsigned long long cgroup_memory(const struct lab *lab, const struct machine *machine);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/lab/lab/cluster/package.h"
+#include "tests/lab/lab/faults/fault.h"
 #include "tests/lab/lab/machine/machine.h"
 #include "tests/lab/lab/machine/parallel.h"
 #include "tests/lab/lab/progress.h"
@@ -45,8 +46,9 @@ int service_run(const struct lab *lab, const struct machine *machine, const char
     }
     _cleanup_free_ char *params = service.params == NULL ? NULL : json_dumps(service.params, JSON_COMPACT);
     argument = argument == NULL ? params : argument;
-    _cleanup_free_ char *command =
-        argument == NULL ? xstrdup(service.command) : xasprintf("%s '%s'", service.command, argument);
+    _cleanup_free_ char *environment = fault_environment(lab, machine);
+    _cleanup_free_ char *command = argument == NULL ? xasprintf("%s%s", environment, service.command)
+                                                    : xasprintf("%s%s '%s'", environment, service.command, argument);
     struct error *why = NULL;
     struct record *record = record_begin(lab, machine, event);
     int r = machine_run(machine, command, deadline_in(service.timeout * 1000L), result, &why);
