@@ -1,14 +1,11 @@
 #include <fnmatch.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "lib/core/json.h"
+#include "tests/lab/images/elasticsearch/cluster.h"
 #include "tests/lab/images/elasticsearch/elasticsearch.h"
 #include "tests/lab/images/shared/cluster.h"
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 bool name_in_list(const char *list, const char *name)
 {
@@ -57,138 +54,82 @@ char *query_value(const struct http_request *request, const char *name)
     return NULL;
 }
 
-static void refuse(struct http_reply *reply, int status, json_t *error)
+void refuse(struct http_reply *reply, int status, json_t *error)
 {
     reply->status = status;
     reply_json(reply, json_pack("{so si}", "error", error, "status", status));
 }
 
-static size_t shards(void)
+void reply_acknowledged(struct http_reply *reply, json_t *problem)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < store_count(); i++) {
-        n += strcmp(store_replicas(store_at(i)), "0") == 0 ? 1 : 2;
-    }
-    return n;
-}
-
-static void get_health(struct http_reply *reply)
-{
-    reply_json(reply, json_pack("{ss ss sb si si sI sI si si si si si sf}", "cluster_name", "kubernetes-logging",
-                                "status", "green", "timed_out", 0, "number_of_nodes", node.nodes,
-                                "number_of_data_nodes", node.nodes, "active_primary_shards", (json_int_t)store_count(),
-                                "active_shards", (json_int_t)shards(), "relocating_shards", 0, "initializing_shards", 0,
-                                "unassigned_shards", 0, "delayed_unassigned_shards", 0, "number_of_pending_tasks", 0,
-                                "active_shards_percent_as_number", 100.0));
-}
-
-static json_t *index_row(const struct index *index)
-{
-    _cleanup_free_ char *count = xasprintf("%llu", index->documents);
-    return json_pack("{ss ss ss ss ss ss ss}", "health", "green", "status", "open", "index", index->name, "pri",
-                     text_at(index->settings, "index.number_of_shards"), "rep", store_replicas(index), "docs.count",
-                     count, "sth", "false");
-}
-
-static json_t *member_rows(void)
-{
-    json_t *rows = json_array();
-    size_t i;
-    json_t *member;
-    json_array_foreach (node.members, i, member) {
-        const char *name = json_string_value(member);
-        const char *excluded = text_at(node.settings, "cluster.routing.allocation.exclude._name");
-        bool empty = excluded[0] != '\0' && name_in_list(excluded, name);
-        _cleanup_free_ char *count = xasprintf("%zu", empty ? 0 : (shards() + i) / json_array_size(node.members));
-        json_array_append_new(rows, json_pack("{ss ss ss ss ss ss}", "node", name, "name", name, "shards", count,
-                                              "disk.indices", "1048576", "disk.avail", "34359738368", "disk.total",
-                                              "68719476736"));
-    }
-    return rows;
-}
-
-/* Rows as JSON, or as text of the columns that were asked for. */
-static void reply_table(const struct http_request *request, struct http_reply *reply, json_t *rows)
-{
-    _cleanup_free_ char *format = query_value(request, "format");
-    _cleanup_free_ char *columns = query_value(request, "h");
-    size_t i;
-    json_t *row;
-    if (format != NULL && strcmp(format, "json") == 0) {
-        reply_json(reply, rows);
-        return;
-    }
-    reply->type = "text/plain";
-    json_array_foreach (rows, i, row) {
-        _cleanup_free_ char *wanted = xstrdup(columns == NULL ? "health,status,index,pri,rep,docs.count" : columns);
-        char *rest = NULL;
-        for (char *name = strtok_r(wanted, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
-            buffer_printf(&reply->body, "%s ", json_text(row, name));
-        }
-        buffer_puts(&reply->body, "\n");
-    }
-    json_decref(rows);
-}
-
-static void get_cat(const struct http_request *request, const char *what, struct http_reply *reply)
-{
-    json_t *rows = NULL;
-    if (strcmp(what, "indices") == 0) {
-        rows = json_array();
-        for (size_t i = 0; i < store_count(); i++) {
-            json_array_append_new(rows, index_row(store_at(i)));
-        }
-    } else if (strcmp(what, "allocation") == 0 || strcmp(what, "nodes") == 0) {
-        rows = member_rows();
-    }
-    if (rows == NULL) {
-        refuse(reply, 400, es_error("illegal_argument_exception", "no _cat/%s here", what));
+    if (problem != NULL) {
+        refuse(reply, 503, problem);
     } else {
-        reply_table(request, reply, rows);
+        reply_json(reply, json_pack("{sb}", "acknowledged", 1));
     }
+}
+
+json_t *names_of(const char *list)
+{
+    _cleanup_json_ json_t *state = state_get();
+    json_t *names = json_array();
+    const char *name;
+    json_t *index;
+    json_object_foreach (json_object_get(state, "indices"), name, index) {
+        if (name_in_list(list, name)) {
+            json_array_append_new(names, json_string(name));
+        }
+    }
+    return names;
 }
 
 static void get_count(const char *list, struct http_reply *reply)
 {
+    _cleanup_json_ json_t *names = names_of(list);
+    _cleanup_json_ json_t *counts = shards_count(names);
     json_int_t sum = 0;
-    for (size_t i = 0; i < store_count(); i++) {
-        sum += name_in_list(list, store_at(i)->name) ? (json_int_t)store_at(i)->documents : 0;
+    const char *name;
+    json_t *count;
+    json_object_foreach (counts, name, count) {
+        sum += json_integer_value(count);
     }
-    reply_json(reply, json_pack("{sI s{sI sI si si}}", "count", sum, "_shards", "total", (json_int_t)store_count(),
-                                "successful", (json_int_t)store_count(), "skipped", 0, "failed", 0));
+    json_int_t total = (json_int_t)json_array_size(names);
+    json_int_t good = (json_int_t)json_object_size(counts);
+    reply_json(reply, json_pack("{sI s{sI sI si sI}}", "count", sum, "_shards", "total", total, "successful", good,
+                                "skipped", 0, "failed", total - good));
 }
 
 static void delete_indices(const char *list, struct http_reply *reply)
 {
-    size_t before = store_count();
-    for (size_t i = store_count(); i > 0; i--) {
-        if (name_in_list(list, store_at(i - 1)->name)) {
-            store_delete(store_at(i - 1));
-        }
-    }
-    if (store_count() == before && strpbrk(list, "*") == NULL) {
+    json_t *names = names_of(list);
+    if (json_array_size(names) == 0 && strpbrk(list, "*") == NULL) {
+        json_decref(names);
         refuse(reply, 404, es_error("index_not_found_exception", "no such index [%s]", list));
     } else {
-        reply_json(reply, json_pack("{sb}", "acknowledged", 1));
+        reply_acknowledged(reply, master_do("delete-indices", json_pack("{so}", "names", names)));
     }
 }
 
 static void make_index(const char *name, struct http_reply *reply)
 {
     const char *wrong = index_name_problem(name);
+    _cleanup_json_ json_t *state = state_get();
     if (wrong != NULL) {
         refuse(reply, 400, es_error("invalid_index_name_exception", "Invalid index name [%s], %s", name, wrong));
-    } else if (store_find(name) != NULL) {
+    } else if (json_object_get(json_object_get(state, "indices"), name) != NULL) {
         refuse(reply, 400, es_error("resource_already_exists_exception", "index [%s] already exists", name));
     } else {
-        (void)store_make(name);
+        json_t *problem = master_do("create-index", json_pack("{ss}", "name", name));
+        if (problem != NULL) {
+            refuse(reply, 503, problem);
+            return;
+        }
         reply_json(reply, json_pack("{sb sb ss}", "acknowledged", 1, "shards_acknowledged", 1, "index", name));
     }
 }
 
 static void put_document(const char *name, const char *id, const struct http_request *request, struct http_reply *reply)
 {
-    json_t *problem = NULL;
     const char *wrong = index_name_problem(name);
     _cleanup_json_ json_t *document = json_loadb(request->body, request->length, 0, NULL);
     if (wrong != NULL || !json_is_object(document)) {
@@ -197,11 +138,14 @@ static void put_document(const char *name, const char *id, const struct http_req
                              : es_error("mapper_parsing_exception", "failed to parse"));
         return;
     }
-    struct index *index = store_find(name);
-    index = index == NULL ? store_make(name) : index;
-    int status = store_put(index, id, false, document, &problem);
-    if (problem != NULL) {
-        refuse(reply, status, problem);
+    _cleanup_json_ json_t *items =
+        json_pack("[{ss ss ss* sO}]", "verb", "index", "index", name, "id", id, "source", document);
+    make_indices(items);
+    shards_write(items);
+    json_t *item = json_array_get(items, 0);
+    int status = (int)json_integer_value(json_object_get(item, "status"));
+    if (status >= 300) {
+        refuse(reply, status, json_incref(json_object_get(item, "error")));
         return;
     }
     reply->status = status;
@@ -217,9 +161,7 @@ static void flatten(const char *prefix, const json_t *object, json_t *flat)
         _cleanup_free_ char *path = prefix[0] == '\0' ? xstrdup(key) : xasprintf("%s.%s", prefix, key);
         if (json_is_object(value)) {
             flatten(path, value, flat);
-        } else if (json_is_null(value)) {
-            json_object_del(flat, path);
-        } else if (json_is_string(value)) {
+        } else if (json_is_null(value) || json_is_string(value)) {
             json_object_set(flat, path, value);
         } else {
             _cleanup_free_ char *text = json_dumps(value, JSON_ENCODE_ANY);
@@ -228,24 +170,45 @@ static void flatten(const char *prefix, const json_t *object, json_t *flat)
     }
 }
 
-static void index_settings(const struct http_request *request, const char *list, bool put, struct http_reply *reply)
+static json_t *flattened(const json_t *object)
 {
-    _cleanup_json_ json_t *body = put ? json_loadb(request->body, request->length, 0, NULL) : NULL;
-    json_t *all = json_object();
-    for (size_t i = 0; i < store_count(); i++) {
-        struct index *index = store_at(i);
-        if (!name_in_list(list, index->name)) {
-            continue;
+    json_t *flat = json_object();
+    flatten("", object, flat);
+    return flat;
+}
+
+static void put_index_settings(const struct http_request *request, const char *list, struct http_reply *reply)
+{
+    _cleanup_json_ json_t *body = json_loadb(request->body, request->length, 0, NULL);
+    _cleanup_json_ json_t *flat = flattened(body);
+    const char *key;
+    json_t *value;
+    json_object_foreach (flat, key, value) {
+        if (strncmp(key, "index.", 6) != 0 || strcmp(key, "index.number_of_shards") == 0) {
+            refuse(reply, 400, es_error("illegal_argument_exception", "Can't update non dynamic settings [[%s]]", key));
+            return;
         }
-        flatten("", body, index->settings);
-        json_object_set_new(all, index->name, json_pack("{sO}", "settings", index->settings));
     }
-    if (put) {
-        json_decref(all);
-        reply_json(reply, json_pack("{sb}", "acknowledged", 1));
-    } else {
-        reply_json(reply, all);
+    reply_acknowledged(reply,
+                       master_do("index-settings", json_pack("{so sO}", "names", names_of(list), "settings", flat)));
+}
+
+static void get_index_settings(const char *list, struct http_reply *reply)
+{
+    _cleanup_json_ json_t *state = state_get();
+    json_t *all = json_object();
+    const char *name;
+    json_t *index;
+    json_object_foreach (json_object_get(state, "indices"), name, index) {
+        json_t *settings = json_deep_copy(json_object_get(index, "settings"));
+        _cleanup_free_ char *replicas = xasprintf("%d", replicas_of(index));
+        json_object_set_new(settings, "index.number_of_replicas", json_string(replicas));
+        if (name_in_list(list, name)) {
+            json_object_set_new(all, name, json_pack("{sO}", "settings", settings));
+        }
+        json_decref(settings);
     }
+    reply_json(reply, all);
 }
 
 static void put_mapping(const struct http_request *request, const char *list, struct http_reply *reply)
@@ -257,28 +220,35 @@ static void put_mapping(const struct http_request *request, const char *list, st
         refuse(reply, 400, problem);
         return;
     }
-    for (size_t i = 0; i < store_count(); i++) {
-        if (name_in_list(list, store_at(i)->name)) {
-            store_set_dynamic(store_at(i), json_object_get(body, "dynamic_templates"));
-        }
-    }
-    reply_json(reply, json_pack("{sb}", "acknowledged", 1));
+    json_t *dynamic = json_object_get(body, "dynamic_templates");
+    reply_acknowledged(reply, master_do("mapping", json_pack("{so sO}", "names", names_of(list), "dynamic",
+                                                             dynamic == NULL ? json_null() : dynamic)));
 }
 
 static void cluster_settings(const struct http_request *request, bool put, struct http_reply *reply)
 {
     if (put) {
         _cleanup_json_ json_t *body = json_loadb(request->body, request->length, 0, NULL);
-        flatten("", json_object_get(body, "persistent"), node.settings);
+        json_t *problem =
+            master_do("settings", json_pack("{so}", "settings", flattened(json_object_get(body, "persistent"))));
+        if (problem != NULL) {
+            refuse(reply, 503, problem);
+            return;
+        }
     }
-    reply_json(reply, json_pack("{sb sO s{}}", "acknowledged", 1, "persistent", node.settings, "transient"));
+    _cleanup_json_ json_t *state = state_get();
+    reply_json(reply, json_pack("{sb sO s{}}", "acknowledged", 1, "persistent", json_object_get(state, "settings"),
+                                "transient"));
 }
 
 static void get_aliases(struct http_reply *reply)
 {
+    _cleanup_json_ json_t *names = names_of("");
     json_t *all = json_object();
-    for (size_t i = 0; i < store_count(); i++) {
-        json_object_set_new(all, store_at(i)->name, json_pack("{s{}}", "aliases"));
+    size_t i;
+    json_t *name;
+    json_array_foreach (names, i, name) {
+        json_object_set_new(all, json_string_value(name), json_pack("{s{}}", "aliases"));
     }
     reply_json(reply, all);
 }
@@ -300,10 +270,11 @@ static bool answer_cluster(const struct http_request *request, const char *metho
     } else if (get && strcmp(first, "_alias") == 0) {
         get_aliases(reply);
     } else if (get && cluster && strcmp(second, "health") == 0) {
-        get_health(reply);
+        get_health(request, reply);
     } else if (get && cluster && strcmp(second, "stats") == 0) {
-        reply_json(reply, json_pack("{ss s{s[s] s{si}}}", "status", "green", "nodes", "versions", VERSION, "count",
-                                    "total", node.nodes));
+        _cleanup_json_ json_t *state = state_get();
+        reply_json(reply, json_pack("{s{s[s] s{sI}}}", "nodes", "versions", VERSION, "count", "total",
+                                    (json_int_t)json_object_size(json_object_get(state, "nodes"))));
     } else if ((get || put) && cluster && strcmp(second, "settings") == 0) {
         cluster_settings(request, put, reply);
     } else {
@@ -327,8 +298,10 @@ static void answer_index(const struct http_request *request, const char *first, 
         bulk(index, request, reply);
     } else if (strcmp(verb, "_refresh") == 0) {
         reply_json(reply, json_object());
+    } else if (strcmp(verb, "_settings") == 0 && strcmp(method, "PUT") == 0) {
+        put_index_settings(request, index, reply);
     } else if (strcmp(verb, "_settings") == 0) {
-        index_settings(request, index, strcmp(method, "PUT") == 0, reply);
+        get_index_settings(index, reply);
     } else if (strcmp(method, "PUT") == 0 && index[0] != '\0' && strcmp(verb, "_mapping") == 0) {
         put_mapping(request, index, reply);
     } else if (post && index[0] != '\0' && strncmp(second, "_doc", 4) == 0) {
@@ -352,6 +325,34 @@ static bool type_is_known(const struct http_request *request)
                                                      strncasecmp(type, "application/x-ndjson", 20) == 0));
 }
 
+/* Without a master nothing changes, and before the state is recovered nothing is read either. */
+static bool is_blocked(const struct http_request *request, const char *first, const char *second,
+                       struct http_reply *reply)
+{
+    _cleanup_json_ json_t *state = state_get();
+    bool master = text_at(state, "master")[0] != '\0';
+    bool recovered = json_is_true(json_object_get(state, "recovered"));
+    bool get = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    bool bodied = strcmp(first, "_search") == 0 || strcmp(second, "_search") == 0;
+    if (first[0] == '\0' || (strcmp(first, "_cluster") == 0 && strcmp(second, "health") == 0)) {
+        return false;
+    }
+    if (master && recovered) {
+        return false;
+    }
+    if (!recovered) {
+        refuse(reply, 503,
+               es_error("cluster_block_exception",
+                        "blocked by: [SERVICE_UNAVAILABLE/1/state not recovered / initialized];"));
+        return true;
+    }
+    if (get || bodied) {
+        return false;
+    }
+    refuse(reply, 503, es_error("cluster_block_exception", "blocked by: [SERVICE_UNAVAILABLE/2/no master];"));
+    return true;
+}
+
 void es_answer(const struct http_request *request, struct http_reply *reply, void *data)
 {
     _cleanup_free_ char *path = xstrdup(request->path + 1);
@@ -366,14 +367,11 @@ void es_answer(const struct http_request *request, struct http_reply *reply, voi
     }
     if (!type_is_known(request)) {
         refuse(reply, 406, es_error("media_type_header_exception", "Content-Type header is not supported"));
+    } else if (is_blocked(request, path, second, reply)) {
         return;
-    }
-    (void)pthread_mutex_lock(&lock);
-    bool exclusions = strcmp(path, "_cluster") == 0 && strncmp(second, "voting_config_exclusions", 24) == 0;
-    if (exclusions) {
-        reply->type = "text/plain"; /* nothing but that it was taken */
+    } else if (strcmp(path, "_cluster") == 0 && strncmp(second, "voting_config_exclusions", 24) == 0) {
+        voting_exclusions(request, reply);
     } else if (!answer_cluster(request, request->method, path, second, reply)) {
         answer_index(request, path, second, reply);
     }
-    (void)pthread_mutex_unlock(&lock);
 }

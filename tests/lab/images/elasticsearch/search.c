@@ -1,15 +1,15 @@
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "lib/core/json.h"
+#include "tests/lab/images/elasticsearch/cluster.h"
 #include "tests/lab/images/elasticsearch/elasticsearch.h"
 #include "tests/lab/images/shared/cluster.h"
 
-struct query {
-    char *field; /* NULL: everything */
-    char *value;
+struct found {
+    const char *field; /* "": everything */
+    const char *value;
     json_int_t size;
     json_int_t total;
     json_t *hits;
@@ -56,25 +56,54 @@ static bool matches(const json_t *value, const char *wanted)
 
 static bool take(const json_t *document, void *data)
 {
-    struct query *query = data;
+    struct found *found = data;
+    bool all = found->field[0] == '\0';
     const json_t *source = json_object_get(document, "_source");
-    const json_t *value = query->field == NULL ? NULL : field_of(source, query->field);
-    if (query->field == NULL || (value != NULL && matches(value, query->value))) {
-        query->total++;
-        if ((json_int_t)json_array_size(query->hits) < query->size) {
-            json_array_append_new(query->hits, json_pack("{ss ss* sO}", "_index", query->index->name, "_id",
+    const json_t *value = all ? NULL : field_of(source, found->field);
+    if (all || (value != NULL && matches(value, found->value))) {
+        found->total++;
+        if ((json_int_t)json_array_size(found->hits) < found->size) {
+            json_array_append_new(found->hits, json_pack("{ss ss* sO}", "_index", found->index->name, "_id",
                                                          json_text(document, "_id"), "_source", source));
         }
     }
     return true;
 }
 
-static bool read_body(const json_t *body, struct query *query)
+json_t *search_store(const json_t *query, const json_t *names)
+{
+    struct found found = {.field = text_at(query, "field"),
+                          .value = text_at(query, "value"),
+                          .size = json_integer_value(json_object_get(query, "size")),
+                          .hits = json_array()};
+    size_t i;
+    json_t *name;
+    json_array_foreach (names, i, name) {
+        found.index = store_find(json_string_value(name));
+        if (found.index != NULL) {
+            store_each(found.index, take, &found);
+        }
+    }
+    return json_pack("{sI so}", "total", found.total, "hits", found.hits);
+}
+
+static void set_field(json_t *query, const char *field, const char *value)
+{
+    const char *suffix = strstr(field, ".keyword");
+    size_t len = suffix == NULL ? strlen(field) : (size_t)(suffix - field);
+    json_object_set_new(query, "field", json_stringn(field, len));
+    json_object_set_new(query, "value", json_string(value));
+}
+
+/* QUERY is {"field", "value", "size"}. */
+static bool read_body(const json_t *body, json_t *query)
 {
     static const char *const kinds[] = {"match", "match_phrase", "term"};
     const json_t *clause = json_object_get(body, "query");
-    const json_t *size = json_object_get(body, "size");
-    query->size = size == NULL ? query->size : json_integer_value(size);
+    json_t *size = json_object_get(body, "size");
+    if (size != NULL) {
+        json_object_set(query, "size", size);
+    }
     if (clause == NULL || json_object_get(clause, "match_all") != NULL) {
         return true;
     }
@@ -82,48 +111,45 @@ static bool read_body(const json_t *body, struct query *query)
         const char *key;
         json_t *value;
         json_object_foreach (json_object_get(clause, kinds[i]), key, value) {
-            query->field = xstrdup(key);
-            const json_t *plain = json_is_object(value) ? json_object_get(value, "query") : value;
-            query->value =
+            json_t *plain = json_is_object(value) ? json_object_get(value, "query") : value;
+            _cleanup_free_ char *text =
                 json_is_string(plain) ? xstrdup(json_string_value(plain)) : json_dumps(plain, JSON_ENCODE_ANY);
+            set_field(query, key, text);
         }
     }
-    return query->field != NULL;
+    return json_object_get(query, "field") != NULL;
+}
+
+static json_t *read_query(const struct http_request *request)
+{
+    _cleanup_free_ char *q = query_value(request, "q");
+    _cleanup_free_ char *size = query_value(request, "size");
+    char *colon = q == NULL ? NULL : strchr(q, ':');
+    json_t *query = json_pack("{sI}", "size", size == NULL ? (json_int_t)10 : (json_int_t)strtoll(size, NULL, 10));
+    if (colon != NULL) {
+        char *value = colon + 1;
+        size_t len = strlen(value);
+        *colon = '\0';
+        if (value[0] == '"' && len > 1) {
+            value[len - 1] = '\0';
+            value++;
+        }
+        set_field(query, q, value);
+    }
+    return query;
 }
 
 void search(const char *indices, const struct http_request *request, struct http_reply *reply)
 {
-    struct query query = {.size = 10, .hits = json_array()};
-    _cleanup_free_ char *q = query_value(request, "q");
-    _cleanup_free_ char *size = query_value(request, "size");
-    char *colon = q == NULL ? NULL : strchr(q, ':');
+    _cleanup_json_ json_t *query = read_query(request);
     _cleanup_json_ json_t *body = request->length > 0 ? json_loadb(request->body, request->length, 0, NULL) : NULL;
-    query.size = size == NULL ? query.size : strtoll(size, NULL, 10);
-    if (colon != NULL) {
-        char *value = colon + 1;
-        size_t len = strlen(value);
-        query.field = xstrndup(q, (size_t)(colon - q));
-        query.value = value[0] == '"' && len > 1 ? xstrndup(value + 1, len - 2) : xstrdup(value);
-    }
-    if ((request->length > 0 && body == NULL) || !read_body(body, &query)) {
-        json_decref(query.hits);
-        reply->status = 400;
-        reply_json(reply, json_pack("{so si}", "error", es_error("parsing_exception", "this query is not known here"),
-                                    "status", 400));
+    if ((request->length > 0 && body == NULL) || !read_body(body, query)) {
+        refuse(reply, 400, es_error("parsing_exception", "this query is not known here"));
         return;
     }
-    char *suffix = query.field == NULL ? NULL : strstr(query.field, ".keyword");
-    if (suffix != NULL) {
-        *suffix = '\0';
-    }
-    for (size_t i = 0; i < store_count(); i++) {
-        query.index = store_at(i);
-        if (name_in_list(indices, query.index->name)) {
-            store_each(query.index, take, &query);
-        }
-    }
-    reply_json(reply, json_pack("{si sb s{s{sI ss} so}}", "took", 1, "timed_out", 0, "hits", "total", "value",
-                                query.total, "relation", "eq", "hits", query.hits));
-    free(query.field);
-    free(query.value);
+    _cleanup_json_ json_t *names = names_of(indices);
+    _cleanup_json_ json_t *found = shards_search(query, names);
+    reply_json(reply,
+               json_pack("{si sb s{s{sO ss} sO}}", "took", 1, "timed_out", 0, "hits", "total", "value",
+                         json_object_get(found, "total"), "relation", "eq", "hits", json_object_get(found, "hits")));
 }

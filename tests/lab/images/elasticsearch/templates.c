@@ -1,21 +1,8 @@
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/core/json.h"
+#include "tests/lab/images/elasticsearch/cluster.h"
 #include "tests/lab/images/elasticsearch/elasticsearch.h"
-#include "tests/lab/images/shared/cluster.h"
-#include "tests/lab/images/shared/program.h"
-
-#define FILE_NAME "templates.json"
-
-static json_t *templates; /* by name */
-
-void templates_load(void)
-{
-    templates = json_load_file(FILE_NAME, 0, NULL);
-    templates = templates == NULL ? json_object() : templates;
-}
 
 static bool one_of(const char *text, const char *const *list)
 {
@@ -95,12 +82,6 @@ static json_t *template_problem(const json_t *template)
     return mapping_problem(json_object_get(template, "mappings"));
 }
 
-static void refuse(struct http_reply *reply, int status, json_t *error)
-{
-    reply->status = status;
-    reply_json(reply, json_pack("{so si}", "error", error, "status", status));
-}
-
 static void put_template(const struct http_request *request, const char *name, struct http_reply *reply)
 {
     json_t *template = json_loadb(request->body, request->length, 0, NULL);
@@ -110,15 +91,13 @@ static void put_template(const struct http_request *request, const char *name, s
         refuse(reply, 400, problem);
         return;
     }
-    json_object_set_new(templates, name, template);
-    if (json_dump_file(templates, FILE_NAME, JSON_COMPACT) != 0) {
-        fail("writing %s: %s", FILE_NAME, strerror(errno));
-    }
-    reply_json(reply, json_pack("{sb}", "acknowledged", 1));
+    reply_acknowledged(reply, master_do("template", json_pack("{ss so}", "name", name, "template", template)));
 }
 
 void templates_answer(const struct http_request *request, const char *name, struct http_reply *reply)
 {
+    _cleanup_json_ json_t *state = state_get();
+    json_t *templates = json_object_get(state, "templates");
     bool get = strcmp(request->method, "GET") == 0;
     json_t *one = name[0] == '\0' ? NULL : json_object_get(templates, name);
     if (strcmp(request->method, "PUT") == 0 && name[0] != '\0') {
@@ -129,22 +108,20 @@ void templates_answer(const struct http_request *request, const char *name, stru
         reply->status = one == NULL ? 404 : 200;
         reply_json(reply, one == NULL ? json_object() : json_pack("{sO}", name, one));
     } else if (strcmp(request->method, "DELETE") == 0 && one != NULL) {
-        json_object_del(templates, name);
-        (void)json_dump_file(templates, FILE_NAME, JSON_COMPACT);
-        reply_json(reply, json_pack("{sb}", "acknowledged", 1));
+        reply_acknowledged(reply, master_do("delete-template", json_pack("{ss}", "name", name)));
     } else {
         refuse(reply, 404, es_error("index_template_missing_exception", "index_template [%s] missing", name));
     }
 }
 
 /* Those of one template alone are enough here: templates that match the same index are merged by the real one. */
-json_t *templates_dynamic(const char *name)
+json_t *templates_dynamic(const json_t *state, const char *name)
 {
     const char *key;
     json_t *template;
     size_t i;
     json_t *pattern;
-    json_object_foreach (templates, key, template) {
+    json_object_foreach (json_object_get((json_t *)state, "templates"), key, template) {
         json_array_foreach (json_object_get(template, "index_patterns"), i, pattern) {
             json_t *dynamic = json_object_get(json_object_get(template, "mappings"), "dynamic_templates");
             if (dynamic != NULL && name_in_list(json_string_value(pattern), name)) {

@@ -29,28 +29,39 @@ static void limit(int fd, int seconds)
 }
 
 /* A static program has no getaddrinfo: it would open libraries that are not there. */
-static bool resolve(const char *host, struct in_addr *address)
+char **host_addresses(const char *host)
 {
     unsigned char answer[4096];
+    struct in_addr address;
     ns_msg message;
     ns_rr record;
-    if (inet_pton(AF_INET, host, address) == 1) {
-        return true;
+    if (inet_pton(AF_INET, host, &address) == 1) {
+        return strv_split(host);
     }
+    char **all = strv_split("");
     int n = res_search(host, ns_c_in, ns_t_a, answer, sizeof answer);
     if (n < 0 || ns_initparse(answer, n, &message) != 0) {
         say("resolving %s: %s", host, hstrerror(h_errno));
-        return false;
+        return all;
     }
     for (int i = 0; i < ns_msg_count(message, ns_s_an); i++) {
         if (ns_parserr(&message, ns_s_an, i, &record) == 0 && ns_rr_type(record) == ns_t_a &&
-            ns_rr_rdlen(record) == sizeof *address) {
-            memcpy(address, ns_rr_rdata(record), sizeof *address);
-            return true;
+            ns_rr_rdlen(record) == sizeof address) {
+            char text[INET_ADDRSTRLEN] = "";
+            (void)inet_ntop(AF_INET, ns_rr_rdata(record), text, sizeof text);
+            strv_push(&all, text);
         }
     }
-    say("resolving %s: no address", host);
-    return false;
+    if (*all == NULL) {
+        say("resolving %s: no address", host);
+    }
+    return all;
+}
+
+static bool resolve(const char *host, struct in_addr *address)
+{
+    _cleanup_strv_ char **all = host_addresses(host);
+    return *all != NULL && inet_pton(AF_INET, *all, address) == 1;
 }
 
 static int dial(const char *host, int port, int seconds)

@@ -13,6 +13,9 @@ struct stream {
     SSL *tls; /* NULL: in the clear */
 };
 
+/* The IPv4 addresses of HOST, a name or an address itself; empty when there is none (logged). strv_free(). */
+char **host_addresses(const char *host);
+
 /* To HOST (address or name) and PORT. CA: a file of certificates to trust; NULL with SECURE: any certificate. NULL when
  * it cannot be made, which is logged. Reads and writes end with -1 after SECONDS of nothing. */
 struct stream *stream_connect(const char *host, int port, bool secure, const char *ca, int seconds);
