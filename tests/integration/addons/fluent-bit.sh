@@ -6,8 +6,8 @@ cd "$(dirname "$0")/../../.." || exit 1
 
 directory=$(mktemp -d)
 programs=build/images # static: not in a sanitized build
-elasticsearch='' fluent_bit=''
-trap 'kill $elasticsearch $fluent_bit 2>/dev/null; rm -rf "$directory"' EXIT
+elasticsearch='' fluent_bit='' receiver=''
+trap 'kill $elasticsearch $fluent_bit $receiver 2>/dev/null; rm -rf "$directory"' EXIT
 
 mkdir -p "$directory/logs" "$directory/state" "$directory/data"
 mkfifo "$directory/said"
@@ -125,5 +125,47 @@ is "$(grep -c 'a document is refused: failed to parse field \[stream\] of type \
 line refused-no-more >>"$directory/logs/d.log"
 curl -s -X DELETE "http://127.0.0.1:$port/logs" >/dev/null
 is "$(reached 1)" 1 "goes on after that"
+end
+
+# the same records go to a server of the forward protocol too, and one that is not there is given up without harm
+python3 tests/integration/addons/forward_receiver.py >"$directory/received" &
+receiver=$!
+forward_port() {
+    head -1 "$directory/received"
+}
+for _ in $(seq 50); do
+    [ -z "$(forward_port)" ] || break
+    sleep 0.1
+done
+rm -f "$directory"/logs/* "$directory"/state/*
+configure "    Read_from_Head On" "    Retry_Limit 1
+[OUTPUT]
+    Name  forward
+    Match kube.*
+    Host  127.0.0.1
+    Port  $(forward_port)
+[OUTPUT]
+    Name        forward
+    Match       kube.*
+    Host        127.0.0.1
+    Port        1
+    Retry_Limit 2"
+sed -i '/scheduler.cap/a\    HTTP_Server On\n    HTTP_Port 22020' "$directory/fluent-bit.conf"
+{ line forwarded && line "$long" && line last; } >"$directory/logs/e.log"
+run
+for _ in $(seq 50); do
+    [ "$(tail -n +2 "$directory/received" | jq -s 'map(.[1] | length) | add')" != 3 ] || break
+    sleep 0.2
+done
+is "$(tail -n +2 "$directory/received" | jq -c '.[0] as $tag | .[2].size as $n | .[1] | [$tag, $n, length]' | head -1)" \
+    "[\"kube${directory//\//.}.logs.e.log\",3,3]" "forwards a message a tag, with the number of its records"
+is "$(tail -n +2 "$directory/received" | jq -c '[.[1][0][0], .[1][0][1].log, (.[1][1][1].log | length), .[1][2][1].log]' | head -1)" \
+    '["1767323045.678000000","forwarded\n",20001,"last\n"]' "with their times, whole and in their order"
+for _ in $(seq 50); do
+    curl -s http://127.0.0.1:22020/api/v1/metrics/prometheus | grep -q 'retries_failed_total{name="forward.1"} 1' && break
+    sleep 0.2
+done
+is "$(curl -s http://127.0.0.1:22020/api/v1/metrics/prometheus | awk '/(proc_records|retries_failed|dropped_records)_total\{name="(forward|es)/ { print $2 }' | paste -sd' ')" \
+    "3 0 0 3 0 0 0 1 3" "counts for each output what was sent, and what was given up"
 end
 finish

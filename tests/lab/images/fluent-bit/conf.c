@@ -48,6 +48,7 @@ static const struct {
      "path buffer_size pipeline index type write_operation id_key generate_id logstash_format logstash_prefix "
      "logstash_prefix_key time_key time_key_format time_key_nanos include_tag_key tag_key "
      "replace_dots trace_output trace_error current_time_index suppress_type_name http_user http_passwd"},
+    {"OUTPUT", "stdout", "format json_date_key json_date_format"},
     {"OUTPUT", "forward",
      "time_as_integer shared_key self_hostname username password empty_shared_key send_options require_ack_response "
      "compress unix_path upstream tag"},

@@ -101,7 +101,7 @@ static void put_action(struct buffer *body, const char *index, const char *tag, 
     buffer_puts(body, "\n");
 }
 
-void output_take(const char *tag, struct timespec when, json_t *record)
+void es_take(const char *tag, struct timespec when, const json_t *record)
 {
     (void)pthread_mutex_lock(&lock);
     if (es != NULL && matches(conf_text(es, "match", NULL), tag)) {
@@ -120,7 +120,6 @@ void output_take(const char *tag, struct timespec when, json_t *record)
     }
     taken++;
     (void)pthread_mutex_unlock(&lock);
-    json_decref(record);
 }
 
 /* Taken as sent: every document is there now or was before. Anything else is tried again whole, as there. */
@@ -168,27 +167,6 @@ static bool send_chunk(const struct chunk *chunk)
     return good;
 }
 
-/* no_limits, False or a number; 1 where nothing is said. */
-static long retry_limit(void)
-{
-    const char *limit = conf_text(es, "retry_limit", "1");
-    if (strcasecmp(limit, "false") == 0 || strcasecmp(limit, "off") == 0 || strcasecmp(limit, "no_limits") == 0) {
-        return -1;
-    }
-    return strcasecmp(limit, "no_retries") == 0 ? 0 : strtol(limit, NULL, 10);
-}
-
-static long wait_s(int tries)
-{
-    long base = strtol(conf_text(conf_service(), "scheduler.base", "5"), NULL, 10);
-    long cap = strtol(conf_text(conf_service(), "scheduler.cap", "2000"), NULL, 10);
-    long wait = base;
-    for (int i = 1; i < tries && wait < cap; i++) {
-        wait *= 2;
-    }
-    return wait < cap ? wait : cap;
-}
-
 /* What was sent or given up for good, in the order it came. */
 static void settle(void)
 {
@@ -226,7 +204,7 @@ static struct chunk *next_chunk(void)
 static void finish(struct chunk *chunk, bool good)
 {
     struct counters *count = &counters[es_index];
-    long limit = retry_limit();
+    long limit = conf_retry_limit(es);
     chunk->tries++;
     if (good) {
         count->sent += chunk->records;
@@ -240,7 +218,7 @@ static void finish(struct chunk *chunk, bool good)
     } else {
         count->errors++;
         count->retries++;
-        chunk->next = now_s() + wait_s(chunk->tries);
+        chunk->next = now_s() + conf_retry_wait(chunk->tries);
     }
 }
 
@@ -267,7 +245,7 @@ static void *flush_all(void *data)
     return NULL;
 }
 
-void outputs_start(void)
+void es_start(void)
 {
     pthread_t thread;
     for (size_t i = 0; i < n_sections; i++) {
@@ -277,10 +255,7 @@ void outputs_start(void)
         }
     }
     if (es == NULL) {
-        fail("no [OUTPUT] es: nothing else is sent here");
-    }
-    if (conf_text(es, "host", "")[0] == '\0' || number_of(conf_text(es, "port", "9200")) == 0) {
-        fail("[output:es] host and port must be given");
+        return;
     }
     if (pthread_create(&thread, NULL, flush_all, NULL) != 0) {
         fail("making a thread failed");

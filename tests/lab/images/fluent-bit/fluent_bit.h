@@ -52,6 +52,13 @@ void units_start(size_t section);
 void forward_start(size_t section);
 void outputs_start(void);
 void output_take(const char *tag, struct timespec when, json_t *record);
+void es_start(void);
+void es_take(const char *tag, struct timespec when, const json_t *record);
+void forward_out_start(void);
+void forward_take(const char *tag, struct timespec when, const json_t *record);
+/* Retry_Limit of an output: -1 for no limit, 1 where nothing is said; and the seconds until try number TRIES + 1. */
+long conf_retry_limit(const struct section *section);
+long conf_retry_wait(int tries);
 
 /* Filters: the record, changed, or NULL: dropped. */
 json_t *filter_kubernetes(const struct section *section, const char *tag, json_t *record);

@@ -79,8 +79,10 @@ static void take_entry(const char *line, bool strip, const char *db)
                      : xasprintf("%.*s%s%s", (int)(star - tag), tag, text_at(entry, "_SYSTEMD_UNIT"), star + 1);
     emit(section_index, name, when, record);
     if (db != NULL) {
-        FILE *file = fopen(db, "we");
-        if (file == NULL || fputs(text_at(entry, "__CURSOR"), file) < 0 || fclose(file) != 0) {
+        _cleanup_free_ char *beside = xasprintf("%s.new", db);
+        FILE *file = fopen(beside, "we");
+        if (file == NULL || fputs(text_at(entry, "__CURSOR"), file) < 0 || fclose(file) != 0 ||
+            rename(beside, db) != 0) {
             fail("[input:systemd] db: could not write %s", db);
         }
     }
