@@ -22,6 +22,14 @@ int kubeadm_phase(struct run *run, const char *phase, const char *part, struct e
     return proc_run(&proc, NULL, err);
 }
 
+int kubeadm_kubeconfigs(struct run *run, const char *directory, struct error **err)
+{
+    const char *argv[] = {"kubeadm",          "init",    "phase", "kubeconfig", "all", "--config", KUBEADM_CONFIG,
+                          "--kubeconfig-dir", directory, NULL};
+    const struct proc proc = {.argv = argv, .deadline = run->deadline};
+    return proc_run(&proc, NULL, err);
+}
+
 static char *configuration_hash(const struct run *run)
 {
     return stamp_of_files(run, KUBEADM_CONFIG, VERSIONS, NULL);

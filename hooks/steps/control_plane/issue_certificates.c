@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 enum { RENEW_DAYS = 30 };
 
 #define PKI PKI_DIRECTORY "/"
+#define MADE_KUBECONFIGS KUBERNETES_DIRECTORY "/kubeconfigs.new"
 
 /* On a disk that is new or damaged `restore` brings etcd and keys back together. */
 #define RESTORE_ADVICE                                                                                                 \
@@ -115,27 +117,53 @@ static int remove_leaf(const char *leaf, struct error **err)
     return file_remove(cert, NULL, err) < 0 ? -1 : file_remove(key, NULL, err);
 }
 
-static int remove_kubeconfig(const char *name, struct error **err)
+static int put_kubeconfig(const char *name, struct error **err)
 {
+    _cleanup_free_ char *made = path_join(MADE_KUBECONFIGS, name);
     _cleanup_free_ char *path = path_join(KUBERNETES_DIRECTORY, name);
     if (strcmp(name, "kubelet.conf") == 0 && file_remove(KUBELET_CLIENT_CERTIFICATE, NULL, err) < 0) {
         return -1;
     }
-    return file_remove(path, NULL, err);
+    return rename(made, path) == 0 ? 0 : error_errno(err, STATUS_FILE, errno, "%s: renaming %s to it", path, made);
+}
+
+/* A kubeconfig that is missing for a moment would be made by the kubelet, empty, where a static pod mounts it: each is
+ * replaced by the new one. */
+static int make_kubeconfigs(struct run *run, bool all, struct error **err)
+{
+    bool needed[ELEMENTS(kubeconfigs)];
+    bool any = false;
+    for (size_t i = 0; i < ELEMENTS(kubeconfigs); i++) {
+        needed[i] = all || !kubeconfig_fits(run, kubeconfigs[i]);
+        any = any || needed[i];
+    }
+    if (!any) {
+        return 0;
+    }
+    if (tree_remove(MADE_KUBECONFIGS, err) < 0 || dir_make(MADE_KUBECONFIGS, 0700, err) < 0 ||
+        kubeadm_kubeconfigs(run, MADE_KUBECONFIGS, err) < 0 || tree_sync(DATA, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < ELEMENTS(kubeconfigs); i++) {
+        if (needed[i] && put_kubeconfig(kubeconfigs[i], err) < 0) {
+            return -1;
+        }
+    }
+    return tree_remove(MADE_KUBECONFIGS, err);
 }
 
 /* The keys are on the disk before a kubeconfig shows that they are in use. */
-static int make_missing(struct run *run, struct error **err)
+static int make_missing(struct run *run, bool all, struct error **err)
 {
     if (kubeadm_phase(run, "certs", "all", err) < 0 || tree_sync(DATA, err) < 0 ||
-        kubeadm_phase(run, "kubeconfig", "all", err) < 0) {
+        make_kubeconfigs(run, all, err) < 0) {
         return -1;
     }
     return tree_sync(DATA, err);
 }
 
-/* kubeadm makes what is missing and leaves the rest, so what does not fit is removed first. It would also make a CA
- * that is missing, which nobody trusts. */
+/* kubeadm makes certificates that are missing and leaves the rest, so what does not fit is removed first. It would also
+ * make a CA that is missing, which nobody trusts. */
 static int reissue(struct run *run, bool all, struct error **err)
 {
     if (cluster_keys_verify(run, err) < 0) {
@@ -146,12 +174,7 @@ static int reissue(struct run *run, bool all, struct error **err)
             return -1;
         }
     }
-    for (size_t i = 0; i < ELEMENTS(kubeconfigs); i++) {
-        if ((all || !kubeconfig_fits(run, kubeconfigs[i])) && remove_kubeconfig(kubeconfigs[i], err) < 0) {
-            return -1;
-        }
-    }
-    return make_missing(run, err);
+    return make_missing(run, all, err);
 }
 
 static int certificates_done(struct run *run, struct error **err)
@@ -180,7 +203,7 @@ static int certificates_apply(struct run *run, struct error **err)
                          "changed: " RESTORE_ADVICE,
                          damage->message, evidence);
     }
-    if (cluster_keys_set_aside(run, err) < 0 || make_missing(run, err) < 0) {
+    if (cluster_keys_set_aside(run, err) < 0 || make_missing(run, true, err) < 0) {
         return -1;
     }
     return stamp_put(run, "certificates", "made", err);
