@@ -219,7 +219,8 @@ static const struct check *const checks[] = {
     NULL,
 };
 
-static const struct figures *const figures[] = {&figures_node, &figures_etcd, &figures_api_server, NULL};
+static const struct figures *const figures[] = {&figures_node, &figures_etcd, &figures_api_server,
+                                               &figures_logs_given_up, NULL};
 
 static const struct event events[] = {
     {"init", init, NULL},

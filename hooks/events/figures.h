@@ -18,4 +18,7 @@ extern const struct figures figures_etcd;
 /* Documents in the cluster's Elasticsearch. */
 extern const struct figures figures_log_documents;
 
+/* Chunks of logs that Fluent Bit gave up within an hour, from Prometheus. */
+extern const struct figures figures_logs_given_up;
+
 #endif

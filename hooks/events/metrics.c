@@ -90,6 +90,17 @@ struct api_use api_use_between(const struct api_sample *before, const struct api
     };
 }
 
+int64_t prometheus_value(const json_t *answer)
+{
+    const json_t *result = json_object_get(json_object_get(answer, "data"), "result");
+    const json_t *sample = json_object_get(json_array_get(result, 0), "value");
+    const char *text = json_string_value(json_array_get(sample, 1));
+    char *end = NULL;
+    double value = text == NULL ? -1 : strtod(text, &end);
+    return end == NULL || *end != '\0' || end == text || !(value >= 0) || value > (double)INT64_MAX / 2 ? -1
+                                                                                                        : whole(value);
+}
+
 json_t *api_sample_json(const struct api_sample *sample)
 {
     return json_pack("{sI sf sf sf}", "at_ms", (json_int_t)sample->at_ms, "requests", sample->requests, "finished",

@@ -1,4 +1,4 @@
-/* What `monitor` reads out of the answers of the kubelet and the API server. */
+/* What `monitor` reads out of the answers of the kubelet, the API server and Prometheus. */
 #ifndef HOOKS_EVENTS_METRICS_H
 #define HOOKS_EVENTS_METRICS_H
 
@@ -31,6 +31,9 @@ struct api_use {
 };
 /* 0 for both where there is no sample before, or the API server was restarted since. */
 struct api_use api_use_between(const struct api_sample *before, const struct api_sample *now);
+
+/* The one number in the answer of Prometheus' /api/v1/query; -1: there is none. */
+int64_t prometheus_value(const json_t *answer);
 
 /* For the state directory. */
 json_t *api_sample_json(const struct api_sample *sample);

@@ -16,6 +16,11 @@
  * cannot be read is left out, and the others are printed. */
 #define API_SAMPLE "monitor.json"
 
+/* As the alert LogsGivenUp has it (templates/addons/prometheus-config.yaml), of all outputs of all nodes. */
+#define GIVEN_UP                                                                                                       \
+    "/api/v1/namespaces/kube-system/services/prometheus:http/proxy/api/v1/query"                                       \
+    "?query=ceil(sum(increase(fluentbit_output_retries_failed_total%5B1h%5D)))"
+
 enum { ALL_MS = 900, PER_MILLE = 1000 };
 
 static void put(json_t *items, const char *name, int64_t value)
@@ -129,10 +134,24 @@ static int add_documents(struct run *run, json_t *items, struct deadline deadlin
     return 0;
 }
 
+static int add_given_up(struct run *run, json_t *items, struct deadline deadline, struct error **err)
+{
+    _cleanup_json_ json_t *answer = NULL;
+    if (!run->conf->addons.enabled || strv_contains(run->conf->addons.skip, "prometheus")) {
+        return 0;
+    }
+    if (run_kube(run, err) < 0 || kube_get(run->kube, GIVEN_UP, deadline, &answer, NULL, err) < 0) {
+        return -1;
+    }
+    put(items, "logs_given_up", prometheus_value(answer));
+    return 0;
+}
+
 const struct figures figures_node = {add_node};
 const struct figures figures_api_server = {add_api};
 const struct figures figures_etcd = {add_etcd};
 const struct figures figures_log_documents = {add_documents};
+const struct figures figures_logs_given_up = {add_given_up};
 
 int event_monitor(struct run *run, struct error **err)
 {

@@ -113,6 +113,26 @@ static void a_sample_is_kept_as_it_is(void **state)
     assert_int_equal(api_sample_parse(NULL).at_ms, 0);
 }
 
+static int64_t value_in(const char *text)
+{
+    _cleanup_json_ json_t *answer = json_loads(text, 0, NULL);
+    return prometheus_value(answer);
+}
+
+static void the_number_of_an_answer_of_prometheus_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        value_in("{\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{},\"value\":[1.5,\"3\"]}]}}"), 3);
+    assert_int_equal(value_in("{\"data\":{\"result\":[{\"value\":[1.5,\"0\"]}]}}"), 0);
+    assert_int_equal(value_in("{\"data\":{\"result\":[]}}"), -1);
+    assert_int_equal(value_in("{\"data\":{\"result\":[{\"value\":[1.5,\"NaN\"]}]}}"), -1);
+    assert_int_equal(value_in("{\"data\":{\"result\":[{\"value\":[1.5,\"+Inf\"]}]}}"), -1);
+    assert_int_equal(value_in("{\"data\":{\"result\":[{\"value\":[1.5,\"\"]}]}}"), -1);
+    assert_int_equal(value_in("{\"status\":\"error\"}"), -1);
+    assert_int_equal(prometheus_value(NULL), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +142,7 @@ int main(void)
         cmocka_unit_test(two_samples_make_a_rate),
         cmocka_unit_test(without_an_earlier_sample_the_rate_is_zero),
         cmocka_unit_test(a_sample_is_kept_as_it_is),
+        cmocka_unit_test(the_number_of_an_answer_of_prometheus_is_read),
     };
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
 }
