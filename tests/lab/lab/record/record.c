@@ -179,8 +179,13 @@ void record_action(const struct lab *lab, const struct machine *machine, const c
 
 json_t *record_read(const struct lab *lab)
 {
-    json_t *entries = json_array();
     _cleanup_free_ char *path = lab_path(lab, FILE_NAME);
+    return record_read_file(path);
+}
+
+json_t *record_read_file(const char *path)
+{
+    json_t *entries = json_array();
     _cleanup_fclose_ FILE *f = fopen(path, "re");
     char *line = NULL;
     size_t size = 0;

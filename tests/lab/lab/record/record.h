@@ -46,6 +46,7 @@ void record_action(const struct lab *lab, const struct machine *machine, const c
 
 /* All entries, oldest first; a new reference, empty when there is none. A line that is cut is passed over. */
 json_t *record_read(const struct lab *lab);
+json_t *record_read_file(const char *path); /* the same of a copy */
 /* Whether the process that wrote the "begin" entry BEGIN is still there. */
 bool record_runs(const json_t *begin);
 

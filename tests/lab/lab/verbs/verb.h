@@ -88,6 +88,7 @@ int verb_tab(struct lab *lab, char **argv, struct error **err);
 int verb_health(struct lab *lab, char **argv, struct error **err);
 int verb_status(struct lab *lab, char **argv, struct error **err);
 int verb_events(struct lab *lab, char **argv, struct error **err);
+int verb_report(struct lab *lab, char **argv, struct error **err);
 int verb_fault(struct lab *lab, char **argv, struct error **err);
 int verb_e2e(struct lab *lab, char **argv, struct error **err);
 int verb_down(struct lab *lab, char **argv, struct error **err);

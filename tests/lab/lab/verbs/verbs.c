@@ -82,6 +82,11 @@ const struct verb verbs[] = {
      "A status has the text that AppCenter shows, in both languages. --json: one\n"
      "object a line, with the steps (tests/lab/lab/record/record.h).",
      VERB_LAB, WORDS_MACHINES, "--json -n", verb_events},
+    {LOOK, "report", "[--from RECORD] [FILE]", "what was done, as one HTML page",
+     "A timeline a machine, with events, steps, health and faults, and the critical\n"
+     "path of each operation. The page needs no network. FILE is report.html in\n"
+     "the lab's directory by default. --from RECORD: of a copy of its events.jsonl.",
+     VERB_ALONE, WORDS_NONE, "--from", verb_report},
     {LOOK, "health", "[--interval SECONDS] [--rounds N] [MACHINE...]", "the platform's health checks",
      "Runs check every interval_sec on every machine, and action after\n"
      "unhealthy_threshold failures in a row, as cluster.json says, until Ctrl-C or\n"
