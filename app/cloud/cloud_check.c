@@ -4,14 +4,59 @@
 
 #include "lib/core/json.h"
 
-int cloud_check_key(struct cloud *cloud, const struct facts *facts, struct deadline deadline, struct error **err)
+/* This host, and one of each role. */
+static char **machines_of(const struct facts *facts)
+{
+    char **ids = NULL;
+    strv_push(&ids, facts->self->instance_id);
+    for (size_t i = 0; i < facts->n_hosts; i++) {
+        bool first = i == 0 || strcmp(facts->hosts[i - 1].role, facts->hosts[i].role) != 0;
+        if (first && &facts->hosts[i] != facts->self) {
+            strv_push(&ids, facts->hosts[i].instance_id);
+        }
+    }
+    return ids;
+}
+
+static json_t *classes_of(const struct facts *facts, const json_t *list)
+{
+    json_t *classes = json_object();
+    size_t i = 0;
+    json_t *entry;
+    json_array_foreach (list, i, entry) {
+        const char *id = json_text_or(entry, "instance_id", "");
+        json_t *class = json_object_get(entry, "instance_class");
+        for (size_t n = 0; n < facts->n_hosts && json_is_integer(class); n++) {
+            if (strcmp(facts->hosts[n].instance_id, id) == 0) {
+                json_object_set(classes, facts->hosts[n].role, class);
+            }
+        }
+    }
+    return classes;
+}
+
+static bool lists(const json_t *list, const char *instance)
+{
+    size_t i = 0;
+    json_t *entry;
+    json_array_foreach (list, i, entry) {
+        if (strcmp(json_text_or(entry, "instance_id", ""), instance) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int cloud_check_key(struct cloud *cloud, const struct facts *facts, struct deadline deadline, json_t **classes,
+                    struct error **err)
 {
     /* without it the API leaves out the machines of clusters */
     static const struct cloud_parameter clusters[] = {{"is_cluster_node", "1"}, {NULL, NULL}};
-    char *self[] = {facts->self->instance_id, NULL};
+    _cleanup_strv_ char **ids = machines_of(facts);
+    const char *self = facts->self->instance_id;
     _cleanup_json_ json_t *list = NULL;
     _cleanup_error_ struct error *why = NULL;
-    const struct cloud_list machines = {"DescribeInstances", "instance_set", "instances", self, clusters};
+    const struct cloud_list machines = {"DescribeInstances", "instance_set", "instances", ids, clusters};
     if (cloud_describe(cloud, &machines, deadline, &list, &why) < 0) {
         return why->status != STATUS_CLOUD_UNREACHABLE
                    ? error_move(err, &why)
@@ -20,11 +65,14 @@ int cloud_check_key(struct cloud *cloud, const struct facts *facts, struct deadl
                          "%s: make sure that an EIP is associated with the VPC, so that the vxnet reaches the API",
                          why->message);
     }
-    if (json_array_size(list) == 0) {
+    if (!lists(list, self)) {
         return error_new(err, STATUS_CLOUD_KEY,
                          "the API key is accepted, but does not see this host, %s: access_key_id must be a key of the "
                          "user who owns the cluster, of the same zone (%s)",
-                         self[0], facts->cluster.zone);
+                         self, facts->cluster.zone);
+    }
+    if (classes != NULL) {
+        *classes = classes_of(facts, list);
     }
     return 0;
 }

@@ -109,6 +109,32 @@ static int number_or_zero(const json_t *object, const char *key)
     return value != NULL && syntax_number(value, 0, INT32_MAX, &n) ? n : 0;
 }
 
+static int read_class(const json_t *entry)
+{
+    int class = 0;
+    const char *value = json_text(entry, "instance_class");
+    return value != NULL && syntax_number(value, 0, INT32_MAX, &class) ? class : -1;
+}
+
+/* "0,2,5": as QKE's package reads it. What is no number is left out. */
+static int *read_volume_types(const json_t *cluster)
+{
+    const char *text = json_text_at(cluster, "resource_limits", "valid_volume_classes", NULL);
+    if (str_empty(text)) {
+        return NULL;
+    }
+    _cleanup_free_ char *copy = xstrdup(text);
+    replace_char(copy, ',', ' ');
+    _cleanup_strv_ char **words = strv_split(copy);
+    int *types = xcalloc(strv_length(words) + 1, sizeof *types);
+    size_t n = 0;
+    for (char **word = words; *word != NULL; word++) {
+        n += syntax_number(*word, 0, INT32_MAX, &types[n]);
+    }
+    types[n] = -1;
+    return types;
+}
+
 /* Roles of a later release of the app, unknown here, are passed over. */
 static int read_hosts(struct facts *facts, const json_t *tree, struct error **err)
 {
@@ -132,6 +158,7 @@ static int read_hosts(struct facts *facts, const json_t *tree, struct error **er
                 return -1;
             }
             host->memory_mib = number_or_zero(entry, "memory");
+            host->instance_class = read_class(entry);
             host->adding = listed(tree, "adding-hosts", host) != NULL;
             host->deleting = listed(tree, "deleting-hosts", host) != NULL;
         }
@@ -200,6 +227,7 @@ static int read_cluster(struct facts *facts, const json_t *tree, const struct co
         take_id(&facts->cluster.user_id, cluster, "/cluster", "user_id", false, err) < 0) {
         return -1;
     }
+    facts->cluster.volume_types = read_volume_types(cluster);
     const json_t *api = json_object_get(cluster, "api_server");
     const char *host = json_text(api, "host");
     const char *port = json_text(api, "port");
@@ -301,6 +329,7 @@ void facts_free(struct facts *facts)
     free(facts->cluster.user_id);
     free(facts->cluster.vxnet);
     free(facts->cluster.zone);
+    free(facts->cluster.volume_types);
     free(facts->cluster.api_host);
     free(facts->cluster.api_protocol);
     parameters_clear(&facts->parameters);

@@ -30,11 +30,12 @@ struct host {
     char *instance_id; /* new with every VM */
     char *node_id;     /* cln-..., for life */
     char *ip, *mac;
-    int sid;         /* unique in its role, from 1 */
-    char *node_name; /* <role>-<sid>, "_" as "-" */
-    char *pub_key;   /* "ssh-rsa ...", or NULL */
-    char *token;     /* what custom_metadata printed, or NULL */
-    int memory_mib;  /* 0: not given */
+    int sid;            /* unique in its role, from 1 */
+    char *node_name;    /* <role>-<sid>, "_" as "-" */
+    char *pub_key;      /* "ssh-rsa ...", or NULL */
+    char *token;        /* what custom_metadata printed, or NULL */
+    int memory_mib;     /* 0: not given */
+    int instance_class; /* -1: not given */
     bool adding, deleting;
 };
 
@@ -66,6 +67,7 @@ struct facts {
         char *id, *app_id, *user_id, *vxnet, *zone;
         char *api_host, *api_protocol; /* the cloud's API */
         int api_port;
+        int *volume_types; /* that the zone has, ended by -1; NULL: not given */
     } cluster;
     struct host *self;  /* one of hosts */
     struct host *hosts; /* all, by role (master, node, ssd_node, log, client), then sid */

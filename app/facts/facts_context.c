@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/facts/facts_links.h"
+#include "app/facts/storage_types.h"
 #include "lib/core/json.h"
 #include "lib/core/syntax.h"
 #include "lib/core/util.h"
@@ -416,6 +417,7 @@ json_t *facts_context(const struct facts *facts)
     json_object_set_new(context, "logging", logging_context(facts));
     json_object_set_new(context, "monitoring", monitoring_context(facts));
     json_object_set_new(context, "addons", addons);
+    json_object_set_new(context, "storage", facts_storage(facts, NULL));
     json_object_set_new(context, "admission", json_pack("{s:i}", "port", ADMISSION_PORT));
     json_object_set_new(context, "images", images_context(facts));
     put_token(context, facts);

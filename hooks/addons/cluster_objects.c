@@ -109,6 +109,7 @@ static bool unchangeable(const struct error *err)
 {
     return err != NULL && err->status == STATUS_COMMAND &&
            (strstr(err->message, "field is immutable") != NULL ||
+            strstr(err->message, "updates to parameters are forbidden") != NULL ||
             strstr(err->message, "updates to statefulset spec for fields other than") != NULL);
 }
 

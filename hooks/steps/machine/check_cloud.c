@@ -22,6 +22,18 @@ static bool vxnets_wanted(const struct run *run)
     return run->role->control_plane && run->facts->network == NETWORK_HOSTNIC;
 }
 
+/* The classes of machines are queried for storage classes: again when there is a role that was not, or a role's hosts
+ * are of another class now. */
+static void put_roles(const struct run *run, struct buffer *text)
+{
+    const struct facts *facts = run->facts;
+    for (size_t i = 0; run->role->control_plane && i < facts->n_hosts; i++) {
+        if (i == 0 || strcmp(facts->hosts[i - 1].role, facts->hosts[i].role) != 0) {
+            buffer_printf(text, " %s=%d", facts->hosts[i].role, facts->hosts[i].instance_class);
+        }
+    }
+}
+
 /* What is checked. The machine is not part of it: a cluster that starts on new ones needs no new answer. */
 static char *inputs_of(const struct run *run)
 {
@@ -37,6 +49,7 @@ static char *inputs_of(const struct run *run)
             buffer_printf(&text, " %s", *v);
         }
     }
+    put_roles(run, &text);
     return sha256_hex(text.data, text.len);
 }
 
@@ -53,15 +66,24 @@ static int check_cloud_done(struct run *run, struct error **err)
            (!vxnets_wanted(run) || addresses.have >= addresses.need);
 }
 
-static int query(struct run *run, struct error **err)
+static int query(struct run *run, json_t **classes, struct error **err)
 {
     const struct cloud_account account = cloud_account_of(run->facts);
     struct deadline deadline = run_deadline(run, LIMIT_S);
     _cleanup_(cloud_freep) struct cloud *cloud = NULL;
-    if (cloud_open(&cloud, &account, err) < 0 || cloud_check_key(cloud, run->facts, deadline, err) < 0) {
+    if (cloud_open(&cloud, &account, err) < 0 || cloud_check_key(cloud, run->facts, deadline, classes, err) < 0) {
         return -1;
     }
     return vxnets_wanted(run) ? cloud_check_vxnets(cloud, run->facts, deadline, err) : 0;
+}
+
+/* What an earlier answer said of the machines holds on when there is none now. */
+static void keep_classes(const struct run *run, json_t **classes)
+{
+    _cleanup_(cloud_state_clear) struct cloud_state before = {0};
+    if (*classes == NULL && cloud_state_load(run, &before)) {
+        *classes = json_incref(before.classes);
+    }
 }
 
 static int check_cloud_apply(struct run *run, struct error **err)
@@ -70,12 +92,15 @@ static int check_cloud_apply(struct run *run, struct error **err)
         return 0;
     }
     _cleanup_error_ struct error *refusal = NULL;
-    _cleanup_free_ char *inputs = inputs_of(run);
-    if (query(run, &refusal) == 0) {
-        return cloud_state_save(run, STATUS_OK, "", inputs, err);
+    _cleanup_(cloud_state_clear) struct cloud_state state = {.inputs = inputs_of(run)};
+    int result = query(run, &state.classes, &refusal);
+    keep_classes(run, &state.classes);
+    state.status = result == 0 ? STATUS_OK : (int)refusal->status;
+    state.message = xstrdup(result == 0 ? "" : refusal->message);
+    if (result == 0) {
+        return cloud_state_save(run, &state, err);
     }
-    if (refusal->status != STATUS_INTERRUPTED &&
-        cloud_state_save(run, refusal->status, refusal->message, inputs, NULL) < 0) {
+    if (refusal->status != STATUS_INTERRUPTED && cloud_state_save(run, &state, NULL) < 0) {
         log_warning("the answer of the cloud API cannot be recorded: `check` does not show it");
     }
     return error_move(err, &refusal);

@@ -8,8 +8,12 @@
 
 #include <string.h>
 
+#include "app/facts/facts.h"
+#include "lib/system/file.h"
 #include "lib/system/proc.h"
+#include "lib/text/mustache.h"
 #include "tests/lab/shared/apiserver.h"
+#include "tests/lab/shared/cluster.h"
 
 #define SAMPLES "templates/client/sample/"
 
@@ -24,7 +28,13 @@ static int set_up(void **state)
         apiserver_stop(&server);
         return -1;
     }
-    return 0;
+    /* what a controller manager makes in every namespace, and pods need */
+    _cleanup_(kube_freep) struct kube *kube = NULL;
+    _cleanup_json_ json_t *account =
+        json_pack("{s{ss} sb}", "metadata", "name", "default", "automountServiceAccountToken", 0);
+    return apiserver_kube(&server, &kube, NULL) < 0
+               ? -1
+               : kube_post(kube, "/api/v1/namespaces/default/serviceaccounts", account, deadline_in(60000), NULL, NULL);
 }
 
 static int tear_down(void **state)
@@ -34,15 +44,32 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* No example has a tag of the template language in it, so the template is what the client gets. */
+/* As a client with an SSD node in its cluster gets it. */
+static char *render(const char *file)
+{
+    _cleanup_json_ json_t *cluster = cluster_load("ssd-nodes", NULL);
+    _cleanup_json_ json_t *view = cluster_view(cluster, "client", 1);
+    _cleanup_(facts_freep) struct facts *facts = NULL;
+    _cleanup_free_ char *text = NULL;
+    struct buffer out = {0};
+    size_t len = 0;
+    assert_int_equal(facts_load(&facts, view, NULL, NULL), 0);
+    _cleanup_json_ json_t *context = facts_context(facts);
+    const struct mustache_options options = {.format = FORMAT_YAML, .strict = true, .partials = "templates"};
+    assert_int_equal(file_read(file, 0, &text, &len, NULL), 0);
+    assert_int_equal(mustache_render(file, text, len, context, &options, &out, NULL), 0);
+    return out.data;
+}
+
 static void takes(const char *file, const char *const *objects)
 {
     _cleanup_error_ struct error *err = NULL;
     _cleanup_proc_ struct proc_result result = {0};
+    _cleanup_free_ char *rendered = render(file);
     _cleanup_free_ char *kubeconfig = xasprintf("%s/etc/kubernetes/admin.conf", server.root);
     const char *argv[] = {server.kubectl,     "--kubeconfig", kubeconfig, "apply", "--validate",
-                          "--dry-run=server", "-f",           file,       NULL};
-    const struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(60000)};
+                          "--dry-run=server", "-f",           "-",        NULL};
+    const struct proc proc = {.argv = argv, .input = rendered, .keep_output = true, .deadline = deadline_in(60000)};
     if (proc_run(&proc, &result, &err) < 0) {
         fail_msg("%s", err->message);
     }
@@ -71,11 +98,32 @@ static void wordpress_with_volumes(void **state)
     takes(SAMPLES "wordpress/wordpress.yaml.mustache", wordpress);
 }
 
+static void volumes_of_every_kind(void **state)
+{
+    (void)state;
+    static const char *const console[] = {"persistentvolume/console", "persistentvolumeclaim/console", "pod/console",
+                                          NULL};
+    static const char *const set[] = {"service/store", "statefulset.apps/store", NULL};
+    static const char *const xfs[] = {"storageclass.storage.k8s.io/xfs", NULL};
+    takes(SAMPLES "volumes/console.yaml.mustache", console);
+    takes(SAMPLES "volumes/statefulset.yaml.mustache", set);
+    takes(SAMPLES "volumes/xfs.yaml.mustache", xfs);
+}
+
+static void an_image_with_an_account_of_its_own(void **state)
+{
+    (void)state;
+    static const char *const pod[] = {"pod/private-image", NULL};
+    takes(SAMPLES "registry/pod.yaml.mustache", pod);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hello_world_and_both_load_balancers),
         cmocka_unit_test(wordpress_with_volumes),
+        cmocka_unit_test(volumes_of_every_kind),
+        cmocka_unit_test(an_image_with_an_account_of_its_own),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -50,15 +50,24 @@ static void put(const char *path, const char *value)
     load(role.name);
 }
 
+static void add_host(const char *of_role, const char *id, const char *ip, const char *sid)
+{
+    _cleanup_free_ char *path = xasprintf("/hosts/%s/%s", of_role, id);
+    _cleanup_json_ json_t *host = json_pack("{s:s, s:s, s:s}", "ip", ip, "sid", sid, "node_id", id);
+    assert_true(tree_put(tree, path, host, true));
+    load(role.name);
+}
+
 static int set_up(void **state)
 {
     (void)state;
     (void)strcpy(directory, "/tmp/outside_test.XXXXXX");
-    cloud = json_pack("{s:{s:s}, s:[s], s:[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}], s:[{s:s,s:b},{s:s,s:b}]}", "keys",
-                      KEY, SECRET, "zones", "pek3a", "vxnets", "vxnet_id", "vxnet-main001", "vpc_router_id", "rtr-1",
-                      "vxnet_id", "vxnet-pods01", "vpc_router_id", "rtr-1", "vxnet_id", "vxnet-pods02", "vpc_router_id",
-                      "rtr-1", "vxnet_id", "vxnet-other1", "vpc_router_id", "rtr-2", "instances", "instance_id",
-                      "i-mas00001", "of_cluster", 1, "instance_id", "i-nod00001", "of_cluster", 1);
+    cloud = json_pack("{s:{s:s}, s:[s], s:[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}], s:[{s:s,s:b,s:i},{s:s,s:b,s:i}]}",
+                      "keys", KEY, SECRET, "zones", "pek3a", "vxnets", "vxnet_id", "vxnet-main001", "vpc_router_id",
+                      "rtr-1", "vxnet_id", "vxnet-pods01", "vpc_router_id", "rtr-1", "vxnet_id", "vxnet-pods02",
+                      "vpc_router_id", "rtr-1", "vxnet_id", "vxnet-other1", "vpc_router_id", "rtr-2", "instances",
+                      "instance_id", "i-mas00001", "of_cluster", 1, "instance_class", 1, "instance_id", "i-nod00001",
+                      "of_cluster", 1, "instance_class", 202);
     if (mkdtemp(directory) == NULL || cloudapi_start(&api, "127.0.0.1", 0, cloud, NULL) < 0) {
         return -1;
     }
@@ -140,6 +149,29 @@ static void without_hostnic_a_node_does_not_query_the_api(void **state)
     assert_int_equal(step_install_hostnic.done(&run, NULL), 1);
     assert_int_equal(cloudapi_requests(api), 0);
     assert_null(cloud_state());
+}
+
+/* In the one call that checks the key, and again only for what was not there. */
+static void the_master_records_the_instance_class_of_each_role(void **state)
+{
+    (void)state;
+    put("/env/enable_hostnic", "false");
+    assert_accepted();
+    _cleanup_json_ json_t *record = cloud_state();
+    const json_t *classes = json_object_get(record, "classes");
+    assert_int_equal(json_integer_value(json_object_get(classes, "master")), 1);
+    assert_int_equal(json_integer_value(json_object_get(classes, "node")), 202);
+    assert_int_equal(json_object_size(classes), 2);
+    assert_int_equal(cloudapi_requests(api), 1);
+
+    /* another machine of a role is of its class; a refusal later takes nothing away */
+    add_host("node", "i-new00001", "192.168.1.99", "99");
+    assert_int_equal(step_check_cloud.done(&run, NULL), 1);
+    add_host("ssd_node", "i-ssd00001", "192.168.1.98", "1");
+    set_fault(CLOUDAPI_ERROR, 2500);
+    assert_refused(STATUS_CLOUD_QUOTA, "the quota is used up");
+    _cleanup_json_ json_t *kept = cloud_state();
+    assert_true(json_equal(json_object_get(kept, "classes"), classes));
 }
 
 /* Volumes and load balancers need the key whatever the network is. */
@@ -343,6 +375,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(without_hostnic_a_node_does_not_query_the_api, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_hostnic_the_master_checks_the_key_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_master_records_the_instance_class_of_each_role, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_key_of_another_user_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(under_another_root_the_api_is_not_queried, set_up, tear_down),
         cmocka_unit_test_setup_teardown(accepted_settings_are_not_queried_again, set_up, tear_down),
