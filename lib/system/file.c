@@ -44,6 +44,26 @@ static char *path_beside(const char *path)
     return strcmp(parent, ".") == 0 ? xstrdup(name) : path_join(parent, name);
 }
 
+/* After a name was made, replaced or removed: the name itself must outlive a power cut. */
+static int sync_parent(const char *path, struct error **err)
+{
+    _cleanup_free_ char *parent = parent_of(path);
+    _cleanup_close_ int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0) {
+        return error_errno(err, STATUS_FILE, errno, "cannot write the directory %s to disk", parent);
+    }
+    return 0;
+}
+
+/* Fine where it is there already. */
+static int make_directory(const char *path, mode_t mode, struct error **err)
+{
+    if (mkdir(path, mode) == 0) {
+        return sync_parent(path, err);
+    }
+    return errno == EEXIST ? 0 : error_errno(err, STATUS_FILE, errno, "cannot make the directory %s", path);
+}
+
 static int make_parents(const char *path, struct error **err)
 {
     _cleanup_free_ char *parent = parent_of(path);
@@ -57,8 +77,8 @@ static int make_parents(const char *path, struct error **err)
     if (make_parents(parent, err) < 0) {
         return -1;
     }
-    if (mkdir(parent, 0755) < 0 && errno != EEXIST) {
-        return error_errno(err, STATUS_FILE, errno, "cannot make the directory %s", parent);
+    if (make_directory(parent, 0755, err) < 0) {
+        return -1;
     }
     /* the umask of whoever runs this must not decide who can read it */
     if (chmod(parent, 0755) < 0) {
@@ -72,8 +92,8 @@ int dir_make(const char *path, mode_t mode, struct error **err)
     if (make_parents(path, err) < 0) {
         return -1;
     }
-    if (mkdir(path, mode) < 0 && errno != EEXIST) {
-        return error_errno(err, STATUS_FILE, errno, "cannot make the directory %s", path);
+    if (make_directory(path, mode, err) < 0) {
+        return -1;
     }
     struct stat st;
     if (stat(path, &st) < 0) {
@@ -84,17 +104,6 @@ int dir_make(const char *path, mode_t mode, struct error **err)
     }
     if ((st.st_mode & 07777) != mode && chmod(path, mode) < 0) {
         return error_errno(err, STATUS_FILE, errno, "cannot set the mode of %s", path);
-    }
-    return 0;
-}
-
-/* After a rename or removal: the name itself must outlive a power cut. */
-static int sync_parent(const char *path, struct error **err)
-{
-    _cleanup_free_ char *parent = parent_of(path);
-    _cleanup_close_ int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0) {
-        return error_errno(err, STATUS_FILE, errno, "cannot write the directory %s to disk", parent);
     }
     return 0;
 }
