@@ -6,12 +6,12 @@
 #include "lib/system/unit.h"
 
 /* True when the unit is active; else the finding is made. */
-static bool active(const char *unit, const char *remedy, struct finding *finding)
+static bool active(const struct check_context *context, const char *unit, const char *remedy, struct finding *finding)
 {
     struct error *err = NULL;
     struct units *units __attribute__((cleanup(units_freep))) = NULL;
     struct unit_state state;
-    if (units_open(&units, &err) < 0 || unit_state(units, unit, &state, &err) < 0) {
+    if (units_open(&units, context->deadline, &err) < 0 || unit_state(units, unit, &state, &err) < 0) {
         finding_error(finding, "see whether systemd answers: `systemctl status`", err);
         return false;
     }
@@ -31,7 +31,7 @@ static void probe_docker(const struct check_context *context, struct finding *fi
 {
     struct error *err = NULL;
     /* Only then: a connection to the socket of a stopped Docker would start it. */
-    if (active("docker.service", "run `revive`, or read `journalctl -u docker`", finding) &&
+    if (active(context, "docker.service", "run `revive`, or read `journalctl -u docker`", finding) &&
         docker_ping(context->deadline, &err) < 0) {
         finding_error(finding, "docker hangs: run `revive`, which restarts it", err);
     }
@@ -40,7 +40,7 @@ static void probe_docker(const struct check_context *context, struct finding *fi
 static void probe_kubelet(const struct check_context *context, struct finding *finding)
 {
     (void)context;
-    (void)active("kubelet.service", "run `revive`, or read `journalctl -u kubelet`", finding);
+    (void)active(context, "kubelet.service", "run `revive`, or read `journalctl -u kubelet`", finding);
 }
 
 static void probe_kubelet_healthz(const struct check_context *context, struct finding *finding)

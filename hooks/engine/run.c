@@ -125,7 +125,7 @@ int run_units(struct run *run, struct error **err)
         return error_new(err, STATUS_UNIT, "services are not started under --root %s; use `render` to write its files",
                          run->root);
     }
-    return run->units != NULL ? 0 : units_open(&run->units, err);
+    return run->units != NULL ? 0 : units_open(&run->units, run->deadline, err);
 }
 
 static const struct http_tls as_master = {

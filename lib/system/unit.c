@@ -24,6 +24,7 @@ enum { CALL_MS = 25000, SYNC_MS = 2000, TAIL_LINES = 10 };
 
 struct units {
     sd_bus *bus;
+    struct deadline deadline;
     bool subscribed;
 };
 
@@ -53,7 +54,47 @@ static int open_private(sd_bus **bus)
     return 0;
 }
 
-int units_open(struct units **units, struct error **err)
+static uint64_t call_timeout(struct deadline deadline)
+{
+    int64_t left = deadline_left(deadline);
+    /* 0 would mean the library's default. */
+    return left < 1 ? 1 : left > CALL_MS ? (uint64_t)CALL_MS * 1000 : (uint64_t)left * 1000;
+}
+
+/* For the calls that have no deadline of their own. */
+static sd_bus *limited(struct units *units)
+{
+    (void)sd_bus_set_method_call_timeout(units->bus, call_timeout(units->deadline));
+    return units->bus;
+}
+
+/* Until both sides know each other, for which the library waits for a minute and a half, whatever a call's timeout is.
+ */
+static int wait_connected(sd_bus *bus, struct deadline deadline, struct error **err)
+{
+    int r = sd_bus_is_ready(bus);
+    while (r == 0) {
+        int64_t left = deadline_left(deadline);
+        struct pollfd fds[] = {
+            {.fd = sd_bus_get_fd(bus), .events = (short)sd_bus_get_events(bus)},
+            {.fd = interrupt_fd(), .events = POLLIN},
+        };
+        r = sd_bus_process(bus, NULL);
+        if (r == 0 && left == 0) {
+            return error_new(err, STATUS_DEADLINE, "connecting to systemd: no answer in time");
+        }
+        if (r == 0) {
+            (void)poll(fds, ELEMENTS(fds), left > INT_MAX ? INT_MAX : (int)left);
+        }
+        if (interrupt_check(err) < 0) {
+            return error_wrap(err, "connecting to systemd");
+        }
+        r = r < 0 ? r : sd_bus_is_ready(bus);
+    }
+    return r < 0 ? error_errno(err, STATUS_UNIT, -r, "connecting to systemd") : 0;
+}
+
+int units_open(struct units **units, struct deadline deadline, struct error **err)
 {
     sd_bus *bus = NULL;
     if (open_private(&bus) < 0) {
@@ -62,15 +103,20 @@ int units_open(struct units **units, struct error **err)
             return error_errno(err, STATUS_UNIT, -r, "connecting to systemd; is it this machine's process 1?");
         }
     }
+    if (wait_connected(bus, deadline_earlier(deadline, deadline_in(CALL_MS)), err) < 0) {
+        sd_bus_close_unref(bus);
+        return -1;
+    }
     *units = xcalloc(1, sizeof **units);
-    (*units)->bus = bus;
+    **units = (struct units){.bus = bus, .deadline = deadline};
     return 0;
 }
 
+/* Nothing is flushed: every call's answer was waited for. */
 void units_free(struct units *units)
 {
     if (units != NULL) {
-        sd_bus_flush_close_unref(units->bus);
+        sd_bus_close_unref(units->bus);
         free(units);
     }
 }
@@ -86,13 +132,6 @@ static int call_failed(int r, const sd_bus_error *error, const char *method, con
     const char *reason = error->message != NULL ? error->message : strerrordesc_np(-r);
     return error_new(err, r == -ETIMEDOUT ? STATUS_DEADLINE : STATUS_UNIT, "%s %s: systemd answers: %s", method, name,
                      reason);
-}
-
-static uint64_t call_timeout(struct deadline deadline)
-{
-    int64_t left = deadline_left(deadline);
-    /* 0 would mean the library's default. */
-    return left < 1 ? 1 : left > CALL_MS ? (uint64_t)CALL_MS * 1000 : (uint64_t)left * 1000;
 }
 
 /* MESSAGE is called and its reply kept in *reply. Returns sd-bus's own result, with its error, for callers that look at
@@ -118,7 +157,7 @@ static int subscribe(struct units *units, struct error **err)
         return 0;
     }
     _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-    int r = sd_bus_call_method(units->bus, DESTINATION, MANAGER_PATH, MANAGER, "Subscribe", &error, NULL, NULL);
+    int r = sd_bus_call_method(limited(units), DESTINATION, MANAGER_PATH, MANAGER, "Subscribe", &error, NULL, NULL);
     if (r < 0) {
         return call_failed(r, &error, "Subscribe", "to job results", err);
     }
@@ -153,7 +192,7 @@ static int get_string(struct units *units, const char *path, const char *propert
                       sd_bus_error *error)
 {
     _cleanup_free_ char *value = NULL;
-    int r = sd_bus_get_property_string(units->bus, DESTINATION, path, UNIT, property, error, &value);
+    int r = sd_bus_get_property_string(limited(units), DESTINATION, path, UNIT, property, error, &value);
     if (r >= 0) {
         (void)snprintf(to, size, "%s", value);
     }
@@ -179,11 +218,12 @@ int unit_state(struct units *units, const char *name, struct unit_state *state, 
     r = r < 0 ? r : get_string(units, path, "SubState", now.sub, sizeof now.sub, &error);
     r = r < 0 ? r : get_string(units, path, "UnitFileState", now.file, sizeof now.file, &error);
     if (r >= 0 && strcmp(now.active, "active") == 0) {
-        r = sd_bus_get_property_trivial(units->bus, DESTINATION, path, UNIT, "ActiveEnterTimestamp", &error, 't',
+        r = sd_bus_get_property_trivial(limited(units), DESTINATION, path, UNIT, "ActiveEnterTimestamp", &error, 't',
                                         &now.active_since_us);
     }
     if (r >= 0 && str_ends(name, ".service")) {
-        r = sd_bus_get_property_trivial(units->bus, DESTINATION, path, SERVICE, "MainPID", &error, 'u', &now.main_pid);
+        r = sd_bus_get_property_trivial(limited(units), DESTINATION, path, SERVICE, "MainPID", &error, 'u',
+                                        &now.main_pid);
     }
     if (r < 0) {
         return call_failed(r, &error, "reading the state of", name, err);
@@ -294,16 +334,16 @@ int unit_restart(struct units *units, const char *name, struct deadline deadline
 int unit_kill(struct units *units, const char *name, int signal, struct error **err)
 {
     _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-    int r = sd_bus_call_method(units->bus, DESTINATION, MANAGER_PATH, MANAGER, "KillUnit", &error, NULL, "ssi", name,
-                               "all", (int32_t)signal);
+    int r = sd_bus_call_method(limited(units), DESTINATION, MANAGER_PATH, MANAGER, "KillUnit", &error, NULL, "ssi",
+                               name, "all", (int32_t)signal);
     return r < 0 ? call_failed(r, &error, "sending a signal to", name, err) : 0;
 }
 
 int unit_reset_failed(struct units *units, const char *name, struct error **err)
 {
     _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-    int r =
-        sd_bus_call_method(units->bus, DESTINATION, MANAGER_PATH, MANAGER, "ResetFailedUnit", &error, NULL, "s", name);
+    int r = sd_bus_call_method(limited(units), DESTINATION, MANAGER_PATH, MANAGER, "ResetFailedUnit", &error, NULL, "s",
+                               name);
     if (r < 0 && !sd_bus_error_has_name(&error, DESTINATION ".NoSuchUnit")) {
         return call_failed(r, &error, "resetting the failed state of", name, err);
     }
@@ -376,7 +416,7 @@ static int change_file(struct units *units, const char *method, enum flags flags
     if (r >= 0 && flags == RUNTIME_AND_FORCE) {
         r = sd_bus_message_append(message, "b", 1);
     }
-    r = r < 0 ? r : call(units, message, call_timeout(deadline_in(CALL_MS)), &error, &reply);
+    r = r < 0 ? r : call(units, message, call_timeout(units->deadline), &error, &reply);
     if (r < 0) {
         return call_failed(r, &error, method, name, err);
     }
@@ -385,7 +425,7 @@ static int change_file(struct units *units, const char *method, enum flags flags
         (void)sd_bus_message_skip(reply, "b");
     }
     bool changed = sd_bus_message_enter_container(reply, 'a', "(sss)") >= 0 && sd_bus_message_at_end(reply, 0) == 0;
-    return changed ? units_reload(units, deadline_in(CALL_MS), err) : 0;
+    return changed ? units_reload(units, units->deadline, err) : 0;
 }
 
 int unit_enable(struct units *units, const char *name, struct error **err)

@@ -10,7 +10,9 @@
 
 struct units; /* a connection to the system manager */
 
-int units_open(struct units **units, struct error **err);
+/* DEADLINE is of connecting, and of each call below that has none of its own, but for 25 s at most each. STATUS_UNIT,
+ * STATUS_DEADLINE, STATUS_INTERRUPTED. */
+int units_open(struct units **units, struct deadline deadline, struct error **err);
 void units_free(struct units *units);
 void units_freep(struct units **units);
 

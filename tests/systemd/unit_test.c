@@ -58,7 +58,7 @@ static int set_up(void **state)
     for (size_t i = 0; i < ELEMENTS(made); i++) {
         write_unit(made[i].name, made[i].service);
     }
-    return units_open(&units, NULL) < 0 || units_reload(units, soon(), NULL) < 0;
+    return units_open(&units, deadline_in(300000), NULL) < 0 || units_reload(units, soon(), NULL) < 0;
 }
 
 static int tear_down(void **state)
