@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "app/paths.h"
+#include "hooks/clients/kubeconfig.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
@@ -15,16 +16,27 @@
 static const char kubelet_kubeconfig[] = KUBELET_KUBECONFIG;
 static const char kubelet_certificate[] = KUBELET_CLIENT_CERTIFICATE;
 
-/* An expired one, as on a machine that was off for a year, gives no access: with it the machine is no member. */
-static int join_done(struct run *run, struct error **err)
+/* kubeadm removes it when the kubelet has its own: one that is there is of a join that was interrupted. */
+static const char bootstrap_kubeconfig[] = KUBERNETES_DIRECTORY "/bootstrap-kubelet.conf";
+
+/* An expired certificate, as on a machine that was off for a year, gives no access; nor does a file that a power cut
+ * left empty. With such the machine is not a member. */
+static bool is_member(void)
 {
     struct cert_info info = {0};
+    struct kubeconfig config = {0};
+    bool lasts = kubeconfig_read(kubelet_kubeconfig, &config, NULL) == 0 &&
+                 cert_read(kubelet_certificate, &info, NULL) == 0 && info.not_after > time(NULL);
+    cert_info_free(&info);
+    kubeconfig_free(&config);
+    return lasts;
+}
+
+static int join_done(struct run *run, struct error **err)
+{
     (void)run;
     (void)err;
-    bool lasts = access(kubelet_kubeconfig, R_OK) == 0 && cert_read(kubelet_certificate, &info, NULL) == 0 &&
-                 info.not_after > time(NULL);
-    cert_info_free(&info);
-    return lasts;
+    return is_member() && access(bootstrap_kubeconfig, F_OK) < 0;
 }
 
 static bool published(const struct run *run, struct error **err)
@@ -35,8 +47,8 @@ static bool published(const struct run *run, struct error **err)
 
 static int token_done(struct run *run, struct error **err)
 {
-    int joined = join_done(run, err);
-    return joined != 0 ? joined : published(run, NULL);
+    (void)err;
+    return is_member() || published(run, NULL);
 }
 
 static int token_apply(struct run *run, struct error **err)
@@ -83,23 +95,53 @@ static bool token_refused(const char *output)
     return false;
 }
 
-static int join_apply(struct run *run, struct error **err)
+/* kubeadm does not join a node again that the API shows as Ready. One whose machine lost its power is shown so until
+ * its lease expires: 40 s by default (--node-monitor-grace-period of the controller manager). */
+static bool still_ready(const char *output)
+{
+    return output != NULL && strstr(output, "and status \"Ready\" already exists") != NULL;
+}
+
+enum { STILL_READY_S = 90, AGAIN_MS = 5000 };
+
+static int kubeadm_join(struct run *run, struct error **err)
 {
     static const char *const argv[] = {"kubeadm", "join", "--config", KUBEADM_JOIN_CONFIG, "--skip-phases=preflight",
                                        NULL};
-    _cleanup_proc_ struct proc_result result = {0};
     const struct proc proc = {.argv = argv, .deadline = run->deadline};
+    struct deadline deadline = run_deadline(run, STILL_READY_S);
+    for (;;) {
+        _cleanup_error_ struct error *failure = NULL;
+        _cleanup_proc_ struct proc_result result = {0};
+        if (proc_run(&proc, &result, &failure) == 0) {
+            return 0;
+        }
+        if (failure->status != STATUS_COMMAND || !still_ready(result.tail) || deadline_left(deadline) == 0) {
+            failure->status = failure->status == STATUS_COMMAND && token_refused(result.tail) ? STATUS_TOKEN_REFUSED
+                                                                                              : failure->status;
+            return error_move(err, &failure);
+        }
+        log_progress("waiting until the API no longer shows this node, which lost its keys, as Ready");
+        if (run_pause(AGAIN_MS, run->deadline, err) < 0) {
+            return -1;
+        }
+    }
+}
+
+static int join_apply(struct run *run, struct error **err)
+{
+    /* Once the node is Ready, kubeadm refuses to join it again. What it would have done yet is to annotate the node
+     * (step_annotate_node does) and to remove this, which holds the token. */
+    if (is_member()) {
+        log_notice("an interrupted join is finished");
+        return file_remove(bootstrap_kubeconfig, NULL, err);
+    }
     /* The kubelet requests a certificate only where it has none. */
-    if (file_remove(kubelet_kubeconfig, NULL, err) < 0 || file_remove(kubelet_certificate, NULL, err) < 0) {
+    if (file_remove(kubelet_kubeconfig, NULL, err) < 0 || file_remove(kubelet_certificate, NULL, err) < 0 ||
+        kubeadm_join(run, err) < 0) {
         return -1;
     }
-    if (proc_run(&proc, &result, err) == 0) {
-        return tree_sync(DATA, err);
-    }
-    if (err != NULL && (*err)->status == STATUS_COMMAND && token_refused(result.tail)) {
-        (*err)->status = STATUS_TOKEN_REFUSED;
-    }
-    return -1;
+    return tree_sync(DATA, err);
 }
 
 const struct step step_join_cluster = {"join the cluster", join_done, join_apply, NULL};

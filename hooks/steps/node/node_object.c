@@ -3,7 +3,7 @@
 #include "hooks/engine/run.h"
 #include "hooks/steps/node/node_object.h"
 #include "hooks/steps/steps.h"
-#include "lib/core/logger.h"
+#include "lib/core/json.h"
 
 static char *node_path(const struct run *run)
 {
@@ -16,6 +16,15 @@ static int get_node(struct run *run, struct deadline deadline, json_t **node, st
     return run_kube(run, err) < 0 ? -1 : kube_get(run->kube, path, deadline, node, NULL, err);
 }
 
+/* Without it `kubeadm upgrade node` fails; kubeadm sets it at the end of a join, which may have been interrupted. */
+#define SOCKET_ANNOTATION "kubeadm.alpha.kubernetes.io/cri-socket"
+
+static bool annotated(const json_t *node, const char *annotation, const char *value)
+{
+    const char *found = json_text_at(node, "metadata", "annotations", annotation, NULL);
+    return value == NULL || (found != NULL && strcmp(found, value) == 0);
+}
+
 static int node_annotation_done(struct run *run, struct error **err)
 {
     (void)err;
@@ -23,15 +32,15 @@ static int node_annotation_done(struct run *run, struct error **err)
     if (get_node(run, run_deadline(run, 10), &node, NULL) < 0) {
         return 0;
     }
-    const char *instance = NULL;
-    (void)json_unpack(node, "{s{s{ss}}}", "metadata", "annotations", INSTANCE_ANNOTATION, &instance);
-    return instance != NULL && strcmp(instance, run->facts->self->instance_id) == 0;
+    return annotated(node, INSTANCE_ANNOTATION, run->facts->self->instance_id) &&
+           annotated(node, SOCKET_ANNOTATION, json_text(run->facts->versions, "cri_socket"));
 }
 
 static int node_annotation_apply(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *patch =
-        json_pack("{s{s{ss}}}", "metadata", "annotations", INSTANCE_ANNOTATION, run->facts->self->instance_id);
+        json_pack("{s{s{ss ss*}}}", "metadata", "annotations", INSTANCE_ANNOTATION, run->facts->self->instance_id,
+                  SOCKET_ANNOTATION, json_text(run->facts->versions, "cri_socket"));
     _cleanup_free_ char *path = node_path(run);
     return run_kube(run, err) < 0 ? -1 : kube_merge_patch(run->kube, path, patch, run_deadline(run, 30), err);
 }
