@@ -60,6 +60,7 @@ static const struct step *const start[] = {
 };
 
 static const struct step *const stop[] = {
+    &step_record_cloud_resources,
     &step_stop_kubelet,
     &step_stop_containers,
     &step_stop_docker,
@@ -98,6 +99,7 @@ static const struct step *const scale_in[] = {
 static const struct step *const destroy[] = {
     &step_stop_kubelet,
     &step_stop_containers,
+    &step_delete_cloud_resources,
     &step_clean_linked_etcd,
     &step_stop_docker,
     NULL,
