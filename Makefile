@@ -132,7 +132,7 @@ golden: tests
 	UPDATE_GOLDEN=1 tests/integration/files/golden.sh
 
 bench: tests
-	set -e; for b in $(filter $(B)/tests/bench/%,$(TESTS)); do $$b; done
+	set -e; for b in $(filter $(B)/tests/bench/%,$(TESTS)); do echo "== $$(basename $$b)"; BUILD=$(B) $$b; done
 
 # libFuzzer comes with clang: everything under test is compiled by it, once for all targets
 FUZZ_SECONDS ?= 30
