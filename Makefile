@@ -25,7 +25,8 @@ OPTIMISE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 # static, so that a sanitized program also runs in a root without the sanitizers' libraries
 LDHARDENING = -pie -fsanitize=address,undefined -static-libasan -static-libubsan -Wl,--as-needed
 endif
-ifdef COVERAGE
+COVERAGE = $(findstring coverage,$(notdir $(B)))
+ifneq ($(COVERAGE),)
 HARDENING = -fPIE
 OPTIMISE = -O0 -g --coverage -fprofile-update=atomic
 LDHARDENING = -pie --coverage -Wl,--as-needed
@@ -157,13 +158,17 @@ fuzz: $(FUZZERS)
 		$$(ls -d tests/fuzz/corpus/$$1 2>/dev/null) >build-fuzz/$$1.log 2>&1 || { cat build-fuzz/$$1.log; exit 255; }; \
 		echo "$$1: $$(grep "^Done" build-fuzz/$$1.log)"' fuzz
 
-# Lines of lib, app, hooks and bake that unit and integration tests run; what none runs is in build-coverage/uncovered.txt.
-# Programs that are killed leave no figures, and neither do the machines of the lab.
-coverage: deps
-	$(MAKE) tests COVERAGE=1 B=build-coverage
+# Lines of lib, app, hooks and bake that unit and integration tests and these scenarios run; what none runs is in
+# build-coverage/uncovered.txt. Programs that are killed leave no figures.
+COVERAGE_E2E = create health scale
+coverage: ready
+	$(MAKE) tests B=build-coverage
+	ln -sfn ../build/images build-coverage/images
 	find build-coverage -name '*.gcda' -delete
 	BUILD=build-coverage tests/run unit integration
-	tests/coverage build-coverage
+	build-coverage/lab/lab --name coverage e2e --keep $(COVERAGE_E2E)
+	tests/coverage build-coverage /var/tmp/k8s-lab-coverage
+	build-coverage/lab/lab --name coverage down
 
 # gcc's own analyzer. It takes a manifest of 0 documents for one that may have some (addons_files.c), and a pointer that is
 # stored in memory which realloc() did not move for lost (util.c).

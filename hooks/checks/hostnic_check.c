@@ -19,8 +19,9 @@ static void probe_hostnic(const struct check_context *context, struct finding *f
         const struct status_row *row = status_row(state.status);
         finding_fails(finding, row->remedy, "%s", *state.message == '\0' ? row->english : state.message);
     } else {
+        int64_t seconds = time_between(state.time, (int64_t)time(NULL));
         finding_ok(finding, "the cloud API accepted the settings %" PRId64 " minutes ago",
-                   ((int64_t)time(NULL) - state.time) / 60);
+                   seconds < 0 ? 0 : seconds / 60);
     }
 }
 

@@ -12,7 +12,7 @@ static void probe_reload(const struct check_context *context, struct finding *fi
         finding_ok(finding, "the last reload succeeded");
         return;
     }
-    int64_t minutes = ((int64_t)time(NULL) - since) / 60;
+    int64_t minutes = time_between(since, (int64_t)time(NULL)) / 60;
     finding_warns(finding, "correct what the reason names and run `reload`",
                   "a change of the metadata is not applied for %" PRId64 " minutes: %s", minutes < 0 ? 0 : minutes,
                   why);

@@ -37,7 +37,8 @@ static json_t *read_record(const struct run *run)
 {
     _cleanup_free_ char *path = run_state_path(run, RECORD);
     _cleanup_free_ char *server = server_of(run->facts);
-    _cleanup_json_ json_t *record = json_load_file(path, 0, NULL);
+    _cleanup_json_ json_t *record = NULL;
+    (void)file_read_json(path, &record, NULL);
     const char *of = json_text(record, "server");
     return of != NULL && strcmp(of, server) == 0 ? STEAL(record) : NULL;
 }

@@ -28,7 +28,7 @@ int static_pod_end(const char *name, const struct static_pod_end *end, struct de
     size_t i = 0;
     const json_t *container = NULL;
     json_array_foreach (containers, i, container) {
-        if ((int64_t)time(NULL) - json_integer_value(json_object_get(container, "Created")) < end->age_s) {
+        if (time_between(json_integer_value(json_object_get(container, "Created")), (int64_t)time(NULL)) < end->age_s) {
             continue;
         }
         if (end_one(container, end, deadline, err) < 0) {

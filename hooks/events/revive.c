@@ -8,8 +8,9 @@
 #include "hooks/events/heal.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
+#include "lib/text/utf8.h"
 
-enum { CHECKS_MS = 3000, AGAIN_S = 2 };
+enum { CHECKS_MS = 3000, AGAIN_S = 2, LONGEST_MESSAGE = 2000 };
 
 struct revival {
     struct run *run;
@@ -46,8 +47,9 @@ static void save_backoff(const struct run *run, const json_t *state)
 static void report(struct revival *revival, const char *name, const char *result, const char *text)
 {
     bool good = strcmp(result, "healed") == 0;
+    _cleanup_free_ char *shown = utf8_text(text, LONGEST_MESSAGE);
     log_message(good ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, "%s %s: %s", name, result, text);
-    json_array_append_new(revival->report, json_pack("{ss ss ss}", "name", name, "result", result, "message", text));
+    json_array_append_new(revival->report, json_pack("{ss ss ss}", "name", name, "result", result, "message", shown));
     if (good) {
         revival->healed++;
     } else {

@@ -12,7 +12,8 @@ enum { LONGEST_MESSAGE = 2000 };
 bool cloud_state_load(const struct run *run, struct cloud_state *state)
 {
     _cleanup_free_ char *path = run_state_path(run, "cloud.json");
-    _cleanup_json_ json_t *kept = json_load_file(path, 0, NULL);
+    _cleanup_json_ json_t *kept = NULL;
+    (void)file_read_json(path, &kept, NULL);
     const json_t *status = json_object_get(kept, "status");
     *state = (struct cloud_state){0};
     if (!json_is_integer(status)) {

@@ -10,7 +10,8 @@
  * and why the last one failed. What cannot be recorded is a warning. */
 void reload_record(const struct run *run, const struct error *failure);
 
-/* 1 when a reload is owed, with *since (seconds since 1970) and *why (the caller frees); 0 when none is. */
+/* 1 when a reload is owed, with *since (seconds since 1970, now where the record is damaged) and *why (the caller
+ * frees); 0 when none is. */
 int reload_record_read(const struct run *run, int64_t *since, char **why);
 
 #endif

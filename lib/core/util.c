@@ -229,6 +229,12 @@ int64_t clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t time_between(int64_t from, int64_t to)
+{
+    int64_t seconds = 0;
+    return !__builtin_sub_overflow(to, from, &seconds) ? seconds : (from < 0 ? INT64_MAX : INT64_MIN);
+}
+
 struct deadline deadline_in(int64_t ms)
 {
     return (struct deadline){clock_ms() + ms};

@@ -92,4 +92,7 @@ enum time_form {
 };
 char *time_text(int64_t seconds, enum time_form form);
 
+/* Seconds from FROM to TO; INT64_MIN or INT64_MAX where those are further apart: FROM may be of a damaged file. */
+int64_t time_between(int64_t from, int64_t to);
+
 #endif

@@ -103,7 +103,9 @@ static int read_cluster(struct run *run, json_t **record, struct error **err)
 static json_t *load(const struct run *run)
 {
     _cleanup_free_ char *path = run_state_path(run, RECORD);
-    return json_load_file(path, 0, NULL);
+    json_t *record = NULL;
+    (void)file_read_json(path, &record, NULL);
+    return record;
 }
 
 /* Whatever goes wrong, the machine stops. */
