@@ -10,6 +10,7 @@
 #include "bake/fetch/bake_cache.h"
 #include "bake/output/bom.h"
 #include "bake/output/output.h"
+#include "bake/root/interfaces.h"
 #include "bake/root/scan.h"
 #include "bake/state.h"
 #include "lib/core/interrupt.h"
@@ -265,7 +266,7 @@ static int finish_root(struct bake *bake, struct error **err)
 {
     bool changed = false;
     _cleanup_json_ json_t *manifest = NULL;
-    if (clean_root(bake, err) < 0 || manifest_make(bake, &manifest, err) < 0 ||
+    if (interfaces_keep_names(bake, err) < 0 || clean_root(bake, err) < 0 || manifest_make(bake, &manifest, err) < 0 ||
         manifest_put(bake, manifest, &changed, err) < 0) {
         return -1;
     }

@@ -6,10 +6,17 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 overlay=$PWD/image/overlay
 
+# --- GRUB: grub-mkconfig sources /etc/default/grub, then what is in grub.d, with sh
+cmdline=$(cd "$overlay/etc/default" && GRUB_CMDLINE_LINUX=quiet sh -euc 'for f in grub.d/*.cfg; do . "./$f"; done; echo "$GRUB_CMDLINE_LINUX"')
+result "GRUB starts a captured VM with eth0, and keeps what the VM has" "$([ "$cmdline" = "quiet net.ifnames=0 biosdevname=0" ] || echo "$cmdline")"
+result "udev renames no interface: its own policy is replaced" "$(
+    [ -e "$overlay/etc/systemd/network/99-default.link" ] || echo "no 99-default.link"
+    grep -nE '^(NamePolicy|Name)=' "$overlay"/etc/systemd/network/*.link)"
+
 # --- systemd-udevd: in a network namespace of its own, with the .link files below /run
 cat >"$work/links" <<'X'
 mount -t tmpfs none /run && mkdir -p /run/udev /run/systemd/network && mount -t sysfs none /sys || exit
-cp "$@" /run/systemd/network || exit
+for file in "$@"; do cp "$file" /run/systemd/network || exit; done
 ip link add flannel.1 type vxlan id 1 dstport 8472 || exit
 ip link add cni0 type bridge || exit
 ip link add docker0 type bridge || exit

@@ -47,6 +47,19 @@ static void networkd_must_leave_plugins_interfaces_alone(void **state)
     assert_int_equal(probe(), VERDICT_WARNS);
 }
 
+static void an_image_whose_first_interface_has_another_name_is_seen(void **state)
+{
+    (void)state;
+    put("/sys/class/net/ens3/ifindex", "2\n");
+    put("/run/systemd/netif/links/7", "ADMIN_STATE=unmanaged\n");
+    assert_int_equal(probe(), VERDICT_OK); /* a machine whose network others configure */
+    put("/etc/systemd/network/05-eth0.network", "[Match]\nName=eth0\n");
+    assert_int_equal(probe(), VERDICT_OK); /* eth0 is there, from the test before */
+    _cleanup_free_ char *eth0 = xasprintf("%s/sys/class/net/eth0", root);
+    assert_int_equal(proc_exec(deadline_in(10000), NULL, "rm", "-r", eth0, NULL), 0);
+    assert_int_equal(probe(), VERDICT_WARNS);
+}
+
 static void another_mac_than_flannel_published_is_seen(void **state)
 {
     (void)state;
@@ -75,6 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(networkd_must_leave_plugins_interfaces_alone),
+        cmocka_unit_test(an_image_whose_first_interface_has_another_name_is_seen),
         cmocka_unit_test(another_mac_than_flannel_published_is_seen),
     };
     return cmocka_run_group_tests_name("interfaces", tests, set_up, tear_down);
