@@ -1,105 +1,143 @@
-/* Stands for csi-attacher: VolumeAttachments of the driver are attached and detached through it. */
+/* Stands for csi-attacher v2.2: VolumeAttachments of the driver are attached and detached through it; what it answers
+ * is in their status. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tests/lab/images/shared/cluster.h"
 #include "tests/lab/images/shared/csi.h"
-#include "tests/lab/images/shared/grpc.h"
-#include "tests/lab/images/shared/program.h"
 #include "tests/lab/images/shared/protobuf.h"
+#include "tests/lab/images/shared/sidecar.h"
 
 #define API "/apis/storage.k8s.io/v1beta1/volumeattachments"
 
-static const char *csi_socket;
-static char *driver, *finalizer;
+static struct sidecar sidecar = {.lease = "external-attacher-leader-",
+                                 .capability = CSI_PUBLISH_UNPUBLISH,
+                                 .capability_name = "ControllerPublishVolume"};
+static char *finalizer;
 
 /* The node as the driver calls it, which the kubelet wrote into the node's CSINode. */
 static char *driver_node(const char *node)
 {
     _cleanup_free_ char *path = xasprintf("/apis/storage.k8s.io/v1/csinodes/%s", node);
     _cleanup_json_ json_t *object = cluster_get(path);
-    size_t i;
-    json_t *entry;
-    json_array_foreach (json_at(object, "spec drivers"), i, entry) {
-        if (strcmp(text_at(entry, "name"), driver) == 0) {
-            return xstrdup(text_at(entry, "nodeID"));
-        }
-    }
-    return NULL;
+    const json_t *entry = csi_node_driver(object, sidecar.driver);
+    return entry == NULL ? NULL : xstrdup(text_at(entry, "nodeID"));
 }
 
-static char *volume_handle(const char *volume)
+static json_t *volume_of(const json_t *attachment)
 {
-    _cleanup_free_ char *path = xasprintf("/api/v1/persistentvolumes/%s", volume);
-    _cleanup_json_ json_t *object = cluster_get(path);
-    const char *handle = text_at(object, "spec csi volumeHandle");
-    return handle[0] == '\0' ? NULL : xstrdup(handle);
+    _cleanup_free_ char *path =
+        xasprintf("/api/v1/persistentvolumes/%s", text_at(attachment, "spec source persistentVolumeName"));
+    return cluster_get(path);
 }
 
-static bool call_driver(const char *method, const char *volume, const char *node)
+static char *call_driver(const char *method, const json_t *volume, const char *node)
 {
     _cleanup_buffer_ struct buffer request = {0};
     _cleanup_buffer_ struct buffer reply = {0};
-    pb_text(&request, 1, volume);
+    pb_text(&request, 1, text_at(volume, "spec csi volumeHandle"));
     pb_text(&request, 2, node);
-    return grpc_call(csi_socket, method, &request, &reply) == GRPC_OK;
+    if (strstr(method, "Unpublish") == NULL) {
+        csi_put_capability(&request, 3, text_at(volume, "spec csi fsType"));
+        pb_map(&request, 6, json_at(volume, "spec csi volumeAttributes"));
+    }
+    return sidecar_call(&sidecar, method, &request, &reply);
 }
 
-static void report(const char *path, bool attached, const char *error)
+/* In its own object and in the volume's, so that neither goes while it is attached. */
+static void report(const char *path, bool attached, const char *member, const char *error)
 {
-    _cleanup_json_ json_t *patch =
-        json_pack("{s{s[s]} s{sb}}", "metadata", "finalizers", finalizer, "status", "attached", attached);
-    if (error != NULL) {
-        _cleanup_free_ char *now = timestamp();
-        now[19] = 'Z';
-        now[20] = '\0';
-        json_object_set_new(json_object_get(patch, "status"), "attachError",
-                            json_pack("{ss ss}", "message", error, "time", now));
+    _cleanup_json_ json_t *patch = json_pack("{s{s[s]}}", "metadata", "finalizers", finalizer);
+    _cleanup_json_ json_t *status = json_pack("{s{sb}}", "status", "attached", attached);
+    _cleanup_free_ char *now = timestamp();
+    now[19] = 'Z';
+    now[20] = '\0';
+    json_object_set_new(json_object_get(status, "status"), member,
+                        error == NULL ? json_null() : json_pack("{ss ss}", "message", error, "time", now));
+    (void)(cluster_patch(path, patch) && cluster_patch(path, status));
+}
+
+static void hold_volume(const json_t *volume, bool hold)
+{
+    const json_t *there = json_at(volume, "metadata finalizers");
+    json_t *left = json_array();
+    size_t i;
+    json_t *name;
+    json_array_foreach ((json_t *)there, i, name) {
+        if (strcmp(json_string_value(name), finalizer) != 0) {
+            json_array_append(left, name);
+        }
     }
+    if (hold) {
+        json_array_append_new(left, json_string(finalizer));
+    }
+    _cleanup_json_ json_t *patch = json_pack("{s{so}}", "metadata", "finalizers", left);
+    _cleanup_free_ char *path = xasprintf("/api/v1/persistentvolumes/%s", text_at(volume, "metadata name"));
+    if (volume != NULL && json_array_size(left) != json_array_size(there)) {
+        (void)cluster_patch(path, patch);
+    }
+}
+
+static void detach(const json_t *object, const char *path, const json_t *volume, const char *node)
+{
+    if (json_array_size(json_at(object, "metadata finalizers")) == 0) {
+        return;
+    }
+    _cleanup_free_ char *error = volume == NULL || node == NULL
+                                     ? NULL
+                                     : call_driver("/csi.v1.Controller/ControllerUnpublishVolume", volume, node);
+    if (error != NULL) {
+        report(path, true, "detachError", error);
+        return;
+    }
+    hold_volume(volume, false);
+    _cleanup_json_ json_t *patch = json_pack("{s{sn}}", "metadata", "finalizers");
     (void)cluster_patch(path, patch);
+    say("%s: detached", text_at(object, "metadata name"));
+}
+
+static void attach(const json_t *object, const char *path, const json_t *volume, const char *node)
+{
+    _cleanup_free_ char *error = NULL;
+    if (volume == NULL || node == NULL) {
+        error = xasprintf("volume %s or CSINode %s does not contain driver %s",
+                          text_at(object, "spec source persistentVolumeName"), text_at(object, "spec nodeName"),
+                          sidecar.driver);
+    } else {
+        hold_volume(volume, true);
+        error = call_driver("/csi.v1.Controller/ControllerPublishVolume", volume, node);
+    }
+    report(path, error == NULL, "attachError", error);
+    say("%s: %s", text_at(object, "metadata name"), error == NULL ? "attached" : error);
 }
 
 static void attachment_event(const char *what, const json_t *object, void *data)
 {
     (void)data;
-    if (object == NULL || strcmp(what, "DELETED") == 0 || strcmp(text_at(object, "spec attacher"), driver) != 0) {
+    if (object == NULL || strcmp(what, "DELETED") == 0 ||
+        strcmp(text_at(object, "spec attacher"), sidecar.driver) != 0) {
         return;
     }
-    const char *name = text_at(object, "metadata name");
-    const char *volume = text_at(object, "spec source persistentVolumeName");
-    _cleanup_free_ char *path = xasprintf(API "/%s", name);
-    _cleanup_free_ char *handle = volume_handle(volume);
+    _cleanup_free_ char *path = xasprintf(API "/%s", text_at(object, "metadata name"));
+    _cleanup_json_ json_t *now = cluster_get(path); /* an earlier event may have been its own doing */
+    _cleanup_json_ json_t *volume = volume_of(object);
     _cleanup_free_ char *node = driver_node(text_at(object, "spec nodeName"));
-    bool leaving = text_at(object, "metadata deletionTimestamp")[0] != '\0';
-    if (leaving) {
-        if (json_array_size(json_at(object, "metadata finalizers")) > 0 &&
-            (handle == NULL || node == NULL ||
-             call_driver("/csi.v1.Controller/ControllerUnpublishVolume", handle, node))) {
-            _cleanup_json_ json_t *patch = json_pack("{s{sn}}", "metadata", "finalizers");
-            (void)cluster_patch(path, patch);
-        }
+    if (now == NULL) {
         return;
     }
-    if (json_is_true(json_at(object, "status attached"))) {
-        return;
+    if (text_at(now, "metadata deletionTimestamp")[0] != '\0') {
+        detach(now, path, volume, node);
+    } else if (!json_is_true(json_at(now, "status attached"))) {
+        attach(now, path, volume, node);
     }
-    if (handle == NULL || node == NULL) {
-        _cleanup_free_ char *error = xasprintf("volume %s or CSINode %s has not the driver %s", volume,
-                                               text_at(object, "spec nodeName"), driver);
-        say("%s: %s", name, error);
-        return;
-    }
-    bool done = call_driver("/csi.v1.Controller/ControllerPublishVolume", handle, node);
-    say("%s: volume %s to node %s: %s", name, handle, node, done ? "attached" : "failed");
-    report(path, done, done ? NULL : "the driver refused");
 }
 
 int main(int argc, char **argv)
 {
     struct flag flags[] = {{"csi-address", FLAG_TEXT, false, "/run/csi/socket"},
                            {"leader-election", FLAG_SWITCH, false, "false"},
-                           {"leader-election-namespace", FLAG_TEXT, false, "kube-system"},
+                           {"leader-election-namespace", FLAG_TEXT, false, ""},
                            {"retry-interval-start", FLAG_SECONDS, false, "1s"},
                            {"retry-interval-max", FLAG_SECONDS, false, "5m"},
                            {"resync", FLAG_SECONDS, false, "10m"},
@@ -107,22 +145,15 @@ int main(int argc, char **argv)
                            {"worker-threads", FLAG_NUMBER, false, "10"},
                            {"v", FLAG_NUMBER, false, "0"},
                            {NULL, FLAG_TEXT, false, NULL}};
-    char host[256] = "";
     (void)argc;
-    flags_parse(flags, argv);
-    end_on_signals();
-    cluster_open();
-    csi_socket = flag_text(flags, "csi-address");
-    driver = csi_connect(csi_socket);
-    _cleanup_free_ char *name = csi_lease("-", driver);
+    sidecar_start(&sidecar, flags, argv);
+    _cleanup_free_ char *name = csi_lease("-", sidecar.driver);
     finalizer = xasprintf("external-attacher/%s", name + 1);
-    if (!csi_controller_can(csi_socket, CSI_PUBLISH_UNPUBLISH)) {
-        fail("CSI driver %s does not support ControllerPublishVolume", driver);
+    csi_follow(API, attachment_event);
+    for (;;) { /* what failed is tried again */
+        (void)sleep(5);
+        csi_lock();
+        csi_each(API, "storage.k8s.io/v1beta1", "VolumeAttachment", attachment_event);
+        csi_unlock();
     }
-    (void)gethostname(host, sizeof host - 1);
-    if (flag_on(flags, "leader-election")) {
-        _cleanup_free_ char *lease = csi_lease("external-attacher-leader-", driver);
-        cluster_lead(flag_text(flags, "leader-election-namespace"), lease, host);
-    }
-    cluster_watch(API, attachment_event, NULL);
 }

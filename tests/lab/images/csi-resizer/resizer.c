@@ -1,5 +1,5 @@
-/* Stands for csi-resizer: a claim that wants more than its volume has gets it from the driver; the file system follows
- * on the node. */
+/* Stands for csi-resizer v0.5: a claim that wants more than its volume has gets it from the driver, which refuses while
+ * the volume is in use; the file system follows on the node. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,14 +7,15 @@
 
 #include "tests/lab/images/shared/cluster.h"
 #include "tests/lab/images/shared/csi.h"
-#include "tests/lab/images/shared/grpc.h"
-#include "tests/lab/images/shared/program.h"
 #include "tests/lab/images/shared/protobuf.h"
+#include "tests/lab/images/shared/sidecar.h"
 
-static const char *csi_socket;
-static char *driver;
+#define CLAIMS "/api/v1/persistentvolumeclaims"
 
-static bool expand(const char *handle, uint64_t bytes)
+static struct sidecar sidecar = {
+    .lease = "external-resizer-", .capability = CSI_EXPAND, .capability_name = "controller or node expansion"};
+
+static char *expand(const char *handle, uint64_t bytes)
 {
     _cleanup_buffer_ struct buffer range = {0};
     _cleanup_buffer_ struct buffer request = {0};
@@ -22,7 +23,7 @@ static bool expand(const char *handle, uint64_t bytes)
     pb_number(&range, 1, bytes);
     pb_text(&request, 1, handle);
     pb_message(&request, 2, &range);
-    return grpc_call(csi_socket, "/csi.v1.Controller/ControllerExpandVolume", &request, &reply) == GRPC_OK;
+    return sidecar_call(&sidecar, "/csi.v1.Controller/ControllerExpandVolume", &request, &reply);
 }
 
 static void claim_event(const char *what, const json_t *claim, void *data)
@@ -35,9 +36,15 @@ static void claim_event(const char *what, const json_t *claim, void *data)
     }
     _cleanup_free_ char *path = xasprintf("/api/v1/persistentvolumes/%s", text_at(claim, "spec volumeName"));
     _cleanup_json_ json_t *volume = cluster_get(path);
-    if (strcmp(text_at(volume, "spec csi driver"), driver) != 0 ||
-        quantity_bytes(wanted) <= quantity_bytes(text_at(volume, "spec capacity storage")) ||
-        !expand(text_at(volume, "spec csi volumeHandle"), quantity_bytes(wanted))) {
+    if (strcmp(text_at(volume, "spec csi driver"), sidecar.driver) != 0 ||
+        quantity_bytes(wanted) <= quantity_bytes(text_at(volume, "spec capacity storage"))) {
+        return;
+    }
+    _cleanup_free_ char *error = expand(text_at(volume, "spec csi volumeHandle"), quantity_bytes(wanted));
+    if (error != NULL) {
+        _cleanup_free_ char *message =
+            xasprintf("resize volume %s failed: %s", text_at(claim, "spec volumeName"), error);
+        cluster_tell(claim, "external-resizer disk.csi.qingcloud.com", "Warning", "VolumeResizeFailed", message);
         return;
     }
     _cleanup_json_ json_t *grown = json_pack("{s{s{ss}}}", "spec", "capacity", "storage", wanted);
@@ -52,27 +59,20 @@ int main(int argc, char **argv)
 {
     struct flag flags[] = {{"csi-address", FLAG_TEXT, false, "/run/csi/socket"},
                            {"leader-election", FLAG_SWITCH, false, "false"},
-                           {"leader-election-namespace", FLAG_TEXT, false, "kube-system"},
+                           {"leader-election-namespace", FLAG_TEXT, false, ""},
                            {"csiTimeout", FLAG_SECONDS, false, "15s"},
                            {"timeout", FLAG_SECONDS, false, "10s"},
                            {"workers", FLAG_NUMBER, false, "10"},
                            {"handle-volume-inuse-error", FLAG_SWITCH, false, "true"},
                            {"v", FLAG_NUMBER, false, "0"},
                            {NULL, FLAG_TEXT, false, NULL}};
-    char host[256] = "";
     (void)argc;
-    flags_parse(flags, argv);
-    end_on_signals();
-    cluster_open();
-    csi_socket = flag_text(flags, "csi-address");
-    driver = csi_connect(csi_socket);
-    if (!csi_controller_can(csi_socket, CSI_EXPAND)) {
-        fail("CSI driver %s supports neither controller nor node expansion", driver);
+    sidecar_start(&sidecar, flags, argv);
+    csi_follow(CLAIMS, claim_event);
+    for (;;) { /* what failed is tried again */
+        (void)sleep(5);
+        csi_lock();
+        csi_each(CLAIMS, "v1", "PersistentVolumeClaim", claim_event);
+        csi_unlock();
     }
-    (void)gethostname(host, sizeof host - 1);
-    if (flag_on(flags, "leader-election")) {
-        _cleanup_free_ char *lease = csi_lease("external-resizer-", driver);
-        cluster_lead(flag_text(flags, "leader-election-namespace"), lease, host);
-    }
-    cluster_watch("/api/v1/persistentvolumeclaims", claim_event, NULL);
 }

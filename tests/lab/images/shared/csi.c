@@ -1,5 +1,6 @@
 #include "tests/lab/images/shared/csi.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,4 +70,71 @@ uint64_t quantity_bytes(const char *quantity)
         }
     }
     return 0;
+}
+
+const json_t *csi_node_driver(const json_t *node, const char *driver)
+{
+    size_t i;
+    json_t *entry;
+    json_array_foreach (json_at(node, "spec drivers"), i, entry) {
+        if (strcmp(text_at(entry, "name"), driver) == 0) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+void csi_put_capability(struct buffer *request, unsigned field, const char *fs_type)
+{
+    _cleanup_buffer_ struct buffer mount = {0};
+    _cleanup_buffer_ struct buffer mode = {0};
+    _cleanup_buffer_ struct buffer capability = {0};
+    pb_text(&mount, 1, fs_type);
+    pb_number(&mode, 1, 1);
+    pb_message(&capability, 2, &mount);
+    pb_message(&capability, 3, &mode);
+    pb_message(request, field, &capability);
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void csi_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void csi_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+struct followed {
+    cluster_event *event;
+};
+
+static void one_at_a_time(const char *what, const json_t *object, void *data)
+{
+    const struct followed *followed = data;
+    csi_lock();
+    followed->event(what, object, NULL);
+    csi_unlock();
+}
+
+void csi_follow(const char *path, cluster_event *event)
+{
+    struct followed *followed = xcalloc(1, sizeof *followed);
+    followed->event = event;
+    cluster_follow(path, one_at_a_time, followed);
+}
+
+void csi_each(const char *path, const char *version, const char *kind, cluster_event *event)
+{
+    _cleanup_json_ json_t *all = cluster_list(path);
+    size_t i;
+    json_t *one;
+    json_array_foreach (all, i, one) {
+        json_object_set_new(one, "kind", json_string(kind));
+        json_object_set_new(one, "apiVersion", json_string(version));
+        event("MODIFIED", one, NULL);
+    }
 }

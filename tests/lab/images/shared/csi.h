@@ -4,7 +4,10 @@
 
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "lib/core/util.h"
+#include "tests/lab/images/shared/cluster.h"
 
 /* Waits until the driver at the socket answers Probe; its name, the caller's. */
 char *csi_connect(const char *socket);
@@ -16,5 +19,17 @@ enum { CSI_CREATE_DELETE_VOLUME = 1, CSI_PUBLISH_UNPUBLISH = 2, CSI_SNAPSHOT = 5
 char *csi_lease(const char *prefix, const char *driver);
 /* "10Gi" in bytes; 0 when it is no quantity. */
 uint64_t quantity_bytes(const char *quantity);
+
+/* What a CSINode says of DRIVER; borrowed, NULL when it is not on the node. */
+const json_t *csi_node_driver(const json_t *node, const char *driver);
+/* A VolumeCapability: a mount with a file system of that type, by one node that writes. */
+void csi_put_capability(struct buffer *request, unsigned field, const char *fs_type);
+
+/* Follows PATH in a thread of its own; no two events are taken at once, and none between csi_lock and csi_unlock. */
+void csi_follow(const char *path, cluster_event *event);
+void csi_lock(void);
+void csi_unlock(void);
+/* EVENT for each object of the list at PATH, as MODIFIED, with the kind that a list's items lack. */
+void csi_each(const char *path, const char *version, const char *kind, cluster_event *event);
 
 #endif

@@ -13,7 +13,7 @@
 
 #include "tests/lab/images/shared/program.h"
 
-#define CALL_S 30
+#define CALL_S 90 /* the release's --timeout */
 
 struct call {
     char *method;
@@ -283,8 +283,25 @@ void grpc_serve(const char *path, grpc_handler *handler, void *data)
     (void)pthread_detach(thread);
 }
 
+const char *grpc_name(int status)
+{
+    static const char *const names[] = {
+        "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+        "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+        "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+        "DataLoss", "Unauthenticated"};
+    return status >= 0 && (size_t)status < ELEMENTS(names) ? names[status] : "Unknown";
+}
+
 int grpc_call(const char *path, const char *method, const struct buffer *request, struct buffer *out)
 {
+    _cleanup_free_ char *why = NULL;
+    return grpc_call_why(path, method, request, out, &why);
+}
+
+int grpc_call_why(const char *path, const char *method, const struct buffer *request, struct buffer *out, char **why)
+{
+    *why = NULL;
     struct sockaddr_un address = address_of(path);
     struct timeval wait = {.tv_sec = CALL_S};
     struct call call = {.status = GRPC_UNAVAILABLE};
@@ -312,7 +329,8 @@ int grpc_call(const char *path, const char *method, const struct buffer *request
         struct buffer message = framed(&call.in);
         buffer_append(out, message.data == NULL ? "" : message.data, message.len);
     } else {
-        say("%s: status %d: %s", method, call.status, call.why == NULL ? "no answer" : call.why);
+        *why = xstrdup(call.why == NULL ? "no answer" : call.why);
+        say("%s: %s: %s", method, grpc_name(call.status), *why);
     }
     call_free(&call);
     return call.status;

@@ -9,6 +9,10 @@ enum {
     GRPC_OK = 0,
     GRPC_INVALID_ARGUMENT = 3,
     GRPC_NOT_FOUND = 5,
+    GRPC_ALREADY_EXISTS = 6,
+    GRPC_FAILED_PRECONDITION = 9,
+    GRPC_ABORTED = 10,
+    GRPC_OUT_OF_RANGE = 11,
     GRPC_UNIMPLEMENTED = 12,
     GRPC_INTERNAL = 13,
     GRPC_UNAVAILABLE = 14
@@ -23,5 +27,9 @@ void grpc_serve(const char *socket, grpc_handler *handler, void *data);
 
 /* The status; what failed is logged. The caller frees REPLY. */
 int grpc_call(const char *socket, const char *method, const struct buffer *request, struct buffer *reply);
+/* The same, with the server's message in *WHY when it fails, which the caller frees. */
+int grpc_call_why(const char *socket, const char *method, const struct buffer *request, struct buffer *reply,
+                  char **why);
+const char *grpc_name(int status); /* "NotFound" */
 
 #endif

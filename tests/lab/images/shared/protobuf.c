@@ -128,3 +128,20 @@ struct buffer pb_find_message(const struct buffer *message, unsigned number)
     }
     return (struct buffer){.data = (char *)field.data, .len = field.length};
 }
+
+json_t *pb_find_map(const struct buffer *message, unsigned number)
+{
+    json_t *map = json_object();
+    struct pb_field field;
+    const char *data = message->data;
+    size_t length = message->len;
+    while (pb_next(&data, &length, &field)) {
+        if (field.number == number && field.data != NULL) {
+            const struct buffer entry = {.data = (char *)field.data, .len = field.length};
+            _cleanup_free_ char *key = pb_find_text(&entry, 1);
+            _cleanup_free_ char *value = pb_find_text(&entry, 2);
+            json_object_set_new(map, key, json_string(value));
+        }
+    }
+    return map;
+}

@@ -29,4 +29,7 @@ uint64_t pb_find_number(const struct buffer *message, unsigned field);
 /* The first message of FIELD, empty when there is none; borrowed from MESSAGE. */
 struct buffer pb_find_message(const struct buffer *message, unsigned field);
 
+/* The entries of FIELD, a map of texts, as an object; a new reference. */
+json_t *pb_find_map(const struct buffer *message, unsigned field);
+
 #endif

@@ -14,12 +14,13 @@
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/shared/cache.h"
 
-#define PACKAGES "etcd-server,iptables,conntrack,busybox-static,iproute2,prometheus,systemd"
+#define PACKAGES "etcd-server,iptables,conntrack,busybox-static,iproute2,prometheus,systemd,e2fsprogs,util-linux"
 
 enum {
     IPTABLES = 1,
     IPROUTE = 2,
-    BUSYBOX = 4, /* where the release's manifest runs a shell, cp or the like in the image */
+    FILESYSTEMS = 8, /* made, found and grown */
+    BUSYBOX = 4,     /* where the release's manifest runs a shell, cp or the like in the image */
 };
 
 /* How each image of image/image.conf is made here; one of it that is neither here nor left out in tests/lab/image.conf
@@ -77,7 +78,11 @@ static const struct recipe {
      .path = "/bin/prometheus",
      .entrypoint = "/bin/prometheus",
      .debian = "/usr/bin/prometheus"},
-    {.image = "csi-qingcloud", .ours = "csi-qingcloud", .path = "/csi-qingcloud", .entrypoint = "/csi-qingcloud"},
+    {.image = "csi-qingcloud",
+     .ours = "csi-qingcloud",
+     .path = "/csi-qingcloud",
+     .entrypoint = "/csi-qingcloud",
+     .with = FILESYSTEMS},
     {.image = "csi-provisioner",
      .ours = "csi-provisioner",
      .path = "/csi-provisioner",
@@ -155,6 +160,7 @@ static int add_parts(struct archive_image *image, const struct making *making, c
     if ((recipe->ours != NULL && add_ours(image, making, recipe, err) != 0) ||
         ((recipe->with & IPTABLES) != 0 && debian_iptables(image, making->root, err) != 0) ||
         ((recipe->with & IPROUTE) != 0 && debian_iproute(image, making->root, err) != 0) ||
+        ((recipe->with & FILESYSTEMS) != 0 && debian_filesystems(image, making->root, err) != 0) ||
         ((recipe->with & BUSYBOX) != 0 && debian_busybox(image, making->root, err) != 0)) {
         return -1;
     }

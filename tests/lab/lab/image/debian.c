@@ -98,3 +98,15 @@ int debian_busybox(struct archive_image *image, const char *root, struct error *
     }
     return 0;
 }
+
+int debian_filesystems(struct archive_image *image, const char *root, struct error **err)
+{
+    static const char *const programs[] = {"/sbin/mke2fs", "/sbin/resize2fs", "/sbin/blkid"};
+    for (size_t i = 0; i < ELEMENTS(programs); i++) {
+        if (debian_program(image, root, programs[i], err) != 0) {
+            return -1;
+        }
+    }
+    archive_add(image, "/sbin/mkfs.ext4", NULL, "mke2fs");
+    return 0;
+}

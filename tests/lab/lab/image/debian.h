@@ -10,6 +10,8 @@ int debian_program(struct archive_image *image, const char *root, const char *pr
 int debian_iptables(struct archive_image *image, const char *root, struct error **err);
 /* ip and bridge. */
 int debian_iproute(struct archive_image *image, const char *root, struct error **err);
+/* mkfs.ext4, resize2fs and blkid. */
+int debian_filesystems(struct archive_image *image, const char *root, struct error **err);
 /* busybox at /bin/busybox with a link for each of its programs. */
 int debian_busybox(struct archive_image *image, const char *root, struct error **err);
 
