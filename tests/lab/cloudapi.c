@@ -21,7 +21,8 @@ static const char usage[] =
     "  --state   where what calls make is kept\n"
     "  --disks   directory of the volumes' files; an attached one is a loop device\n"
     "  --faults  of actions, see there; beside the data, need not exist, read again when it\n"
-    "            changes\n";
+    "            changes\n"
+    "  --forward take the load balancers' addresses, and pass their connections on to the instances\n";
 
 /* A machine waits for its card without asking the API for it. */
 enum { JOBS_MS = 300 };
@@ -30,6 +31,7 @@ struct options {
     char address[INET_ADDRSTRLEN];
     long port;
     const char *data, *state, *disks, *faults;
+    bool forward;
 };
 
 static json_t *load(const char *path, struct error **err)
@@ -110,6 +112,9 @@ static int serve(const struct options *options, struct error **err)
         return -1;
     }
     read_faults(api, options->faults);
+    if (options->forward) {
+        cloudapi_forward(api);
+    }
     printf("cloud API on %s:%u\n", options->address, cloudapi_port(api));
     (void)fflush(stdout);
     int r = follow(api, changes, options, err);
@@ -132,13 +137,10 @@ static int parse_place(const char *text, struct options *options, struct error *
 static int run(int argc, char **argv, struct error **err)
 {
     static const struct option known[] = {
-        {"listen", required_argument, NULL, 'l'},
-        {"data", required_argument, NULL, 'd'},
-        {"state", required_argument, NULL, 's'},
-        {"disks", required_argument, NULL, 'D'},
-        {"faults", required_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"listen", required_argument, NULL, 'l'}, {"data", required_argument, NULL, 'd'},
+        {"state", required_argument, NULL, 's'},  {"disks", required_argument, NULL, 'D'},
+        {"faults", required_argument, NULL, 'f'}, {"forward", no_argument, NULL, 'F'},
+        {"help", no_argument, NULL, 'h'},         {0},
     };
     struct options options = {.address = "127.0.0.1"};
     for (int c = 0; (c = getopt_long(argc, argv, "h", known, NULL)) != -1;) {
@@ -151,6 +153,7 @@ static int run(int argc, char **argv, struct error **err)
         if (c > 0 && (size_t)c < ELEMENTS(texts) && texts[c] != NULL) {
             *texts[c] = optarg;
         }
+        options.forward = options.forward || c == 'F';
         if (c == '?' || (c == 'l' && parse_place(optarg, &options, err) < 0)) {
             return err != NULL && *err != NULL ? -1 : error_new(err, STATUS_USAGE, "see --help");
         }

@@ -61,6 +61,10 @@ int cloudapi_keep(struct cloudapi *api, const char *path, const char *disks, str
 /* Detaches every loop device of the files in DISKS. */
 void cloudapi_disks_release(const char *disks);
 
+/* From now on the addresses of load balancers are this host's (on lo), and their TCP listeners reach the instances that
+ * have an "_ip". */
+void cloudapi_forward(struct cloudapi *api);
+
 /* Faults as described above, in place of those that were; NULL: none. Borrowed. What hung is answered. */
 void cloudapi_faults(struct cloudapi *api, const json_t *faults);
 

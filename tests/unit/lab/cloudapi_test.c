@@ -55,6 +55,7 @@ static int set_up(void **state)
     (void)state;
     (void)unlink(state_path);
     account.access_key_id = KEY;
+    account.zone = "pek3a";
     start_server();
     return 0;
 }
@@ -336,8 +337,11 @@ static void another_user_sees_and_changes_nothing(void **state)
     assert_text("DescribeVolumes", "", "total_count", "0");
     assert_refused("DeleteVolumes", it, 2100);
     assert_text("DescribeAccessKeys", "", "access_key_set.0.owner", "usr-two");
+    account.zone = "pek3b";
     assert_text("DescribeZones", "", "zone_set.1.zone_id", "pek3b");
     assert_text("DescribeInstances", "", "total_count", "0"); /* not without is_cluster_node */
+    account.zone = "pek9";
+    assert_refused("DescribeVolumes", "", 1100);
 }
 
 static void tags_and_security_groups(void **state)

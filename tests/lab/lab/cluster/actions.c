@@ -409,6 +409,7 @@ static const struct action actions[] = {
     {"expect-message", "PATTERN", expect_message, ACTION_EXPECT},
     {"lab", "VERB [ARGUMENT...]", run_lab, ACTION_EXPECT},
     {"cloud", "ACTION [NAME=VALUE...] [.PART]", run_cloud, ACTION_EXPECT},
+    {"cloud-until", "SECONDS TEXT ACTION [NAME=VALUE...] [.PART]", run_cloud_until, ACTION_EXPECT},
     {"cloud-faults", "[JSON]", run_cloud_faults, ACTION_STEP},
     {"copy", "MACHINE FILE PATH", copy, ACTION_QUIET},
     {"keep", "NAME", keep, ACTION_QUIET},

@@ -1,4 +1,7 @@
+#include <poll.h>
 #include <string.h>
+
+#include "lib/core/interrupt.h"
 
 #include "tests/lab/lab/cluster/cloud.h"
 #include "tests/lab/lab/cluster/scenario.h"
@@ -30,6 +33,32 @@ int run_cloud(struct scenario *s, char *arguments, struct error **err)
     s->last.output =
         json_is_string(value) ? xstrdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | JSON_INDENT(1));
     return 0;
+}
+
+/* The same until the output is TEXT: what takes time in the cloud. */
+int run_cloud_until(struct scenario *s, char *arguments, struct error **err)
+{
+    long seconds = 0;
+    if (!str_number(next_word(&arguments), 1, 600, &seconds)) {
+        return error_new(err, STATUS_USAGE, "cloud-until SECONDS TEXT ACTION [NAME=VALUE...] [.PART]");
+    }
+    const char *text = next_word(&arguments);
+    struct deadline deadline = deadline_in(seconds * 1000);
+    struct pollfd signal = {.fd = interrupt_fd(), .events = POLLIN};
+    for (;;) {
+        _cleanup_free_ char *again = xstrdup(arguments);
+        if (run_cloud(s, again, err) != 0 || interrupt_check(err) != 0) {
+            return -1;
+        }
+        if (s->last.output != NULL && strcmp(s->last.output, text) == 0) {
+            return 0;
+        }
+        if (deadline_left(deadline) == 0) {
+            return error_new(err, STATUS_COMMAND, "not so in time; the answer is\n%s",
+                             s->last.output == NULL ? s->last.tail : s->last.output);
+        }
+        (void)poll(&signal, 1, 250);
+    }
 }
 
 /* Faults of the cloud's API from now on, as tests/lab/shared/cloudapi.h has them; none without. */

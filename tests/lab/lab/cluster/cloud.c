@@ -37,6 +37,7 @@ static json_t *instance_of(const struct machine *machine)
     json_t *instance =
         json_pack("{s:s, s:s, s:i, s:s, s:b}", "instance_id", machine->instance_id, "instance_name", machine->name,
                   "instance_class", cloud_instance_class(machine), "owner", USER, "of_cluster", 1);
+    json_object_set_new(instance, "_ip", json_string(machine->ip));
     if (process_alive(&machine->leader)) {
         _cleanup_free_ char *dev = xasprintf("/proc/%d/root/dev", machine->leader.pid);
         json_object_set_new(instance, "_dev", json_string(dev));
@@ -85,7 +86,8 @@ int cloud_up(struct lab *lab, struct error **err)
     const char *argv[] = {program,    "--listen", LAB_GATEWAY ":" LAB_CLOUD_PORT,
                           "--data",   data,       "--state",
                           state,      "--disks",  disks,
-                          "--faults", faults,     NULL};
+                          "--faults", faults,     "--forward",
+                          NULL};
     if (cloud_publish(lab, err) != 0 || process_spawn(&lab->cloud, argv, log, NULL, NULL, err) != 0) {
         return -1;
     }

@@ -52,6 +52,7 @@ bool status_follows(const struct scenario *s);
 /* Actions about the cloud. */
 int run_lab(struct scenario *s, char *arguments, struct error **err);
 int run_cloud(struct scenario *s, char *arguments, struct error **err);
+int run_cloud_until(struct scenario *s, char *arguments, struct error **err);
 int run_cloud_faults(struct scenario *s, char *arguments, struct error **err);
 
 #endif

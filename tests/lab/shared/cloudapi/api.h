@@ -138,6 +138,9 @@ bool cloudapi_release_volumes(struct cloudapi_call *call);
 json_t *cloudapi_listeners_of(const struct cloudapi_call *call, const char *balancer);
 void cloudapi_drop_listeners(struct cloudapi_call *call, const char *member, const char *id);
 
+/* What load balancers serve, as forward_set takes it: their listeners as of the last update. A new reference. */
+json_t *cloudapi_served(const struct cloudapi_call *call);
+
 /* Disks. Each 0, or -1 with what failed logged; nothing and 0 without a directory for them. */
 int cloudapi_disk(struct cloudapi_call *call, const json_t *volume, const char *what, const char *source);
 

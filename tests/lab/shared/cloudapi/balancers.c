@@ -299,6 +299,63 @@ static json_t *describe_balancers(struct cloudapi_call *call)
                   .kind = &cloudapi_balancers, .set = "loadbalancer_set", .ids = "loadbalancers", .render = render});
 }
 
+/* The backends of a listener that machines are, with their addresses. */
+static json_t *machines_of(const struct cloudapi_call *call, const json_t *listener)
+{
+    json_t *list = json_array();
+    size_t i = 0;
+    json_t *backend;
+    json_array_foreach (json_object_get(listener, "backends"), i, backend) {
+        const char *ip = json_text(cloudapi_instance(call, json_text(backend, "resource_id")), "_ip");
+        if (ip != NULL) {
+            json_array_append_new(list, json_pack("{s:s, s:O}", "ip", ip, "port", json_object_get(backend, "port")));
+        }
+    }
+    return list;
+}
+
+static void put_served(const struct cloudapi_call *call, const json_t *balancer, const char *address, json_t *served)
+{
+    size_t i = 0;
+    json_t *listener;
+    json_array_foreach (json_object_get(balancer, "_served"), i, listener) {
+        if (strcmp(json_text_or(listener, "listener_protocol", ""), "udp") != 0) {
+            json_array_append_new(served, json_pack("{s:s, s:O, s:o}", "address", address, "port",
+                                                    json_object_get(listener, "listener_port"), "backends",
+                                                    machines_of(call, listener)));
+        }
+    }
+}
+
+json_t *cloudapi_served(const struct cloudapi_call *call)
+{
+    json_t *served = json_array();
+    size_t i = 0;
+    size_t k = 0;
+    json_t *balancer;
+    json_t *eip;
+    json_array_foreach (cloudapi_all(call, cloudapi_balancers.list), i, balancer) {
+        if (strcmp(json_text_or(balancer, "status", ""), "active") != 0) {
+            continue;
+        }
+        if (json_integer_value(json_object_get(balancer, "is_applied")) == 1) {
+            json_object_set_new(balancer, "_served",
+                                cloudapi_listeners_of(call, json_text_or(balancer, "loadbalancer_id", "")));
+        }
+        const char *first = json_string_value(json_array_get(json_object_get(balancer, "private_ips"), 0));
+        if (first != NULL && strcmp(first, hidden[0]) != 0) {
+            put_served(call, balancer, first, served);
+        }
+        json_array_foreach (json_object_get(balancer, "_eips"), k, eip) {
+            struct cloudapi_call own = *call;
+            own.user = json_text_or(balancer, "owner", "");
+            const json_t *public = cloudapi_find(&own, &cloudapi_eips, json_string_value(eip));
+            put_served(call, balancer, json_text_or(public, "eip_addr", ""), served);
+        }
+    }
+    return served;
+}
+
 const struct cloudapi_action cloudapi_balancer_actions[] = {
     {"CreateLoadBalancer", create_balancer},           {"DescribeLoadBalancers", describe_balancers},
     {"ModifyLoadBalancerAttributes", modify_balancer}, {"UpdateLoadBalancers", update_balancers},

@@ -125,12 +125,22 @@ static int loop_make(const char *disks, const char *file)
     return failed("making a loop device of", file);
 }
 
+/* A process that ended may have left its number to one of this host: never its /dev. */
+static bool is_own(const char *dev)
+{
+    struct stat its;
+    struct stat ours;
+    return stat(dev, &its) != 0 || stat("/dev", &ours) != 0 || its.st_dev == ours.st_dev;
+}
+
 static char *device_path(const struct cloudapi_call *call, const json_t *volume)
 {
     const json_t *at = json_object_get(volume, "instance");
     const char *dev = json_text(cloudapi_instance(call, json_text(at, "instance_id")), "_dev");
     const char *device = json_text_or(at, "device", "");
-    return dev == NULL || !str_starts(device, "/dev/") ? NULL : xasprintf("%s/%s", dev, device + strlen("/dev/"));
+    return dev == NULL || is_own(dev) || !str_starts(device, "/dev/")
+               ? NULL
+               : xasprintf("%s/%s", dev, device + strlen("/dev/"));
 }
 
 static int attach(const struct cloudapi_call *call, const json_t *volume, const char *file)

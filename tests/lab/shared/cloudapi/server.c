@@ -12,6 +12,7 @@
 #include "lib/core/util.h"
 #include "lib/system/file.h"
 #include "tests/lab/shared/cloudapi/api.h"
+#include "tests/lab/shared/cloudapi/forward.h"
 #include "tests/lab/shared/cloudapi/held.h"
 #include "tests/lab/shared/half_body.h"
 
@@ -22,7 +23,8 @@ struct cloudapi {
     char *path, *disks; /* of the state's file and the volumes'; NULL: none */
     struct cloudapi_fault fault;
     unsigned requests, with_signature;
-    struct held_list *held; /* connections that wait */
+    struct held_list *held;      /* connections that wait */
+    struct forwarder *forwarder; /* NULL: load balancers are only told of */
     bool stopping;
 };
 
@@ -111,6 +113,15 @@ static void save(const struct cloudapi *api)
     }
 }
 
+static void serve_balancers(struct cloudapi *api)
+{
+    if (api->forwarder != NULL) {
+        const struct cloudapi_call call = call_of(api);
+        _cleanup_json_ json_t *served = cloudapi_served(&call);
+        forward_set(api->forwarder, served);
+    }
+}
+
 static json_t *perform(struct cloudapi *api, const struct cloudapi_arguments *arguments, const json_t *fault)
 {
     const char *action = cloudapi_argument(arguments, "action");
@@ -122,6 +133,7 @@ static json_t *perform(struct cloudapi *api, const struct cloudapi_arguments *ar
     bool changed = cloudapi_settle(&call);
     json_t *answer = cloudapi_answer(&call);
     if (changed || (!str_starts(action, "Describe") && !str_starts(action, "Get"))) {
+        serve_balancers(api);
         save(api);
     }
     return answer;
@@ -248,6 +260,7 @@ void cloudapi_stop(struct cloudapi *api)
     if (api->daemon != NULL) {
         MHD_stop_daemon(api->daemon);
     }
+    forward_stop(api->forwarder);
     pthread_mutex_destroy(&api->lock);
     json_decref(api->data);
     json_decref(api->state);
@@ -296,6 +309,7 @@ void cloudapi_data(struct cloudapi *api, const json_t *data)
     api->data = json_deep_copy(data);
     struct cloudapi_call call = call_of(api);
     bool volumes = cloudapi_release_volumes(&call);
+    serve_balancers(api);
     if (cloudapi_release_nics(&call) || volumes) {
         save(api);
     }
@@ -307,8 +321,17 @@ void cloudapi_settle_jobs(struct cloudapi *api)
     pthread_mutex_lock(&api->lock);
     struct cloudapi_call call = call_of(api);
     if (cloudapi_settle(&call)) {
+        serve_balancers(api);
         save(api);
     }
+    pthread_mutex_unlock(&api->lock);
+}
+
+void cloudapi_forward(struct cloudapi *api)
+{
+    pthread_mutex_lock(&api->lock);
+    api->forwarder = forward_start();
+    serve_balancers(api);
     pthread_mutex_unlock(&api->lock);
 }
 

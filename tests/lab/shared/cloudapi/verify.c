@@ -75,10 +75,15 @@ static bool repeated(const struct cloudapi_arguments *arguments)
     return false;
 }
 
-static bool has_zone(const json_t *data, const char *zone)
+/* Which zones there are is asked without one. */
+static bool zone_right(const struct cloudapi_arguments *arguments, const json_t *data)
 {
+    const char *zone = cloudapi_argument(arguments, "zone");
     size_t i = 0;
     json_t *known;
+    if (zone == NULL) {
+        return strcmp(cloudapi_argument(arguments, "action"), "DescribeZones") == 0;
+    }
     json_array_foreach (json_object_get(data, "zones"), i, known) {
         if (strcmp(json_string_value(known), zone) == 0) {
             return true;
@@ -97,7 +102,6 @@ int cloudapi_verify(const struct cloudapi_arguments *arguments, const char *path
                     {"action", NULL},
                     {"signature", NULL},
                     {"time_stamp", NULL},
-                    {"zone", NULL},
                     {"signature_version", "1"},
                     {"signature_method", "HmacSHA256"}};
     const char *version = cloudapi_argument(arguments, "version");
@@ -130,7 +134,7 @@ int cloudapi_verify(const struct cloudapi_arguments *arguments, const char *path
         *message = "RequestHasExpired";
         return RET_EXPIRED;
     }
-    if (!has_zone(data, cloudapi_argument(arguments, "zone"))) {
+    if (!zone_right(arguments, data)) {
         *message = "zone";
         return RET_FORMAT;
     }
