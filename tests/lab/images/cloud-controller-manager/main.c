@@ -252,7 +252,8 @@ static void service_event(const char *what, const json_t *service, void *data)
     pthread_mutex_unlock(&lock);
 }
 
-/* As the service controller chooses since 1.19, cordoned or not: Ready, not excluded by its label, not about to be deleted.
+/* As the service controller chooses since 1.19, cordoned or not: Ready, not excluded by its label, not about to be
+ * deleted.
  */
 static bool may_serve(const json_t *node)
 {
@@ -267,7 +268,7 @@ static bool may_serve(const json_t *node)
         ready = ready && strcmp(text_at(one, "key"), "ToBeDeletedByClusterAutoscaler") != 0;
     }
     return ready && json_object_get(json_at(node, "metadata labels"),
-                           "node.kubernetes.io/exclude-from-external-load-balancers") == NULL;
+                                    "node.kubernetes.io/exclude-from-external-load-balancers") == NULL;
 }
 
 /* UpdateLoadBalancer of every balanced service. */

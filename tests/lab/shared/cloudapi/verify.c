@@ -98,12 +98,8 @@ int cloudapi_verify(const struct cloudapi_arguments *arguments, const char *path
 {
     static const struct {
         const char *name, *value; /* NULL: any */
-    } required[] = {{"access_key_id", NULL},
-                    {"action", NULL},
-                    {"signature", NULL},
-                    {"time_stamp", NULL},
-                    {"signature_version", "1"},
-                    {"signature_method", "HmacSHA256"}};
+    } required[] = {{"access_key_id", NULL}, {"action", NULL},           {"signature", NULL},
+                    {"time_stamp", NULL},    {"signature_version", "1"}, {"signature_method", "HmacSHA256"}};
     const char *version = cloudapi_argument(arguments, "version");
     for (size_t i = 0; i < ELEMENTS(required); i++) {
         const char *value = cloudapi_argument(arguments, required[i].name);
