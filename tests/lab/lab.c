@@ -64,16 +64,17 @@ static int run_verb(struct command *command, char **argv, struct error **err)
 {
     const struct verb *verb = command->verb;
     struct lab *lab = command->lab;
+    /* before anything else of it: what is begun may not even have machines */
+    _cleanup_close_ int lock = verb->kind == VERB_EVENT && lab_exists(lab) ? lab_lock(lab, err) : -1;
+    if (verb->kind == VERB_EVENT && lab_exists(lab) && lock < 0) {
+        return -1;
+    }
     if (load(lab, err) != 0 || (verb->kind != VERB_ALONE && need_lab(lab, err) != 0) ||
         (verb->kind >= VERB_INSIDE && network_enter(lab, err) != 0)) {
         return -1;
     }
     if (verb->kind != VERB_EVENT) {
         return verb->run(lab, argv, err);
-    }
-    _cleanup_close_ int lock = lab_lock(lab, err);
-    if (lock < 0) {
-        return -1;
     }
     struct record *record = record_begin(lab, NULL, verb->name);
     return record_result(record, verb->run(lab, argv, err), err);

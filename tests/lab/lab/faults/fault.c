@@ -220,15 +220,36 @@ int fault_keep(struct lab *lab, const char *id, struct error **err)
     }
 }
 
+static struct process keeper_of(const json_t *fault)
+{
+    const json_t *keeper = json_object_get(fault, "keeper");
+    return (struct process){(pid_t)json_integer_value(json_array_get(keeper, 0)),
+                            (uint64_t)json_integer_value(json_array_get(keeper, 1))};
+}
+
+int fault_end_overdue(struct lab *lab, struct error **err)
+{
+    _cleanup_json_ json_t *faults = fault_list(lab);
+    size_t i;
+    json_t *fault;
+    json_array_foreach (faults, i, fault) {
+        int64_t until = json_integer_value(json_object_get(fault, "until_ns"));
+        struct process keeper = keeper_of(fault);
+        if (until != 0 && until < record_now() && !process_alive(&keeper) &&
+            fault_end(lab, json_text_or(fault, "id", ""), err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 void faults_drop(const struct lab *lab)
 {
     _cleanup_json_ json_t *faults = fault_list(lab);
     size_t i;
     json_t *fault;
     json_array_foreach (faults, i, fault) {
-        const json_t *keeper = json_object_get(fault, "keeper");
-        struct process process = {(pid_t)json_integer_value(json_array_get(keeper, 0)),
-                                  (uint64_t)json_integer_value(json_array_get(keeper, 1))};
+        struct process process = keeper_of(fault);
         if (process.pid != getpid()) {
             process_end(&process, 15, deadline_in(5000));
         }

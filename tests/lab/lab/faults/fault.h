@@ -36,6 +36,9 @@ int fault_end(struct lab *lab, const char *id, struct error **err);
 /* Waits for the time of fault ID and ends it; ends at once where the fault is ended before, or a signal comes. */
 int fault_keep(struct lab *lab, const char *id, struct error **err);
 
+/* Ends those whose time is over and whose own process was killed. */
+int fault_end_overdue(struct lab *lab, struct error **err);
+
 /* Those that last: an array of {id, fault, machine, argument, until_ns, keeper}; a new reference. */
 json_t *fault_list(const struct lab *lab);
 /* Ends the processes that wait for the end of a fault; for who ends the lab. */

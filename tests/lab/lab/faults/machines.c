@@ -1,5 +1,6 @@
 /* Faults of one machine. */
 #include <errno.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,8 +13,9 @@
 #include "tests/lab/lab/machine/cgroup.h"
 #include "tests/lab/lab/machine/machine.h"
 #include "tests/lab/lab/machine/services.h"
+#include "tests/lab/lab/record/record.h"
 
-#define LIBFAKETIME "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+#define LIBFAKETIME "/usr/lib/*/faketime/libfaketime.so.1"
 
 static bool on(const struct fault_target *target)
 {
@@ -71,8 +73,12 @@ static int power_on(struct lab *lab, struct machine *machine, struct error **err
 {
     _cleanup_proc_ struct proc_result reloaded = {0};
     _cleanup_proc_ struct proc_result started = {0};
-    if (machine_start(lab, machine, err) != 0 || lab_save(lab, err) != 0 ||
-        machine_wait(lab, machine, deadline_in(120000), err) != 0 || lab_save(lab, err) != 0) {
+    struct record *boot = record_begin(lab, machine, "boot");
+    int r = machine_start(lab, machine, err) != 0 || lab_save(lab, err) != 0 ||
+                    machine_wait(lab, machine, deadline_in(120000), err) != 0 || lab_save(lab, err) != 0
+                ? -1
+                : 0;
+    if (record_result(boot, r, err) != 0) {
         return -1;
     }
     return metadata_publish(lab, err) == 0 && service_run(lab, machine, "reload", NULL, &reloaded, err) == 0 &&
@@ -112,7 +118,7 @@ static int net_rule(const struct fault_target *target, const char *table, const 
 {
     _cleanup_free_ char *pid = xasprintf("%d", target->machine->leader.pid);
     return proc_exec(deadline_in(20000), err, "nsenter", "-t", pid, "-n", "--", "iptables", "-w", "10", "-t", table,
-                     change, chain, direction, "host0", "-j", "DROP", NULL);
+                     change, chain, direction, "eth0", "-j", "DROP", NULL);
 }
 
 int machine_net_cut(const struct fault_target *target, struct error **err)
@@ -176,10 +182,13 @@ int machine_clock_off(const struct fault_target *target, struct error **err)
         by[sign + digits + 1] != '\0') {
         return error_new(err, STATUS_USAGE, "'%s': by how much is required, as +1y, -3h, +90d, -300s", by);
     }
-    if (access(LIBFAKETIME, R_OK) != 0) {
+    glob_t found;
+    if (glob(LIBFAKETIME, 0, NULL, &found) != 0) {
         return error_new(err, STATUS_USAGE, "there is no " LIBFAKETIME ": apt-get install libfaketime");
     }
-    if (file_read(LIBFAKETIME, 0, &data, &len, err) != 0) {
+    int r = file_read(found.gl_pathv[0], 0, &data, &len, err);
+    globfree(&found);
+    if (r != 0) {
         return -1;
     }
     struct file_spec spec = {.path = to, .data = data, .len = len, .mode = 0755};

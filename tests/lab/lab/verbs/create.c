@@ -102,7 +102,8 @@ static int prepare(struct lab *lab, char **argv, struct role_count **counts, str
     }
     package_env(lab->package, lab->env);
     *counts = counts_of(lab->form, lab->values);
-    return lab_save(lab, err) == 0 ? image_make(lab, KUBERNETES_VERSION, err) : -1;
+    /* until this program ends; another verb that comes meanwhile says so */
+    return lab_save(lab, err) == 0 && lab_lock(lab, err) >= 0 ? image_make(lab, KUBERNETES_VERSION, err) : -1;
 }
 
 int verb_image(struct lab *lab, char **argv, struct error **err)

@@ -112,6 +112,11 @@ static int begin(struct lab *lab, char **argv, struct error **err)
 
 int verb_fault(struct lab *lab, char **argv, struct error **err)
 {
+    if (*argv == NULL || strcmp(*argv, "keep") != 0) {
+        if (fault_end_overdue(lab, err) != 0) {
+            return -1;
+        }
+    }
     if (*argv == NULL) {
         return list(lab);
     }

@@ -40,22 +40,23 @@ static char *current_step(const struct machine *machine)
     return NULL;
 }
 
-/* What runs on the machine called NAME (NULL: the whole cluster), or ran last: the newest entry of the record. A
- * beginning whose event has ended, or whose program is gone, is not running. Borrowed. */
+/* What runs on the machine called NAME (NULL: the whole cluster), or else ran last. A beginning whose event has ended,
+ * or whose program is gone, is not running. Borrowed. */
 static const json_t *newest_event(const json_t *entries, const char *name, bool *running)
 {
-    *running = false;
     const json_t *last = NULL;
+    const json_t *open = NULL;
     size_t i;
     json_t *entry;
     json_array_foreach (entries, i, entry) {
         bool of = name == NULL ? json_object_get(entry, "machine") == NULL : is(entry, "machine", name);
-        if (of && (is(entry, "kind", "begin") || is(entry, "kind", "event"))) {
-            last = entry;
-        }
+        bool begins = of && is(entry, "kind", "begin");
+        bool ends = of && is(entry, "kind", "event");
+        last = begins || ends ? entry : last;
+        open = begins && record_runs(entry) ? entry : ends && is(open, "id", json_text(entry, "id")) ? NULL : open;
     }
-    *running = is(last, "kind", "begin") && record_runs(last);
-    return last;
+    *running = open != NULL;
+    return open != NULL ? open : last;
 }
 
 static const json_t *newest_health(const json_t *entries, const char *name)
@@ -168,7 +169,20 @@ static char *event_text(const json_t *row, int64_t now)
         return xasprintf("%s: killed", event);
     }
     return number(row, "status") == 0 ? xasprintf("%s: done", event)
-                                      : xasprintf("%s: status %" PRId64, event, number(row, "status"));
+           : number(row, "status") == STATUS_USAGE && json_text(row, "machine") == NULL
+               ? xasprintf("%s: refused", event)
+               : xasprintf("%s: status %" PRId64, event, number(row, "status"));
+}
+
+/* "until it is ended", "for another 12 s", "overdue: `lab fault` ends it"; the caller frees. */
+static char *fault_left(const json_t *fault, int64_t now)
+{
+    int64_t until = number(fault, "until_ns");
+    if (until == 0 || until + NS_PER_S < now) {
+        return xstrdup(until == 0 ? "until it is ended" : "overdue: `lab fault` ends it");
+    }
+    _cleanup_free_ char *left = length_text(until - now);
+    return xasprintf("for another %s", left);
 }
 
 static void print_faults(const json_t *faults, int64_t now, FILE *to)
@@ -176,11 +190,10 @@ static void print_faults(const json_t *faults, int64_t now, FILE *to)
     size_t i;
     json_t *fault;
     json_array_foreach (faults, i, fault) {
-        int64_t until = number(fault, "until_ns");
-        _cleanup_free_ char *left = until == 0 ? xstrdup("until it is ended") : length_text(until - now);
-        (void)fprintf(to, "fault %s: %s%s%s, %s%s\n", json_text_or(fault, "id", "?"), json_text_or(fault, "fault", "?"),
-                      json_text(fault, "machine") == NULL ? "" : " on ", json_text_or(fault, "machine", ""),
-                      until == 0 ? "" : "for another ", left);
+        const char *machine = json_text(fault, "machine");
+        _cleanup_free_ char *left = fault_left(fault, now);
+        (void)fprintf(to, "fault %s: %s%s%s, %s\n", json_text_or(fault, "id", "?"), json_text_or(fault, "fault", "?"),
+                      machine == NULL ? "" : " on ", machine == NULL ? "" : machine, left);
     }
 }
 
