@@ -36,6 +36,7 @@ static const struct step *const start[] = {
     &step_start_docker,
     &step_load_images,
     &step_install_hostnic,
+    &step_release_former_nics,
     &step_issue_certificates,
     &step_generate_encryption_key,
     &step_keep_certificates_valid,
@@ -90,6 +91,7 @@ static const struct step *const scale_in_check[] = {
 static const struct step *const scale_in[] = {
     &step_check_scale_in,
     &step_delete_nodes,
+    &step_release_leaving_nics,
     &step_write_files,
     &step_apply_addons,
     NULL,
@@ -101,6 +103,7 @@ static const struct step *const destroy[] = {
     &step_stop_containers,
     &step_delete_cloud_resources,
     &step_clean_linked_etcd,
+    &step_release_hostnic,
     &step_stop_docker,
     NULL,
 };
@@ -125,6 +128,7 @@ static const struct step *const upgrade[] = {
     &step_start_docker,
     &step_load_images,
     &step_install_hostnic,
+    &step_release_former_nics,
     &step_keep_certificates_valid,
     &step_generate_encryption_key,
     &step_issue_client_kubeconfig,
@@ -221,8 +225,8 @@ static const struct check *const checks[] = {
     NULL,
 };
 
-static const struct figures *const figures[] = {&figures_node, &figures_etcd, &figures_api_server,
-                                               &figures_logs_given_up, NULL};
+static const struct figures *const figures[] = {&figures_node,          &figures_etcd,          &figures_api_server,
+                                               &figures_logs_given_up, &figures_pod_addresses, NULL};
 
 static const struct event events[] = {
     {"init", init, NULL},

@@ -2,8 +2,42 @@
 #include <time.h>
 
 #include "hooks/checks/checks.h"
+#include "hooks/clients/pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/files/cloud_state.h"
+
+#define ACCEPTED "the cloud API accepted the settings %" PRId64 " minutes ago"
+
+enum { FEW_ADDRESSES = 30 };
+
+static int64_t minutes_since(const struct cloud_state *state)
+{
+    int64_t seconds = time_between(state->time, (int64_t)time(NULL));
+    return seconds < 0 ? 0 : seconds / 60;
+}
+
+/* A pod that gets none waits, and its events say so; here it is seen before. */
+static void probe_addresses(const struct check_context *context, const struct cloud_state *state,
+                            struct finding *finding)
+{
+    static const char remedy[] = "add a vxnet to pod_vxnets; none can be removed later";
+    struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
+    struct error *err = NULL;
+    int64_t left = 0;
+    int64_t all = 0;
+    if (run_kube_open(context->run, &kube, &err) < 0 ||
+        pod_addresses_left(kube, context->run->facts, context->deadline, &left, &all, &err) < 0) {
+        finding_error(finding, "see `kubectl -n kube-system get pods -l app=hostnic-controller` on the client", err);
+    } else if (all == 0) {
+        finding_warns(finding, "read the log of hostnic-controller in kube-system",
+                      "hostnic has no addresses for pods yet");
+    } else if (left < FEW_ADDRESSES) {
+        finding_warns(finding, remedy, "%" PRId64 " of %" PRId64 " pod addresses are left", left, all);
+    } else {
+        finding_ok(finding, ACCEPTED ", %" PRId64 " of %" PRId64 " pod addresses are left", minutes_since(state), left,
+                   all);
+    }
+}
 
 static void probe_hostnic(const struct check_context *context, struct finding *finding)
 {
@@ -18,10 +52,10 @@ static void probe_hostnic(const struct check_context *context, struct finding *f
     } else if (state.status != STATUS_OK) {
         const struct status_row *row = status_row(state.status);
         finding_fails(finding, row->remedy, "%s", *state.message == '\0' ? row->english : state.message);
+    } else if (needed && run->role->control_plane) {
+        probe_addresses(context, &state, finding);
     } else {
-        int64_t seconds = time_between(state.time, (int64_t)time(NULL));
-        finding_ok(finding, "the cloud API accepted the settings %" PRId64 " minutes ago",
-                   seconds < 0 ? 0 : seconds / 60);
+        finding_ok(finding, ACCEPTED, minutes_since(&state));
     }
 }
 

@@ -9,7 +9,8 @@
 #include "lib/system/file.h"
 
 /* Interfaces of CNI plugins, of Docker and of hostnic's pods, by the beginning of their names. */
-static const char *const foreign[] = {"flannel", "cni", "veth", "cali", "docker", "br-", "tunl", "hostnic", "vnic"};
+static const char *const foreign[] = {"flannel", "cni", "veth", "cali",    "docker",
+                                      "br-",     "br_", "tunl", "hostnic", "vnic"};
 
 static bool is_foreign(const char *name)
 {

@@ -63,3 +63,27 @@ int pods_on_node(struct run *run, const char *node, struct deadline deadline, js
     return json_is_array(*pods) ? 0
                                 : error_new(err, STATUS_API, "the API server's list of pods on %s has no items", node);
 }
+
+int pod_addresses_left(struct kube *kube, const struct facts *facts, struct deadline deadline, int64_t *left,
+                       int64_t *all, struct error **err)
+{
+    _cleanup_strv_ char **vxnets = facts_vxnets(facts);
+    _cleanup_json_ json_t *list = NULL;
+    size_t i = 0;
+    json_t *pool;
+    if (kube_get(kube, "/apis/network.qingcloud.com/v1alpha1/ippools", deadline, &list, NULL, err) < 0) {
+        return -1;
+    }
+    *left = 0;
+    *all = 0;
+    json_array_foreach (json_object_get(list, "items"), i, pool) {
+        const char *name = json_text_at(pool, "metadata", "name", NULL);
+        const json_t *status = json_object_get(pool, "status");
+        if (name != NULL && strv_contains(vxnets, name) && status != NULL) {
+            json_int_t unallocated = json_integer_value(json_object_get(status, "unallocated"));
+            *left += unallocated;
+            *all += unallocated + json_integer_value(json_object_get(status, "allocations"));
+        }
+    }
+    return 0;
+}

@@ -1,4 +1,4 @@
-/* The pods of a node, as draining sees them. */
+/* The pods of a node, as draining sees them, and the addresses that hostnic has for more. */
 #ifndef HOOKS_CLIENTS_PODS_H
 #define HOOKS_CLIENTS_PODS_H
 
@@ -13,6 +13,11 @@ bool pod_moves(const json_t *pod);
 /* "NAMESPACE/NAME NAMESPACE/NAME ..." of those in PODS that drain would move and that are not being deleted already;
  * NULL when there are none. The caller frees. */
 char *pods_that_move(const json_t *pods);
+
+/* With hostnic: the addresses of the pod vxnets that no pod has, and all that pods can have there, as its controller
+ * counts them in the IPPools named after the vxnets. *ALL is 0 where there is none yet. */
+int pod_addresses_left(struct kube *kube, const struct facts *facts, struct deadline deadline, int64_t *left,
+                       int64_t *all, struct error **err);
 
 const char *pod_namespace(const json_t *pod);
 const char *pod_name(const json_t *pod);

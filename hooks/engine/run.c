@@ -153,9 +153,14 @@ static int open_kube(const struct run *run, const struct http_tls *tls, struct k
     return kube_open(kube, server, &below_root, err);
 }
 
+int run_kube_open(const struct run *run, struct kube **kube, struct error **err)
+{
+    return open_kube(run, run->role->control_plane ? &as_master : &as_node, kube, err);
+}
+
 int run_kube(struct run *run, struct error **err)
 {
-    return run->kube != NULL ? 0 : open_kube(run, run->role->control_plane ? &as_master : &as_node, &run->kube, err);
+    return run->kube != NULL ? 0 : run_kube_open(run, &run->kube, err);
 }
 
 int run_kube_as_node(const struct run *run, struct kube **kube, struct error **err)

@@ -37,6 +37,9 @@ int run_units(struct run *run, struct error **err);
  */
 int run_kube(struct run *run, struct error **err);
 
+/* The same as a connection of its own, for threads. The caller frees it. */
+int run_kube_open(const struct run *run, struct kube **kube, struct error **err);
+
 /* A connection of its own (for threads) with the node's certificate, on the master too. The caller frees it. */
 int run_kube_as_node(const struct run *run, struct kube **kube, struct error **err);
 

@@ -13,6 +13,8 @@ struct figures {
 extern const struct figures figures_node;
 /* From the API server: requests a second and their latency. */
 extern const struct figures figures_api_server;
+/* With hostnic: the addresses that are left for pods. */
+extern const struct figures figures_pod_addresses;
 /* etcd's database: the part of its quota that is used. */
 extern const struct figures figures_etcd;
 /* Documents in the cluster's Elasticsearch. */

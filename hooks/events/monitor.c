@@ -5,6 +5,7 @@
 #include "app/paths.h"
 #include "hooks/clients/elasticsearch.h"
 #include "hooks/clients/etcd.h"
+#include "hooks/clients/pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
 #include "hooks/events/figures.h"
@@ -147,7 +148,22 @@ static int add_given_up(struct run *run, json_t *items, struct deadline deadline
     return 0;
 }
 
+static int add_pod_addresses(struct run *run, json_t *items, struct deadline deadline, struct error **err)
+{
+    int64_t left = 0;
+    int64_t all = 0;
+    if (run->facts->network != NETWORK_HOSTNIC) {
+        return 0;
+    }
+    if (run_kube(run, err) < 0 || pod_addresses_left(run->kube, run->facts, deadline, &left, &all, err) < 0) {
+        return -1;
+    }
+    put(items, "pod_addresses_left", all == 0 ? -1 : left);
+    return 0;
+}
+
 const struct figures figures_node = {add_node};
+const struct figures figures_pod_addresses = {add_pod_addresses};
 const struct figures figures_api_server = {add_api};
 const struct figures figures_etcd = {add_etcd};
 const struct figures figures_log_documents = {add_documents};

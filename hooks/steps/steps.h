@@ -16,9 +16,13 @@ extern const struct step step_probe_elasticsearch;
  * the pod vxnets exist, belong to one VPC and are large enough. Not queried again while the answer cannot have changed;
  * the health check reads the recorded answer. STATUS_CLOUD_*, STATUS_VXNET_*. */
 extern const struct step step_check_cloud;
-/* With hostnic, once images are loaded: CNI plugins, and hostnic's records on /data.
+/* With hostnic, once images are loaded: CNI plugins, and hostnic's records on /data, in a directory of the instance's
+ * name: on another machine what they say of network cards is wrong, and pods would wait for those without end.
  * Docker's unit sets the FORWARD policy. */
 extern const struct step step_install_hostnic;
+/* With hostnic: deletes the network cards of the machines that this one replaced, as their records on /data name them.
+ * Of this step and the next two: what the cloud does not take back is left with a warning that names it. */
+extern const struct step step_release_former_nics;
 /* The directories on /data, and the links to them from the paths that programs use. */
 extern const struct step step_make_directories;
 /* The role's files, as roles/ROLE.conf lists them. */
@@ -117,11 +121,15 @@ extern const struct step step_check_room;
 /* scale-in on the master: the pre-check, then the leaving nodes are drained and deleted. */
 extern const struct step step_check_scale_in;
 extern const struct step step_delete_nodes;
+/* With hostnic, after it: deletes the leaving nodes' network cards. */
+extern const struct step step_release_leaving_nics;
 
 /* destroy: what must not be lost, then this node is deleted. */
 extern const struct step step_check_drained;
 extern const struct step step_check_log_data;
 extern const struct step step_clean_linked_etcd;
+/* master, with hostnic: deletes the network cards of all nodes, and releases the pod vxnets' VIPs and firewall rules. */
+extern const struct step step_release_hostnic;
 extern const struct step step_leave_cluster;
 
 /* upgrade --check, and what upgrade has beside the steps of start. */

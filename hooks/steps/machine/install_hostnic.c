@@ -19,12 +19,18 @@ static bool executable(const struct run *run, const char *path)
     return access(full, X_OK) == 0;
 }
 
+static char *records(const struct run *run)
+{
+    return path_join(DATA_HOSTNIC, run->facts->self->instance_id);
+}
+
 static int host_done(struct run *run, struct error **err)
 {
     (void)err;
     _cleanup_free_ char *link = run_path(run, HOSTNIC_DIRECTORY);
+    _cleanup_free_ char *target = records(run);
     return run->facts->network != NETWORK_HOSTNIC ||
-           (executable(run, PLUGIN) && executable(run, PLUGINS "/loopback") && link_is(link, DATA_HOSTNIC));
+           (executable(run, PLUGIN) && executable(run, PLUGINS "/loopback") && link_is(link, target));
 }
 
 /* Out of the release's own image, so that the plugin is always of the version that runs beside it. */
@@ -55,13 +61,13 @@ static int host_apply(struct run *run, struct error **err)
     const char *image = json_text_at(run->facts->versions, "images", "hostnic", NULL);
     _cleanup_free_ char *plugins = run_path(run, PLUGINS);
     _cleanup_free_ char *loopback = run_path(run, PLUGINS "/loopback");
-    _cleanup_free_ char *kept = run_path(run, DATA_HOSTNIC);
+    _cleanup_free_ char *target = records(run);
+    _cleanup_free_ char *kept = run_path(run, target);
     _cleanup_free_ char *link = run_path(run, HOSTNIC_DIRECTORY);
     if (run->facts->network != NETWORK_HOSTNIC) {
         return 0;
     }
-    if (dir_make(plugins, 0755, err) < 0 || dir_make(kept, 0700, err) < 0 ||
-        link_make(DATA_HOSTNIC, link, NULL, err) < 0) {
+    if (dir_make(plugins, 0755, err) < 0 || dir_make(kept, 0700, err) < 0 || link_make(target, link, NULL, err) < 0) {
         return -1;
     }
     if (!executable(run, PLUGINS "/loopback") && link_make("/usr/lib/cni/loopback", loopback, NULL, err) < 0) {
