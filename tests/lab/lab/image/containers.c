@@ -31,7 +31,8 @@ static const struct recipe {
     const char *debian;     /* program of Debian; without OURS also at PATH */
     const char *ours;       /* program below tests/lab/images */
     const char *path;       /* of DEBIAN's or OURS in the image */
-    const char *link;       /* a second name of OURS, in the same directory */
+    const char *link;       /* more names of OURS, in the same directory, with blanks between */
+    const char *script;     /* file of OURS' folder, in the same directory too */
     const char *entrypoint; /* words; NULL: none */
     unsigned with;
 } recipes[] = {
@@ -50,6 +51,12 @@ static const struct recipe {
      .entrypoint = "/opt/bin/flanneld",
      .with = IPTABLES | IPROUTE | BUSYBOX},
     {.image = "flannel-cni-plugin", .ours = "flannel-cni-plugin", .path = "/flannel", .with = BUSYBOX},
+    {.image = "hostnic",
+     .ours = "hostnic",
+     .path = "/app/hostnic",
+     .link = "hostnic-agent hostnic-controller",
+     .script = "install_hostnic.sh",
+     .with = IPROUTE | BUSYBOX},
     {.image = "elasticsearch",
      .ours = "elasticsearch",
      .path = "/usr/local/bin/docker-entrypoint.sh",
@@ -131,11 +138,17 @@ static int add_ours(struct archive_image *image, const struct making *making, co
         return error_errno(err, STATUS_FILE, errno, "%s: run `make`, without SANITIZE", source);
     }
     archive_add(image, recipe->path, source, NULL);
-    if (recipe->link != NULL && recipe->path != NULL) {
-        const char *slash = strrchr(recipe->path, '/');
-        const char *name = slash == NULL ? recipe->path : slash + 1;
-        _cleanup_free_ char *path = xasprintf("%.*s%s", (int)(name - recipe->path), recipe->path, recipe->link);
+    const char *name = strrchr(recipe->path, '/') + 1;
+    _cleanup_strv_ char **links = strv_split(recipe->link == NULL ? "" : recipe->link);
+    for (char **link = links; *link != NULL; link++) {
+        _cleanup_free_ char *path = xasprintf("%.*s%s", (int)(name - recipe->path), recipe->path, *link);
         archive_add(image, path, NULL, name);
+    }
+    if (recipe->script != NULL) {
+        _cleanup_free_ char *script =
+            xasprintf("%s/tests/lab/images/%s/%s", making->lab->source, recipe->ours, recipe->script);
+        _cleanup_free_ char *path = xasprintf("%.*s%s", (int)(name - recipe->path), recipe->path, recipe->script);
+        archive_add(image, path, script, NULL);
     }
     return 0;
 }
@@ -242,7 +255,7 @@ static int images_path(const struct lab *lab, const char *version, const struct 
                        struct error **err)
 {
     static const char *const sources[] = {"tests/lab/lab/image/containers.c", "tests/lab/lab/image/debian.c",
-                                          "tests/lab/lab/image/archive.c"};
+                                          "tests/lab/lab/image/archive.c", "tests/lab/images/*/*.sh"};
     _cleanup_free_ char *built = xasprintf("%s/kubernetes-%s/.complete", lab->cache, version);
     _cleanup_free_ char *programs = xasprintf("%s/kubernetes-%s/kube*", lab->cache, version);
     _cleanup_free_ char *ours = ours_path(lab, "*");

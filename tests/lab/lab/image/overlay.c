@@ -44,6 +44,24 @@ static const char runc_wrapper[] =
     "-e 's/\"CAP_SYS_RESOURCE\",?//g' -e 's/,\\]/]/g' \"$bundle/config.json\"\n"
     "exec /usr/lib/k8s-lab/runc \"$@\"\n";
 
+/* This kernel has no arpreply, with which hostnic's plugin answers for its pods: the same as a neighbour that is
+ * answered for. Whether the image has ebtables is seen all the same. */
+static const char ebtables_wrapper[] =
+    "#!/bin/sh\n"
+    "[ -x /usr/sbin/ebtables-nft ] || exit 127\n"
+    "case \" $* \" in *\" arpreply \"*) ;; *) exec /usr/sbin/ebtables-nft \"$@\" ;; esac\n"
+    "while [ $# -gt 0 ]; do\n"
+    "    case $1 in\n"
+    "    -I) verb=replace ;;\n"
+    "    -D) verb=del ;;\n"
+    "    --logical-in) bridge=$2 ;;\n"
+    "    --arp-ip-dst) address=$2 ;;\n"
+    "    esac\n"
+    "    shift\n"
+    "done\n"
+    "echo 0 >\"/proc/sys/net/ipv4/neigh/$bridge/proxy_delay\"\n"
+    "exec ip neigh \"$verb\" proxy \"$address\" dev \"$bridge\"\n";
+
 static const char hook_conf[] = "report {\n    url = \"http://" LAB_GATEWAY ":9611\"\n}\n";
 
 /* A cluster that nobody gets: quickly there, where neither network nor add-ons matter. */
@@ -95,8 +113,10 @@ int machine_lab_layer(const struct lab *lab, char **path, struct error **err)
     _cleanup_free_ char *wants_dir = path_join(layer, "etc/systemd/system/sysinit.target.wants");
     _cleanup_free_ char *conf = path_join(layer, "etc/k8s-hooks/hook.conf.d/lab.conf");
     _cleanup_free_ char *script = path_join(layer, "usr/lib/k8s-lab/network");
+    _cleanup_free_ char *ebtables = path_join(layer, "usr/sbin/ebtables");
     if (text_put(unit, 0644, err, "%s", network_unit) != 0 || text_put(script, 0755, err, "%s", network_script) != 0 ||
-        dir_make(wants_dir, 0755, err) != 0 || link_make("../k8s-lab-network.service", wants, NULL, err) != 0 ||
+        text_put(ebtables, 0755, err, "%s", ebtables_wrapper) != 0 || dir_make(wants_dir, 0755, err) != 0 ||
+        link_make("../k8s-lab-network.service", wants, NULL, err) != 0 ||
         text_put(conf, 0644, err, "%s%s", hook_conf, profile) != 0 || wrap_runc(lab, layer, err) != 0) {
         return -1;
     }
