@@ -128,7 +128,8 @@ extern const struct step step_release_leaving_nics;
 extern const struct step step_check_drained;
 extern const struct step step_check_log_data;
 extern const struct step step_clean_linked_etcd;
-/* master, with hostnic: deletes the network cards of all nodes, and releases the pod vxnets' VIPs and firewall rules. */
+/* master, with hostnic: deletes the network cards of all nodes, and releases the pod vxnets' VIPs and firewall rules.
+ */
 extern const struct step step_release_hostnic;
 extern const struct step step_leave_cluster;
 
