@@ -22,17 +22,17 @@ static const struct instance_class {
 };
 
 static const struct volume_type {
-    int type;
     const char *suffix;
+    int type;
     int classes[9];
 } volume_types[] = {
-    {0, "high-performance", {0, 101, END}},
-    {2, "high-capacity", {0, 1, 101, 201, 202, 301, END}},
-    {3, "super-high-performance", {1, 201, 202, 301, END}},
-    {5, "neonsan", {0, 1, 6, 101, 201, 202, 301, END}},
-    {6, "neonsan-hdd", {0, 1, 7, 101, 201, 202, 301, END}},
-    {100, "standard", {0, 101, END}},
-    {200, "ssd-enterprise", {1, 201, 202, 301, END}},
+    {"high-performance", 0, {0, 101, END}},
+    {"high-capacity", 2, {0, 1, 101, 201, 202, 301, END}},
+    {"super-high-performance", 3, {1, 201, 202, 301, END}},
+    {"neonsan", 5, {0, 1, 6, 101, 201, 202, 301, END}},
+    {"neonsan-hdd", 6, {0, 1, 7, 101, 201, 202, 301, END}},
+    {"standard", 100, {0, 101, END}},
+    {"ssd-enterprise", 200, {1, 201, 202, 301, END}},
 };
 
 static bool among(const int *list, int value)
