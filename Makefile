@@ -62,7 +62,9 @@ ifeq ($(SANITIZE)$(COVERAGE),)
 IMAGES = $(IMAGE_PROGRAMS:%=$(B)/images/%)
 endif
 
-all: $(BINARIES) $(LAB_PROGRAMS:%=$(B)/lab/%) $(IMAGES)
+# the agent's templates are Go's own; Debian's packages are in GOPATH mode
+AGENT = $(if $(shell command -v go),$(B)/lab/agent)
+all: $(BINARIES) $(LAB_PROGRAMS:%=$(B)/lab/%) $(AGENT) $(IMAGES)
 # a fuzz target is compiled here too, so that it follows what it calls
 tests: all $(TESTS) $(call objects,$(wildcard tests/fuzz/*_fuzz.c))
 
@@ -111,6 +113,11 @@ $(B)/lab.a: $(LAB)
 $(TESTS): %: %.o $(B)/lab.a $(LAB_SHARED) $(B)/hooks.a $(B)/bake.a $(B)/app.a $(B)/lib.a
 	@echo "ld $@"
 	@$(CC) $(LDHARDENING) -o $@ $^ $(TEST_LDLIBS)
+
+$(B)/lab/agent: $(wildcard tests/lab/agent/*.go)
+	@mkdir -p $(@D)
+	@echo "go $@"
+	@GO111MODULE=off GOPATH=/usr/share/gocode CGO_ENABLED=0 go build -o $@ ./tests/lab/agent
 
 deps:
 	tests/deps

@@ -79,6 +79,7 @@ int verb_backup(struct lab *lab, char **argv, struct error **err);
 int verb_restore(struct lab *lab, char **argv, struct error **err);
 int verb_event(struct lab *lab, char **argv, struct error **err);
 int verb_exec(struct lab *lab, char **argv, struct error **err);
+int verb_agent(struct lab *lab, char **argv, struct error **err);
 int verb_shell(struct lab *lab, char **argv, struct error **err);
 int verb_sh(struct lab *lab, char **argv, struct error **err);
 int verb_logs(struct lab *lab, char **argv, struct error **err);

@@ -115,6 +115,12 @@ const struct verb verbs[] = {
      verb_exec},
     {ENTER, "shell", "MACHINE", "a shell in a machine", NULL, VERB_LAB, WORDS_MACHINES, NULL, verb_shell},
 
+    {ENTER, "agent", "[--once] MACHINE DIRECTORY", "AppCenter's agent, for the confd files of another app",
+     "Runs a confd-compatible agent in the machine, on DIRECTORY's conf.d/*.toml and\n"
+     "templates/ and the lab's metadata, until Ctrl-C; --once renders once. Files\n"
+     "and reload commands are the machine's.",
+     VERB_LAB, WORDS_MACHINES, "--once", verb_agent},
+
     {NULL, "sh", "MACHINE [COMMAND]", "exec or shell", NULL, VERB_LAB, WORDS_MACHINES, NULL, verb_sh},
     {NULL, NULL, NULL, NULL, NULL, VERB_ALONE, WORDS_NONE, NULL, NULL},
 };
