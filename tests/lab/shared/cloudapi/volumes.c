@@ -145,7 +145,7 @@ static json_t *start(struct cloudapi_call *call, const json_t *volumes, const ch
 /* The next free name on the instance: the first two are its own disks. "" when there is none. */
 static char *next_device(const struct cloudapi_call *call, const char *instance)
 {
-    for (char letter = 'c'; letter <= 'z'; letter++) {
+    for (int letter = 'c'; letter <= 'z'; letter++) {
         char *device = xasprintf("/dev/vd%c", letter);
         bool taken = false;
         size_t i = 0;
