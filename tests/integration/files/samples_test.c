@@ -104,10 +104,8 @@ static void volumes_of_every_kind(void **state)
     static const char *const console[] = {"persistentvolume/console", "persistentvolumeclaim/console", "pod/console",
                                           NULL};
     static const char *const set[] = {"service/store", "statefulset.apps/store", NULL};
-    static const char *const xfs[] = {"storageclass.storage.k8s.io/xfs", NULL};
     takes(SAMPLES "volumes/console.yaml.mustache", console);
     takes(SAMPLES "volumes/statefulset.yaml.mustache", set);
-    takes(SAMPLES "volumes/xfs.yaml.mustache", xfs);
 }
 
 static void an_image_with_an_account_of_its_own(void **state)
