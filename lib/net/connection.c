@@ -183,15 +183,25 @@ void connection_free(struct connection *connection)
     }
 }
 
-/* As send and recv, with the session's own waiting in *AGAIN. */
-static ssize_t transfer(const struct connection *connection, bool out, void *data, size_t size, int *result)
+/* What is moved: either OUT or IN. */
+struct piece {
+    const void *out;
+    void *in;
+    size_t size;
+};
+
+/* As send and recv; what the session answers is in *RESULT. */
+static ssize_t transfer(const struct connection *connection, const struct piece *piece, int *result)
 {
     size_t done = 0;
+    bool out = piece->out != NULL;
     if (connection->ssl == NULL) {
-        return out ? send(connection->fd, data, size, MSG_NOSIGNAL) : recv(connection->fd, data, size, 0);
+        return out ? send(connection->fd, piece->out, piece->size, MSG_NOSIGNAL)
+                   : recv(connection->fd, piece->in, piece->size, 0);
     }
     ERR_clear_error();
-    *result = out ? SSL_write_ex(connection->ssl, data, size, &done) : SSL_read_ex(connection->ssl, data, size, &done);
+    *result = out ? SSL_write_ex(connection->ssl, piece->out, piece->size, &done)
+                  : SSL_read_ex(connection->ssl, piece->in, piece->size, &done);
     if (*result == 1) {
         return (ssize_t)done;
     }
@@ -199,9 +209,10 @@ static ssize_t transfer(const struct connection *connection, bool out, void *dat
 }
 
 /* One piece in or out, after as much waiting as it takes. */
-static ssize_t move(const struct connection *connection, bool out, void *data, size_t size, struct deadline deadline,
+static ssize_t move(const struct connection *connection, const struct piece *piece, struct deadline deadline,
                     int failure, struct error **err)
 {
+    bool out = piece->out != NULL;
     for (;;) {
         int result = 0;
         if (interrupt_check(err) < 0) {
@@ -211,7 +222,7 @@ static ssize_t move(const struct connection *connection, bool out, void *data, s
         if (deadline_left(deadline) == 0) {
             return error_new(err, STATUS_DEADLINE, "%s", no_answer);
         }
-        ssize_t n = transfer(connection, out, data, size, &result);
+        ssize_t n = transfer(connection, piece, &result);
         if (n >= 0) {
             return n;
         }
@@ -233,7 +244,7 @@ int connection_write(struct connection *connection, const void *data, size_t len
                      struct error **err)
 {
     for (const char *at = data; len > 0;) {
-        ssize_t n = move(connection, true, (void *)(uintptr_t)at, len, deadline, failure, err);
+        ssize_t n = move(connection, &(struct piece){.out = at, .size = len}, deadline, failure, err);
         if (n < 0) {
             return -1;
         }
@@ -246,7 +257,7 @@ int connection_write(struct connection *connection, const void *data, size_t len
 ssize_t connection_read(struct connection *connection, void *data, size_t size, struct deadline deadline, int failure,
                         struct error **err)
 {
-    return move(connection, false, data, size, deadline, failure, err);
+    return move(connection, &(struct piece){.in = data, .size = size}, deadline, failure, err);
 }
 
 bool connection_usable(const struct connection *connection)
