@@ -18,13 +18,13 @@ static json_t *read_action(const json_t *line, const char *url_index, struct ite
     static const char *const keys[] = {"_index", "_type", "_id", "routing", "require_alias"};
     const char *key;
     json_t *value;
-    *item = (struct item){0};
+    *item = (struct item){.verb = ""};
     for (size_t i = 0; i < ELEMENTS(verbs); i++) {
         if (json_object_get(line, verbs[i]) != NULL && json_object_size(line) == 1) {
             item->verb = verbs[i];
         }
     }
-    if (item->verb == NULL) {
+    if (item->verb[0] == '\0') {
         return es_error("illegal_argument_exception", "Malformed action/metadata line, expected an action");
     }
     json_object_foreach (json_object_get(line, item->verb), key, value) {
@@ -120,7 +120,8 @@ void bulk(const char *url_index, const struct http_request *request, struct http
             refuse(reply, 400, problem);
             return;
         }
-        json_array_append_new(items, make_item(&item, strcmp(item.verb, "delete") == 0 ? NULL : strsep(&rest, "\n")));
+        bool deletes = strcmp(item.verb, "delete") == 0;
+        json_array_append_new(items, make_item(&item, deletes ? NULL : strsep(&rest, "\n")));
     }
     make_indices(items);
     shards_write(items);

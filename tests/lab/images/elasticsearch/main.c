@@ -194,7 +194,7 @@ int main(int argc, char **argv)
     check_discovery(&settings);
     enter_data(&settings);
     node.id = new_id();
-    node.transport_port = *node.seeds == NULL ? 0 : settings.transport_port;
+    node.transport_port = node.seeds == NULL || *node.seeds == NULL ? 0 : settings.transport_port;
     node.address = xasprintf("%s:%d", settings.publish_host == NULL ? "127.0.0.1" : settings.publish_host,
                              settings.transport_port);
     int port = port_text == NULL ? settings.http_port : number_of(port_text);
