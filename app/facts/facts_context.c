@@ -312,6 +312,16 @@ static json_t *network_context(const struct facts *facts)
     return network;
 }
 
+/* As long as log nodes leave, their pods hold what has not been moved: scale-in takes them away, and not a reload. */
+static int log_pods(const struct facts *facts)
+{
+    int pods = 0;
+    for (size_t i = 0; i < facts->n_hosts; i++) {
+        pods += facts->hosts[i].is->log;
+    }
+    return facts->n_logs > 0 ? pods : 0;
+}
+
 /* Half of the smallest log node, the rest is the file system's cache; below 32 GiB Java's pointers are half as long.
  * All nodes get the same, as one StatefulSet holds them. */
 static void put_heap(json_t *logging, const struct facts *facts)
@@ -320,8 +330,7 @@ static void put_heap(json_t *logging, const struct facts *facts)
     int memory = 0;
     for (size_t i = 0; i < facts->n_hosts; i++) {
         const struct host *host = &facts->hosts[i];
-        bool counts = host->is->log && !host->deleting && host->memory_mib > 0;
-        if (counts && (memory == 0 || host->memory_mib < memory)) {
+        if (host->is->log && host->memory_mib > 0 && (memory == 0 || host->memory_mib < memory)) {
             memory = host->memory_mib;
         }
     }
@@ -350,6 +359,7 @@ static json_t *logging_context(const struct facts *facts)
     put_number(logging, "keep_days", p->keep_log_days);
     put_flag(logging, "keep_all", p->keep_log_days == 0);
     put_number(logging, "replicas", nodes ? facts->n_logs : 0);
+    put_number(logging, "pods", nodes ? log_pods(facts) : 0);
     put_number(logging, "minimum_masters", nodes ? facts->n_logs / 2 + 1 : 0);
     put_heap(logging, facts);
     if (p->fluent_forward_host != NULL) {
