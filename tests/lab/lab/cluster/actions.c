@@ -267,6 +267,18 @@ static int with(struct scenario *s, char *arguments, struct error **err)
     return env_key(&arguments, &key, err) == 0 ? json_object_set_new(s->lab->env, key, json_string(arguments)) : -1;
 }
 
+/* A linked app is taken away: the values of the scenario have it. */
+static int unlink_app(struct scenario *s, char *arguments, struct error **err)
+{
+    json_t *links = json_deep_copy(json_object_get(s->lab->links, "links"));
+    if (json_object_del(links, arguments) != 0) {
+        json_decref(links);
+        return error_new(err, STATUS_USAGE, "unlink NAME: %s is not linked", arguments);
+    }
+    json_object_set_new(s->lab->links, "links", links);
+    return lab_save(s->lab, err) == 0 ? appcenter_reload(s->lab, err) : -1;
+}
+
 static int add(struct scenario *s, char *arguments, struct error **err)
 {
     struct role_count counts[ELEMENTS(s->counts)] = {{NULL, 0}};
@@ -395,6 +407,7 @@ static const struct action actions[] = {
     {"go-back", "VERSION", go_back, ACTION_STEP},
     {"set", "env.KEY VALUE", set, ACTION_STEP},
     {"with", "env.KEY VALUE", with, ACTION_QUIET},
+    {"unlink", "NAME", unlink_app, ACTION_STEP},
     {"event", "MACHINE NAME [ARGUMENT]", run_event, ACTION_EXPECT},
     {"power-cut", "MACHINE", power_cut, ACTION_STEP},
     {"boot", "", boot, ACTION_STEP},
