@@ -57,6 +57,7 @@ static const struct step *const start[] = {
     &step_annotate_node,
     &step_wait_for_control_plane,
     &step_wait_for_node,
+    &step_accept_restored,
     NULL,
 };
 
@@ -147,6 +148,7 @@ static const struct step *const upgrade[] = {
     &step_annotate_node,
     &step_wait_for_control_plane,
     &step_wait_for_node,
+    &step_accept_restored,
     NULL,
 };
 
@@ -183,6 +185,7 @@ static const struct step *const restore[] = {
     &step_annotate_node,
     &step_wait_for_control_plane,
     &step_wait_for_node,
+    &step_accept_restored,
     NULL,
 };
 

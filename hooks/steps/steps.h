@@ -145,6 +145,8 @@ extern const struct step step_verify_backup;
 extern const struct step step_unpack_snapshot;
 extern const struct step step_restore_etcd;
 extern const struct step step_restore_keys;
+/* Once the cluster runs on what was restored: from then on it is what another restore keeps as the way back. */
+extern const struct step step_accept_restored;
 /* Closes API watches, so that their clients list the restored cluster again. */
 extern const struct step step_drop_watches;
 /* Where the backup is another cluster's: deletes its nodes, service account tokens and pods. */

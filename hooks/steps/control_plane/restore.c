@@ -19,6 +19,7 @@
 #define RESTORED DATA_ETCD ".restored"
 #define REPLACED DATA_ETCD ".before-restore"
 #define MARK "replaced-by-restore"
+#define UNFINISHED "restore-unfinished"
 
 /* The requested one, or the newest. */
 static int chosen(const struct run *run, char **name, struct error **err)
@@ -93,10 +94,12 @@ static int keep_replaced(struct error **err)
     return tree_sync(DATA, err);
 }
 
-/* At no moment is there a /data/etcd without data, which a `start` would take for a new cluster's. */
+/* At no moment is there a /data/etcd without data, which a `start` would take for a new cluster's. What an interrupted
+ * restore put there does not replace REPLACED, which is still the way back. */
 static int swap_data(struct error **err)
 {
-    if (access(DATA_ETCD "/member", F_OK) == 0 && file_put_private(DATA_ETCD "/" MARK, "", err) < 0) {
+    bool kept = access(DATA_ETCD "/member", F_OK) == 0 && access(DATA_ETCD "/" UNFINISHED, F_OK) < 0;
+    if (kept && file_put_private(DATA_ETCD "/" MARK, "", err) < 0) {
         return -1;
     }
     if (dir_make(DATA_ETCD, 0700, err) < 0) {
@@ -119,7 +122,7 @@ static int snapshot_unpacked_apply(struct run *run, struct error **err)
         (void)tree_remove(RESTORED, NULL);
         return error_wrap(err, "backup %s cannot be used; nothing was stopped", name);
     }
-    return tree_sync(RESTORED, err);
+    return file_put_private(RESTORED "/" UNFINISHED, "", err) < 0 ? -1 : tree_sync(RESTORED, err);
 }
 
 const struct step step_unpack_snapshot = {"unpack etcd snapshot", NULL, snapshot_unpacked_apply, NULL};
@@ -131,6 +134,22 @@ static int etcd_restored_apply(struct run *run, struct error **err)
 }
 
 const struct step step_restore_etcd = {"restore etcd data", NULL, etcd_restored_apply, NULL};
+
+static int restored_accepted_done(struct run *run, struct error **err)
+{
+    (void)run;
+    (void)err;
+    return access(DATA_ETCD "/" UNFINISHED, F_OK) < 0;
+}
+
+static int restored_accepted_apply(struct run *run, struct error **err)
+{
+    (void)run;
+    return file_remove(DATA_ETCD "/" UNFINISHED, NULL, err);
+}
+
+const struct step step_accept_restored = {"accept restored data", restored_accepted_done, restored_accepted_apply,
+                                          NULL};
 
 int backup_is_foreign(const struct run *run, bool *foreign, struct error **err)
 {
