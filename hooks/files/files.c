@@ -194,19 +194,24 @@ int files_compare(struct run *run, size_t *changed, struct error **err)
     return 0;
 }
 
+static bool marked(const struct run *run)
+{
+    _cleanup_free_ char *marker = run_path(run, MARKER);
+    return access(marker, F_OK) == 0;
+}
+
 /* Where the marker is lost, the file that is written last (roles/machine.conf) shows the same: without it, `reload`
  * would leave every change to the next `start`. */
 bool files_there(const struct run *run)
 {
-    _cleanup_free_ char *marker = run_path(run, MARKER);
     _cleanup_free_ char *last = run_path(run, "/etc/systemd/system/k8s-reconcile.timer");
-    return access(marker, F_OK) == 0 || access(last, F_OK) == 0;
+    return marked(run) || access(last, F_OK) == 0;
 }
 
 int files_done(struct run *run, struct error **err)
 {
     size_t changed = 0;
-    return files_compare(run, &changed, err) < 0 ? -1 : changed == 0 && files_there(run);
+    return files_compare(run, &changed, err) < 0 ? -1 : changed == 0 && marked(run);
 }
 
 static int put_file(const struct rendered_file *file, struct error **err)

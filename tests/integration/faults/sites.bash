@@ -1,0 +1,41 @@
+# Tests that need machines of several roles, each in namespaces of its own. Sourced.
+# shellcheck shell=bash
+export PYTHONDONTWRITEBYTECODE=1
+
+# needs_kubernetes NAME: ends the test, as skipped, where there is none; and in a sanitized build, whose leak check does not
+# work in a program that is traced
+needs_kubernetes() {
+    if [[ ${BUILD:-build} == *-asan ]]; then
+        echo "ok 1 - $1 # SKIP sanitized programs cannot be traced: the others are"
+        echo 1..1
+        exit
+    fi
+    if [ "$(id -u)" != 0 ] || [ ! -e /var/cache/k8s-hooks/kubernetes-v1.20.2/.complete ]; then
+        echo "ok 1 - $1 # SKIP needs root and the Kubernetes that tests/lab/build-kubernetes makes"
+        echo 1..1
+        exit
+    fi
+}
+
+# site PROGRAM ROLE STRIDE
+site() {
+    mkdir "$directory/$2"
+    unshare --mount --net --pid --fork --kill-child \
+        python3 "tests/integration/faults/$1" "$directory/$2" "$2" "$3" >"$directory/$2.log" 2>&1
+    tail -n 1 "$directory/$2.log" | grep -q '^1\.\.' || echo "not ok - $2: ended early" >>"$directory/$2.log"
+}
+
+# sites PROGRAM ROLE:STRIDE... STRIDE [ROLE]: two sites at a time. STRIDE, if any, is in the place of the roles' own.
+sites() {
+    local program=$1 pair
+    directory=$(mktemp -d)
+    trap 'rm -rf "$directory"' EXIT
+    site "$program" "${2%:*}" "${5:-${2#*:}}" &
+    for pair in "$3" "$4" ${6:+"$6:1"}; do
+        site "$program" "${pair%:*}" "${5:-${pair#*:}}"
+    done
+    wait
+    cat "$directory"/*.log | grep -v '^1\.\.'
+    echo "1..$(grep -c '^ok\|^not ok' <(cat "$directory"/*.log))"
+    ! grep -q '^not ok' "$directory"/*.log
+}
