@@ -56,6 +56,7 @@ static const struct recipe {
      .path = "/app/hostnic",
      .link = "hostnic-agent hostnic-controller",
      .script = "install_hostnic.sh",
+     .entrypoint = "/bin/sh /app/install_hostnic.sh",
      .with = IPROUTE | BUSYBOX},
     {.image = "elasticsearch",
      .ours = "elasticsearch",

@@ -1,14 +1,13 @@
 /* Network cards that are there: of a machine that runs here ("_pid" of its instance), one end of a veth pair with the
- * card's address; the other lies in the lab's bridge, where the vxnet's router answers too. */
+ * card's address; the other lies in the vxnet's bridge, where its router answers too. */
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/core/util.h"
 #include "lib/system/proc.h"
 #include "tests/lab/shared/cloudapi/api.h"
-
-#define BRIDGE "br0"
 
 enum { LIMIT_MS = 10000 };
 
@@ -20,16 +19,27 @@ static char *outer_name(const json_t *nic)
     return xasprintf("nic%02x%02x%02x%02x", a[2], a[3], a[4], a[5]);
 }
 
-/* The router of a vxnet is this namespace, which forwards between them; what is in the same bridge and yet not in the
- * same vxnet must not learn of a shorter way. */
-static int open_router(const json_t *vxnet, struct error **err)
+/* Each vxnet is a network of its own: a bridge. */
+static char *bridge_of(const json_t *vxnet)
+{
+    const char *id = json_text_or(vxnet, "vxnet_id", "");
+    size_t length = strlen(id);
+    return xasprintf("vx-%s", id + (length > 12 ? length - 12 : 0));
+}
+
+/* The router of a vxnet is this namespace, which forwards between them. Its hardware address must be its own: one that
+ * is borrowed from a card goes with that. */
+static int open_router(const json_t *vxnet, const char *bridge, struct error **err)
 {
     const json_t *router = json_object_get(vxnet, "router");
+    unsigned network = 0;
+    (void)sscanf(json_text_or(router, "manager_ip", ""), "%*u.%*u.%u", &network);
     _cleanup_free_ char *address = xasprintf("%s/24", json_text_or(router, "manager_ip", ""));
+    _cleanup_free_ char *mac = xasprintf("52:54:00:00:%02x:01", network & 255);
     struct deadline deadline = deadline_in(LIMIT_MS);
-    return proc_exec(deadline, err, "ip", "address", "replace", address, "dev", BRIDGE, NULL) == 0
-               ? proc_exec(deadline, err, "sysctl", "-qw", "net.ipv4.conf.all.send_redirects=0",
-                           "net.ipv4.conf." BRIDGE ".send_redirects=0", NULL)
+    (void)proc_exec(deadline, NULL, "ip", "link", "add", bridge, "address", mac, "type", "bridge", NULL);
+    return proc_exec(deadline, err, "ip", "link", "set", "dev", bridge, "up", NULL) == 0
+               ? proc_exec(deadline, err, "ip", "address", "replace", address, "dev", bridge, NULL)
                : -1;
 }
 
@@ -40,8 +50,9 @@ static int plug(const json_t *vxnet, const json_t *nic, json_int_t pid, struct e
     _cleanup_free_ char *name = xasprintf("eth%lld", (long long)json_integer_value(json_object_get(nic, "sequence")));
     _cleanup_free_ char *process = xasprintf("%lld", (long long)pid);
     struct deadline deadline = deadline_in(LIMIT_MS);
-    if (open_router(vxnet, err) != 0 ||
-        proc_exec(deadline, err, "ip", "link", "add", outer, "master", BRIDGE, "up", "type", "veth", "peer", "name",
+    _cleanup_free_ char *bridge = bridge_of(vxnet);
+    if (open_router(vxnet, bridge, err) != 0 ||
+        proc_exec(deadline, err, "ip", "link", "add", outer, "master", bridge, "up", "type", "veth", "peer", "name",
                   inner, "address", json_text_or(nic, "nic_id", ""), NULL) != 0) {
         return -1;
     }
