@@ -226,7 +226,8 @@ static json_t *del_network(const json_t *pod)
 
 static void *serve_one(void *data)
 {
-    int fd = (int)(long)data;
+    int fd = *(int *)data;
+    free(data);
     char text[4096];
     ssize_t n = read(fd, text, sizeof text - 1);
     text[n > 0 ? n : 0] = '\0';
@@ -253,9 +254,13 @@ static _Noreturn void serve(void)
     note("server grpc server started");
     for (;;) {
         int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+        int *given = xcalloc(1, sizeof *given);
         pthread_t thread;
-        if (client >= 0 && pthread_create(&thread, NULL, serve_one, (void *)(long)client) == 0) {
+        *given = client;
+        if (client >= 0 && pthread_create(&thread, NULL, serve_one, given) == 0) {
             (void)pthread_detach(thread);
+        } else {
+            free(given);
         }
     }
 }

@@ -136,13 +136,14 @@ static json_t *change_wire(const json_t *nic, const char *what, json_t *set, jso
 static json_t *attach_nics(struct cloudapi_call *call)
 {
     json_t *refusal = NULL;
-    const char *instance = cloudapi_text(call, "instance");
+    const char *given = cloudapi_text(call, "instance");
+    const char *instance = given == NULL ? "" : given;
     _cleanup_json_ json_t *list = named(call, "available", &refusal);
     json_t *changes = json_array();
     size_t i = 0;
     json_t *nic;
     if (refusal == NULL && cloudapi_instance(call, instance) == NULL) {
-        refusal = cloudapi_not_found(instance == NULL ? "" : instance);
+        refusal = cloudapi_not_found(instance);
     }
     if (refusal == NULL && attached_to(call, instance) + json_array_size(list) >= MOST_OF_INSTANCE) {
         refusal = cloudapi_refuse(RET_QUOTA, "QuotaExceeded, instance [%s] has [%zu] nics", instance,
