@@ -1,0 +1,276 @@
+#!/usr/bin/python3
+"""Changes and breaks a lab's cluster at random for SOAK_SECONDS, and holds every verdict against what is known to be true.
+
+The seed is always the same, so that a run can be repeated; SOAK_SEED takes another, "random" any. A round is a change or a fault, what check has to say of it, the reload or what heals, and
+all quiet again. At the end nothing may have grown: descriptors and processes of the machines, peak memory of the events, files in
+the directories that the hooks write, and what quiet rounds leave in the journal.
+"""
+import concurrent.futures
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+import urllib.request
+
+LAB = os.environ["LAB"]
+SECONDS = int(os.environ.get("SOAK_SECONDS") or 180)
+SEED = os.environ.get("SOAK_SEED") or "1"
+SEED = random.SystemRandom().randrange(1 << 32) if SEED == "random" else int(SEED)
+OPT = "/opt/kubernetes/bin/k8s-"
+WRITTEN = "/data/kubernetes /var/lib/k8s-hooks /etc /run /tmp /var/tmp /root /opt/kubernetes /data/backup"
+
+QUIET_LINES = 60  # of all machines: a reload and a reconcile each say in a line or two what they found
+choice = random.Random(SEED)
+with open(f"{LAB}/lab.json", encoding="utf-8") as state:
+    lab = json.load(state)
+
+
+class Wrong(Exception):
+    pass
+
+
+class Machine:
+    def __init__(self, entry):
+        self.name, self.role, self.leader = entry["name"], entry["role"], str(entry["leader"][0])
+        self.hook = OPT + ("node" if self.role == "ssd_node" else self.role)
+
+    def run(self, command, seconds=120):
+        return subprocess.run(["nsenter", "-t", self.leader, "-a", "--", "sh", "-c", command], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=seconds, check=False)
+
+    def must(self, command, seconds=120):
+        done = self.run(command, seconds)
+        if done.returncode != 0:
+            raise Wrong(f"{self.name}: {command}: status {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
+        return done.stdout
+
+    def event(self, words, status=0, seconds=300):
+        done = self.run(f"{self.hook} {words}", seconds)
+        if done.returncode != status:
+            raise Wrong(f"{self.name}: {words}: status {done.returncode}, expected {status}: {(done.stdout + done.stderr)[-2000:]}")
+        return done.stdout
+
+    def failing(self):
+        """Names of the checks that fail; the exit status has to fit them."""
+        done = self.run(f"{self.hook} check --json", 20)
+        checks = json.loads(done.stdout)["checks"]
+        names = {check["name"] for check in checks if check["result"] == "fails"}
+        if done.returncode != (24 if names else 0):
+            raise Wrong(f"{self.name}: check: status {done.returncode} with {names or 'nothing'} failing: {done.stderr[-500:]}")
+        return names
+
+    def expect(self, wanted, allowed=(), seconds=90):
+        """Until exactly WANTED fails, what is ALLOWED beside."""
+        end = time.monotonic() + seconds
+        while True:
+            names = self.failing()
+            if set(wanted) <= names <= set(wanted) | set(allowed):
+                return
+            if time.monotonic() > end:
+                raise Wrong(f"{self.name}: {sorted(names)} fail, expected {sorted(wanted)}")
+            time.sleep(0.5)
+
+
+machines = [Machine(entry) for entry in lab["machines"]]
+kubelets = [m for m in machines if m.role != "client"]
+master = next(m for m in machines if m.role == "master")
+client = next(m for m in machines if m.role == "client")
+
+
+def everywhere(work):
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(work, machines))
+
+
+def publish(values):
+    request = urllib.request.Request(f"http://192.168.100.1:9611/v1/data/clusters/{lab['cluster_id']}/env", method="PUT",
+                                     data=json.dumps(values).encode(), headers={"Content-Type": "application/json"})
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def forget_tries(machine):
+    """As if the last heal had been a long time ago: the same heal is not repeated at once."""
+    machine.must("f=/data/kubernetes/hooks/revive.json; [ ! -e $f ] || sed -i 's/\"last\":[0-9]*/\"last\":1/g' $f")
+
+
+# changes: each returns what shows its effect, where it acts, after the reload
+
+def change_days():
+    days = choice.randint(2, 30)
+    publish({"keep_log_days": str(days)})
+    return lambda: master.must(f"systemctl show -P Description k8s-prune-logs.service | grep -w 'than {days} days'")
+
+
+def change_registries():
+    names = " ".join(f"192.168.{choice.randint(1, 99)}.{choice.randint(1, 250)}:5000" for _ in range(choice.randint(0, 3)))
+    publish({"insecure-registries": names})
+    return lambda: [
+        m.must(f"docker info 2>/dev/null | grep -wF {name}") for m in kubelets for name in names.split()]
+
+
+def change_password():
+    word = "".join(choice.choice("abcdefgh123456789") for _ in range(12))
+    publish({"private-registry": "192.168.100.77:5000", "dockerhub_username": "somebody", "dockerhub_password": word})
+    return lambda: [m.must(f"grep -wF {word} /var/lib/kubelet/config.json") for m in kubelets]
+
+
+def wrong_value():
+    publish({"max_pods": "61"})
+    for status in everywhere(lambda m: m.run(f"{m.hook} reload").returncode):
+        if status != 13:
+            raise Wrong(f"max_pods 61: a reload ends with status {status}, expected 13")
+    publish({"max_pods": "60"})
+    return lambda: None
+
+
+# faults: on a machine; each returns when all is well again
+
+def fault_guard(machine):
+    forget_tries(machine)
+    machine.must("iptables -t mangle -F FORWARD")
+    machine.expect({"metadata-guard"})
+    machine.event("revive")
+    machine.expect(set())
+
+
+def fault_kubelet(machine):
+    forget_tries(machine)
+    machine.must("systemctl stop kubelet.service")
+    machine.expect({"kubelet", "kubelet-healthz"}, {"node-ready"})
+    machine.run(f"{machine.hook} revive")
+    machine.expect(set())
+
+
+def fault_file(machine):
+    path = choice.choice(["/etc/docker/daemon.json", "/etc/hosts", "/var/lib/kubelet/config.json"])
+    before = machine.must(f"cat {path}")
+    machine.must(f"echo damaged >{path}")
+    machine.event("reconcile")
+    if machine.must(f"cat {path}") != before:
+        raise Wrong(f"{machine.name}: reconcile leaves {path} damaged")
+    machine.expect(set())
+
+
+def fault_metadata_away(machine):
+    rule = "OUTPUT -d 192.168.100.1 -p tcp --dport 80 -j REJECT --reject-with tcp-reset"
+    machine.must(f"iptables -I {rule}")
+    try:
+        machine.expect(set())
+        status = machine.run(f"{machine.hook} monitor").returncode
+        if status != 0:
+            raise Wrong(f"{machine.name}: monitor without the metadata server: status {status}")
+    finally:
+        machine.must(f"iptables -D {rule}")
+    machine.event("reload")
+
+
+def fault_killed(machine):
+    machine.run(f"timeout -s KILL 0.{choice.randint(1, 9)} {machine.hook} reload --force")
+    machine.event("reload --force")
+    machine.expect(set())
+
+
+def fault_deleted(machine):
+    kind, namespace, name = choice.choice([("daemonset", "kube-system", "fluent-bit"), ("service", "kube-system", "kibana-logging"),
+                                           ("deployment", "kube-system", "metrics-server"), ("configmap", "kube-system", "prometheus")])
+    exists = client.run(f"kubectl -n {namespace} get {kind} {name}").returncode == 0
+    client.must(f"kubectl -n {namespace} delete {kind} {name} --ignore-not-found --wait=true")
+    master.event("reconcile")
+    if exists:
+        client.must(f"kubectl -n {namespace} get {kind} {name}")
+    machine.expect(set())
+
+
+def fault_state(machine):
+    directory = "/data/kubernetes/hooks" if machine.role != "client" else "/var/lib/k8s-hooks"
+    machine.must(f"for f in runs.json revive.json cloud.json; do [ ! -e {directory}/$f ] || echo '{{\"half' >{directory}/$f; done")
+    machine.event("reload")
+    machine.event("status")
+    machine.expect(set())
+
+
+CHANGES = [change_days, change_registries, change_password, wrong_value]
+FAULTS = [(fault_guard, kubelets), (fault_kubelet, [m for m in kubelets if m.role != "master"]), (fault_file, kubelets),
+          (fault_metadata_away, machines), (fault_killed, machines), (fault_deleted, machines), (fault_state, machines)]
+
+
+def quiet():
+    """Nothing is wrong and nothing changes: all say so."""
+    def one(machine):
+        machine.expect(set())
+        if machine.role != "client":
+            json.loads(machine.event("monitor"))
+        machine.event("reload")
+        machine.event("reconcile")
+    everywhere(one)
+
+
+def journal(machine):
+    return int(machine.must("journalctl -b -o cat SYSLOG_IDENTIFIER=k8s-hooks | wc -l"))
+
+
+def figures(machine):
+    """What must not grow, and by how much a round it would have to, to count."""
+    count = lambda command: int(machine.must(command).split()[0])
+    runs = json.loads(machine.must(f"{machine.hook} status --json"))
+    runs = runs if isinstance(runs, list) else runs["runs"]
+    files = f"find {WRITTEN} -xdev -type f -not -path '*/audit/*'"
+    return {
+        "descriptors of systemd, Docker and the kubelet": (count(
+            "for p in 1 $(pidof dockerd) $(pidof kubelet); do ls /proc/$p/fd; done | wc -l"), 0.5),
+        "processes of the hooks": (count(f"pgrep -fc '^{OPT}|^k8s-' || :"), 0.1),
+        "zombies": (count("ps -eo stat= | grep -c ^Z || :"), 0.1),
+        "files": (count(f"{files} | wc -l"), 0.5),
+        "KiB of files": (count(f"{files} -printf '%s\\n' | awk '{{ s += $1 }} END {{ print int(s / 1024) }}'"), 4),
+        "KiB of memory at an event's peak": (max(run.get("peak_kib", 0) for run in runs), 100),
+    }
+
+
+def grown(history):
+    """What was, in each of the last third of the rounds, above all of the first third."""
+    third = len(history) // 3
+    for machine in history[0]:
+        for name, (_, a_round) in history[0][machine].items():
+            first = max(h[machine][name][0] for h in history[:third])
+            last = min(h[machine][name][0] for h in history[-third:])
+            yield machine, name, first, last, last - first > a_round * third
+
+
+def main():
+    print(f"seed {SEED}", flush=True)
+    quiet()
+    began, done, history, lines = time.monotonic(), {"faults": 0, "changes": 0}, [], []
+    while time.monotonic() - began < SECONDS or len(history) < 9:
+        if choice.random() < 0.35:
+            kind, work, arguments = "changes", choice.choice(CHANGES), ()
+        else:
+            kind, (work, where) = "faults", choice.choice(FAULTS)
+            arguments = (choice.choice(where),)
+        print(f"{time.monotonic() - began:6.1f} s: {work.__name__} {' '.join(m.name for m in arguments)}", flush=True)
+        effect = work(*arguments)
+        if kind == "changes":
+            everywhere(lambda m: m.event("reload"))
+            effect()
+        done[kind] += 1
+        quiet()
+        before = everywhere(journal)
+        quiet()
+        lines.append(sum(everywhere(journal)) - sum(before))
+        history.append({m.name: figure for m, figure in zip(machines, everywhere(figures))})
+    wrong = 0
+    for machine, name, first, last, grows in grown(history):
+        print(f"{machine}: {name}: at most {first} in the first third, at least {last} in the last{': GROWS' if grows else ''}")
+        wrong += grows
+    print(f"lines in the journal that a quiet round leaves: {lines}")
+    wrong += max(lines) > QUIET_LINES
+    print(f"{len(history)} rounds in {time.monotonic() - began:.0f} s, {done['faults']} faults, {done['changes']} changes, seed {SEED}")
+    return 1 if wrong else 0
+
+
+try:
+    sys.exit(main())
+except Wrong as wrong:
+    print(f"seed {SEED}: {wrong}")
+    sys.exit(1)
