@@ -59,6 +59,10 @@ static int sync_parent(const char *path, struct error **err)
 static int make_directory(const char *path, mode_t mode, struct error **err)
 {
     if (mkdir(path, mode) == 0) {
+        /* the umask of whoever runs this must not decide who can read it */
+        if (chmod(path, mode) < 0) {
+            return error_errno(err, STATUS_FILE, errno, "cannot set the mode of %s", path);
+        }
         return sync_parent(path, err);
     }
     return errno == EEXIST ? 0 : error_errno(err, STATUS_FILE, errno, "cannot make the directory %s", path);
