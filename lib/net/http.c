@@ -130,8 +130,8 @@ static bool parse_url(const char *text, struct url *url)
     _cleanup_free_ char *query = url_part(text, &parts, UF_QUERY);
     url->encrypted = scheme != NULL && strcasecmp(scheme, "https") == 0;
     url->host = url_part(text, &parts, UF_HOST);
-    if ((!url->encrypted && (scheme == NULL || strcasecmp(scheme, "http") != 0)) || str_empty(url->host) ||
-        (parts.field_set & (1U << UF_USERINFO)) != 0) {
+    if ((!url->encrypted && (scheme == NULL || strcasecmp(scheme, "http") != 0)) || url->host == NULL ||
+        url->host[0] == '\0' || (parts.field_set & (1U << UF_USERINFO)) != 0) {
         return false;
     }
     const char *usual = url->encrypted ? "443" : "80";

@@ -126,7 +126,8 @@ static char *text_of(const char *action, const char *parameters, const char *pat
     if (json_integer_value(json_object_get(answer, "ret_code")) != 0) {
         fail_msg("%s %s: %s", action, parameters, json_text_or(answer, "message", ""));
     }
-    for (char *name = strtok(copy, "."); name != NULL; name = strtok(NULL, ".")) {
+    char *rest = NULL;
+    for (char *name = strtok_r(copy, ".", &rest); name != NULL; name = strtok_r(NULL, ".", &rest)) {
         long index = 0;
         value = str_number(name, 0, 100, &index) ? json_array_get(value, (size_t)index) : json_object_get(value, name);
     }

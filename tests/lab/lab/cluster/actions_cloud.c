@@ -25,7 +25,9 @@ int run_cloud(struct scenario *s, char *arguments, struct error **err)
     }
     s->status = 0;
     const json_t *value = answer;
-    for (char *name = part == NULL ? NULL : strtok(part, "."); name != NULL; name = strtok(NULL, ".")) {
+    char *rest = NULL;
+    for (char *name = part == NULL ? NULL : strtok_r(part, ".", &rest); name != NULL;
+         name = strtok_r(NULL, ".", &rest)) {
         long index = 0;
         value =
             str_number(name, 0, 10000, &index) ? json_array_get(value, (size_t)index) : json_object_get(value, name);

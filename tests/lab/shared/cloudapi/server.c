@@ -297,7 +297,7 @@ int cloudapi_keep(struct cloudapi *api, const char *path, const char *disks, str
     free(api->path);
     free(api->disks);
     api->path = xstrdup(path);
-    api->disks = xstrdup(disks);
+    api->disks = disks == NULL ? NULL : xstrdup(disks);
     pthread_mutex_unlock(&api->lock);
     return 0;
 }
