@@ -223,7 +223,9 @@ static const struct check *const checks[] = {
     &check_data_space,
     &check_data_inodes,
     &check_clock,
-    &check_metadata_guard, &check_interfaces, &check_reload,
+    &check_metadata_guard,
+    &check_interfaces,
+    &check_reload,
     &check_hostnic,
     NULL,
 };

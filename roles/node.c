@@ -88,8 +88,19 @@ static const struct step *const upgrade[] = {
 };
 
 static const struct check *const checks[] = {
-    &check_docker,     &check_kubelet,     &check_kubelet_healthz, &check_node_ready, &check_certificates,
-    &check_data_space, &check_data_inodes, &check_clock, &check_metadata_guard, &check_interfaces, &check_reload,           &check_hostnic,    NULL,
+    &check_docker,
+    &check_kubelet,
+    &check_kubelet_healthz,
+    &check_node_ready,
+    &check_certificates,
+    &check_data_space,
+    &check_data_inodes,
+    &check_clock,
+    &check_metadata_guard,
+    &check_interfaces,
+    &check_reload,
+    &check_hostnic,
+    NULL,
 };
 
 static const struct figures *const figures[] = {&figures_node, NULL};
