@@ -2,6 +2,8 @@
 # make deps     what building and testing needs    make demo   a real cluster on this machine; make lab-down ends it
 # make install  DESTDIR=: as an image has it       make bench, fuzz (FUZZ_SECONDS= each), check-style, analyze,
 #                                                              coverage, valgrind
+# make golden   what tests compare with, again     make package IMAGE= ZONE=: the app package, to upload
+# make statuses what is written from app/status.h  make kubernetes: its binaries, once, into the cache
 B ?= build
 CC = gcc
 PREFIX ?= /opt/kubernetes
