@@ -1,4 +1,4 @@
-/* OpenSSL helpers. Lower-case hex everywhere; the caller frees every char * result. */
+/* What the product uses OpenSSL for. Lower-case hex everywhere; the caller frees every char * result. */
 #ifndef LIB_CRYPTO_CRYPTO_H
 #define LIB_CRYPTO_CRYPTO_H
 

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Changes and breaks a lab's cluster at random for SOAK_SECONDS, and holds every verdict against what is known to be true.
 
-The seed is always the same, so that a run can be repeated; SOAK_SEED takes another, "random" any. A round is a change or a fault, what check has to say of it, the reload or what heals, and
-all quiet again. At the end nothing may have grown: descriptors and processes of the machines, peak memory of the events, files in
-the directories that the hooks write, and what quiet rounds leave in the journal.
+The seed is always the same, so that a run can be repeated; SOAK_SEED takes another, "random" any. A round is a change or a fault,
+what check has to say of it, the reload or what heals, and all quiet again. At the end nothing may have grown: descriptors and
+processes of the machines, peak memory of the events, files in the directories that the hooks write, and what quiet rounds leave in
+the journal.
 """
 import concurrent.futures
 import json
