@@ -42,6 +42,7 @@ static const struct step *const stop[] = {
     &step_stop_kubelet,
     &step_stop_containers,
     &step_stop_docker,
+    &step_unmount_volumes,
     NULL,
 };
 

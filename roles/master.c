@@ -66,6 +66,7 @@ static const struct step *const stop[] = {
     &step_stop_kubelet,
     &step_stop_containers,
     &step_stop_docker,
+    &step_unmount_volumes,
     NULL,
 };
 

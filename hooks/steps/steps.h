@@ -155,6 +155,9 @@ extern const struct step step_adopt_backup;
 /* stop, in this order. */
 extern const struct step step_stop_kubelet;
 extern const struct step step_stop_containers;
+/* Unmounts what CSI drivers have mounted for pods: data is on the volumes, and the cloud can detach them. Never fails
+ * for a volume that is in use. */
+extern const struct step step_unmount_volumes;
 extern const struct step step_stop_docker;
 
 #endif
