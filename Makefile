@@ -64,7 +64,7 @@ ifeq ($(SANITIZE)$(COVERAGE),)
 IMAGES = $(IMAGE_PROGRAMS:%=$(B)/images/%)
 endif
 
-# the agent's templates are Go's own; Debian's packages are in GOPATH mode
+# the agent's templates are Go's own; Debian's packages are in GOPATH mode. Where there is no HOME, Go's cache is here
 AGENT = $(if $(shell command -v go),$(B)/lab/agent)
 all: $(BINARIES) $(LAB_PROGRAMS:%=$(B)/lab/%) $(AGENT) $(IMAGES)
 # a fuzz target is compiled here too, so that it follows what it calls
@@ -119,7 +119,7 @@ $(TESTS): %: %.o $(B)/lab.a $(LAB_SHARED) $(B)/hooks.a $(B)/bake.a $(B)/app.a $(
 $(B)/lab/agent: $(wildcard tests/lab/agent/*.go)
 	@mkdir -p $(@D)
 	@echo "go $@"
-	@GO111MODULE=off GOPATH=/usr/share/gocode CGO_ENABLED=0 go build -o $@ ./tests/lab/agent
+	@HOME=$${HOME:-$(abspath $(B))} GO111MODULE=off GOFLAGS= GOPATH=/usr/share/gocode CGO_ENABLED=0 go build -o $@ ./tests/lab/agent
 
 deps:
 	tests/deps

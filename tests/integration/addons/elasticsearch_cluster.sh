@@ -9,7 +9,7 @@ directory=$(mktemp -d)
 program=build/images/elasticsearch # static: not in a sanitized build
 declare -A pids ports
 trap 'kill "${pids[@]}" 2>/dev/null; wait; rm -rf "$directory"' EXIT
-base=$((20000 + $$ % 20000))
+base=$((20000 + $$ % 12000)) # below the ports that are given to connections
 seeds=$(for i in 1 2 3 4; do printf '127.0.0.1:%d,' $((base + i)); done)
 
 # start NUMBER NODES: the node log-NUMBER of a cluster that is to have NODES

@@ -7,6 +7,7 @@ cd "$(dirname "$0")/../../.." || exit 1
 directory=$(mktemp -d)
 programs=build/images # static: not in a sanitized build
 elasticsearch='' fluent_bit='' receiver=''
+metrics=$((20000 + $$ % 12000)) # of fluent-bit, below the ports that are given to connections
 trap 'kill $elasticsearch $fluent_bit $receiver 2>/dev/null; rm -rf "$directory"' EXIT
 
 mkdir -p "$directory/logs" "$directory/state" "$directory/data"
@@ -112,14 +113,14 @@ end
 curl -s -X DELETE "http://127.0.0.1:$port/logs" >/dev/null
 curl -s -H 'Content-Type: application/json' "http://127.0.0.1:$port/logs/_doc" -d '{"stream": 7}' >/dev/null
 configure "    Read_from_Head On" "    Retry_Limit 2"
-sed -i '/scheduler.cap/a\    HTTP_Server On\n    HTTP_Port 22020' "$directory/fluent-bit.conf"
+sed -i '/scheduler.cap/a\    HTTP_Server On\n    HTTP_Port '$metrics "$directory/fluent-bit.conf"
 line refused >"$directory/logs/d.log"
 run
 for _ in $(seq 50); do
-    curl -s http://127.0.0.1:22020/api/v1/metrics/prometheus | grep -q 'retries_failed_total{name="es.0"} 1' && break
+    curl -s --max-time 5 http://127.0.0.1:$metrics/api/v1/metrics/prometheus | grep -q 'retries_failed_total{name="es.0"} 1' && break
     sleep 0.2
 done
-is "$(curl -s http://127.0.0.1:22020/api/v1/metrics/prometheus | grep -E '(retries|retries_failed|dropped_records)_total\{' | awk '{ print $2 }' | tr '\n' ' ')" \
+is "$(curl -s --max-time 5 http://127.0.0.1:$metrics/api/v1/metrics/prometheus | grep -E '(retries|retries_failed|dropped_records)_total\{' | awk '{ print $2 }' | tr '\n' ' ')" \
     "2 1 1 " "gives up after the retries it was given, and counts that"
 is "$(grep -c 'a document is refused: failed to parse field \[stream\] of type \[long\]' "$directory/messages")" 3 "tries that often"
 line refused-no-more >>"$directory/logs/d.log"
@@ -133,7 +134,7 @@ receiver=$!
 forward_port() {
     head -1 "$directory/received"
 }
-for _ in $(seq 50); do
+for _ in $(seq 300); do
     [ -z "$(forward_port)" ] || break
     sleep 0.1
 done
@@ -150,7 +151,7 @@ configure "    Read_from_Head On" "    Retry_Limit 1
     Host        127.0.0.1
     Port        1
     Retry_Limit 2"
-sed -i '/scheduler.cap/a\    HTTP_Server On\n    HTTP_Port 22020' "$directory/fluent-bit.conf"
+sed -i '/scheduler.cap/a\    HTTP_Server On\n    HTTP_Port '$metrics "$directory/fluent-bit.conf"
 { line forwarded && line "$long" && line last; } >"$directory/logs/e.log"
 run
 for _ in $(seq 50); do
@@ -162,10 +163,10 @@ is "$(tail -n +2 "$directory/received" | jq -c '.[0] as $tag | .[2].size as $n |
 is "$(tail -n +2 "$directory/received" | jq -c '[.[1][0][0], .[1][0][1].log, (.[1][1][1].log | length), .[1][2][1].log]' | head -1)" \
     '["1767323045.678000000","forwarded\n",20001,"last\n"]' "with their times, whole and in their order"
 for _ in $(seq 50); do
-    curl -s http://127.0.0.1:22020/api/v1/metrics/prometheus | grep -q 'retries_failed_total{name="forward.1"} 1' && break
+    curl -s --max-time 5 http://127.0.0.1:$metrics/api/v1/metrics/prometheus | grep -q 'retries_failed_total{name="forward.1"} 1' && break
     sleep 0.2
 done
-is "$(curl -s http://127.0.0.1:22020/api/v1/metrics/prometheus | awk '/(proc_records|retries_failed|dropped_records)_total\{name="(forward|es)/ { print $2 }' | paste -sd' ')" \
+is "$(curl -s --max-time 5 http://127.0.0.1:$metrics/api/v1/metrics/prometheus | awk '/(proc_records|retries_failed|dropped_records)_total\{name="(forward|es)/ { print $2 }' | paste -sd' ')" \
     "3 0 0 3 0 0 0 1 3" "counts for each output what was sent, and what was given up"
 end
 finish

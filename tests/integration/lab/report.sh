@@ -15,7 +15,7 @@ result "the end of a create waited for its master's start" \
 result "a record without an event is refused" \
     "$("${BUILD:-build}/lab/lab" --name report-test report --from "$work/empty.jsonl" "$work/none.html" >/dev/null 2>&1 && echo accepted)"
 
-said=$(timeout 120 python3 tests/integration/lab/browser.py "$work/report.html" tests/integration/lab/report.js 2>&1)
+said=$(timeout 300 python3 tests/integration/lab/browser.py "$work/report.html" tests/integration/lab/report.js 2>&1)
 for size in "360 light" "360 dark" "800 light" "800 dark" "1600 light" "1600 dark"; do
     line=$(grep "^$size: " <<<"$said")
     result "in a browser, $size" "$([ "$line" = "$size: " ] || echo "${line:-$said}")"

@@ -23,6 +23,10 @@
 
 /* Where the argument of a call is that says what it changes. */
 enum { NOTHING = -1 };
+enum {
+    OPTIONS = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
+              PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL
+};
 enum kind { PATH, DESCRIPTOR, WRITE, SYNC, SYNC_ALL, OPEN, PLAIN };
 
 static const struct traced {
@@ -304,13 +308,6 @@ static enum verdict at_return(struct session *session, pid_t pid, struct error *
     return GO_ON;
 }
 
-static int options(const struct tracer *tracer)
-{
-    (void)tracer;
-    return PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC |
-           PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
-}
-
 /* One stop of PID: what it was, and how it goes on. */
 static int at_stop(struct session *session, pid_t pid, int status, struct error **err)
 {
@@ -372,8 +369,7 @@ int tracer_run(struct tracer *tracer, struct error **err)
     }
     int status = 0;
     if (session.first < 0 || waitpid(session.first, &status, 0) != session.first || !WIFSTOPPED(status) ||
-        ptrace(PTRACE_SETOPTIONS, session.first, 0, options(tracer)) < 0 ||
-        ptrace(PTRACE_CONT, session.first, 0, 0) < 0) {
+        ptrace(PTRACE_SETOPTIONS, session.first, 0, OPTIONS) < 0 || ptrace(PTRACE_CONT, session.first, 0, 0) < 0) {
         return error_errno(err, STATUS_FAILED, errno, "cannot trace %s", tracer->argv[0]);
     }
     add_pid(&session, session.first);

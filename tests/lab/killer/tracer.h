@@ -4,18 +4,8 @@
 
 #include <stdbool.h>
 #include <stdio.h>
-#include <sys/types.h>
 
 #include "lib/core/error.h"
-
-struct call {
-    pid_t pid;
-    const char *name; /* "rename" */
-    char *what;       /* path or descriptor's target, as in the machine */
-    size_t bytes;     /* of a write */
-    bool syncs;       /* fsync and the like */
-    bool whole;       /* syncfs: everything */
-};
 
 struct tracer {
     const char *root;  /* chroot of the program; "" is none */
