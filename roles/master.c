@@ -43,6 +43,7 @@ static const struct step *const start[] = {
     &step_issue_client_kubeconfig,
     &step_generate_token,
     &step_write_static_pods,
+    &step_expire_cloud_resources,
     &step_start_kubelet,
     &step_wait_for_api_server,
     &step_encrypt_secrets,
@@ -99,13 +100,14 @@ static const struct step *const scale_in[] = {
     NULL,
 };
 
-/* Runs after stop. The keys in a linked etcd go when nothing writes there any more. */
+/* Runs after stop. What hostnic has goes first: that step only warns, and a forced deletion ends with the first that
+ * fails. The keys in a linked etcd go when nothing writes there any more. */
 static const struct step *const destroy[] = {
     &step_stop_kubelet,
     &step_stop_containers,
+    &step_release_hostnic,
     &step_delete_cloud_resources,
     &step_clean_linked_etcd,
-    &step_release_hostnic,
     &step_stop_docker,
     NULL,
 };
@@ -134,6 +136,7 @@ static const struct step *const upgrade[] = {
     &step_keep_certificates_valid,
     &step_generate_encryption_key,
     &step_issue_client_kubeconfig,
+    &step_expire_cloud_resources,
     &step_start_kubelet,
     &step_wait_for_api_server,
     &step_upgrade_control_plane,
@@ -172,6 +175,7 @@ static const struct step *const restore[] = {
     &step_keep_certificates_valid,
     &step_generate_encryption_key,
     &step_write_static_pods,
+    &step_expire_cloud_resources,
     &step_start_kubelet,
     &step_wait_for_api_server,
     &step_encrypt_secrets,

@@ -16,7 +16,7 @@ const struct command commands[] = {
     {"restart", NULL, "stop, then start", METADATA_ACCEPTED, STEPS, 780},
     {"scale-out", NULL, "admit new nodes", METADATA_LIVE, STEPS, 540},
     {"scale-in", NULL, "drain and delete nodes", METADATA_LIVE, STEPS, 7140},
-    {"destroy", NULL, "leave the cluster; refused when that loses data", METADATA_OR_CACHED, STEPS, 240},
+    {"destroy", NULL, "leave the cluster; refused when that loses data", METADATA_OR_CACHED, STEPS, 540},
     {"upgrade", NULL, "upgrade to the image's version", METADATA_LIVE, STEPS, 1740},
     {"check", NULL, "check the health of this host", METADATA_CACHED, NO_ROOT, 5},
     {"revive", NULL, "heal what check finds broken, with back-off", METADATA_CACHED, HOST, 28},

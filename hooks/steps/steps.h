@@ -37,10 +37,15 @@ extern const struct step step_prune_logs;
 extern const struct step step_put_log_template;
 /* master: Services of type LoadBalancer that choose no network are private (hooks/steps/cloud/load_balancers.h). */
 extern const struct step step_default_load_balancers;
-/* stop on the master: records which volumes and load balancers the cluster has in the cloud; never fails. */
+/* stop on the master: records which volumes and load balancers the cluster has in the cloud; never fails. Where no API
+ * server answers, an earlier record stays as it is. */
 extern const struct step step_record_cloud_resources;
+/* Before the master's kubelet starts: what the record says may change from then on, so `destroy` deletes nothing by it.
+ */
+extern const struct step step_expire_cloud_resources;
 /* destroy on the master: deletes those of that record that the cluster made, a volume only where its reclaim policy is
- * Delete; names the others. Nothing is deleted when `stop` could not read the cluster. STATUS_CLOUD_UNREACHABLE names
+ * Delete; names the others. Nothing is deleted when no `stop` since the last start could read the cluster.
+ * STATUS_INTERRUPTED; STATUS_CLOUD_UNREACHABLE names
  * what could not be deleted; with --force a warning does. */
 extern const struct step step_delete_cloud_resources;
 /* master: the certificate that `admit` shows to the API server (k8s-admission.socket). */

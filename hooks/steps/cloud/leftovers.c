@@ -5,13 +5,15 @@
 #include "hooks/engine/run.h"
 #include "hooks/steps/cloud/load_balancers.h"
 #include "hooks/steps/steps.h"
+#include "lib/core/interrupt.h"
 #include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 
 /* AppCenter deletes the machines of a cluster that is deleted, and knows nothing of the volumes and load balancers that
  * its controllers made. `destroy` runs after `stop`, when no API server can be asked, so `stop` records what there is.
- * Only what that very record names is deleted: without one, or with one that could not be completed, nothing is. */
+ * The record holds until the cluster starts again, also for a second `stop`, which finds no API server. Only what such
+ * a record names is deleted: without one, or with one from before a start, nothing is. */
 
 #define RECORD "cloud-resources.json"
 #define DRIVER "disk.csi.qingcloud.com"
@@ -108,28 +110,52 @@ static json_t *load(const struct run *run)
     return record;
 }
 
+static int save(const struct run *run, const json_t *record, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, RECORD);
+    _cleanup_free_ char *text = json_dumps(record, JSON_INDENT(1));
+    return file_put_private(path, text, err);
+}
+
 /* Whatever goes wrong, the machine stops. */
 static int record_apply(struct run *run, struct error **err)
 {
     (void)err;
     _cleanup_json_ json_t *record = NULL;
     _cleanup_error_ struct error *why = NULL;
-    _cleanup_free_ char *path = run_state_path(run, RECORD);
     if (read_cluster(run, &record, &why) < 0) {
-        record = load(run);
-        record = json_is_object(record) ? record : json_object();
-        json_object_set_new(record, "complete", json_false());
         log_debug("volumes and load balancers are not recorded: %s", why->message);
-    }
-    _cleanup_free_ char *text = json_dumps(record, JSON_INDENT(1));
-    _cleanup_error_ struct error *unwritten = NULL;
-    if (file_put_private(path, text, &unwritten) < 0) {
-        log_warning("volumes and load balancers are not recorded: %s", unwritten->message);
+    } else if (save(run, record, &why) < 0) {
+        log_warning("volumes and load balancers are not recorded: %s", why->message);
     }
     return 0;
 }
 
 const struct step step_record_cloud_resources = {"record volumes and load balancers", NULL, record_apply, NULL};
+
+static bool is_complete(const json_t *record)
+{
+    return json_is_true(json_object_get(record, "complete"));
+}
+
+static int expire_done(struct run *run, struct error **err)
+{
+    (void)err;
+    _cleanup_json_ json_t *record = load(run);
+    return !is_complete(record);
+}
+
+/* Its names stay, for `destroy` to say what may be left. On a full disk they go too. */
+static int expire_apply(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *record = load(run);
+    _cleanup_free_ char *path = run_state_path(run, RECORD);
+    json_object_set_new(record, "complete", json_false());
+    return save(run, record, NULL) == 0 ? 0 : file_remove(path, NULL, err);
+}
+
+const struct step step_expire_cloud_resources = {"expire the record of volumes and load balancers", expire_done,
+                                                 expire_apply, NULL};
 
 struct deletion {
     struct run *run;
@@ -306,7 +332,7 @@ static void name_what_may_be_left(const json_t *record)
 static int delete_apply(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *record = load(run);
-    if (record == NULL || !json_is_true(json_object_get(record, "complete"))) {
+    if (!is_complete(record)) {
         name_what_may_be_left(record);
         return 0;
     }
@@ -319,6 +345,9 @@ static int delete_apply(struct run *run, struct error **err)
     each(record, "volumes", &d);
     if (d.left.len == 0) {
         return 0;
+    }
+    if (interrupt_check(err) < 0) {
+        return -1;
     }
     if (run->force) {
         log_warning("left in the cloud:%s delete them on the console", d.left.data);
@@ -334,7 +363,7 @@ static int delete_preview(struct run *run, struct error **err)
     (void)err;
     static const char *const kinds[] = {"volumes", "load_balancers"};
     _cleanup_json_ json_t *record = load(run);
-    bool complete = json_is_true(json_object_get(record, "complete"));
+    bool complete = is_complete(record);
     for (size_t k = 0; k < ELEMENTS(kinds); k++) {
         size_t i;
         json_t *item;
