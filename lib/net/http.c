@@ -193,12 +193,14 @@ static void give_lines(struct receiver *receiver)
 {
     struct buffer *body = &receiver->answer->body;
     char *start = body->data;
-    for (char *end = strchr(start, '\n'); end != NULL && !receiver->enough; end = strchr(start, '\n')) {
+    char *const behind = body->data + body->len;
+    /* not strchr: a NUL byte ends what LINE sees of its line, but no line after it */
+    for (char *end = NULL; !receiver->enough && (end = memchr(start, '\n', (size_t)(behind - start))) != NULL;) {
         *end = '\0';
         receiver->enough = !receiver->request->line(receiver->request->line_context, start);
         start = end + 1;
     }
-    body->len -= (size_t)(start - body->data);
+    body->len = (size_t)(behind - start);
     memmove(body->data, start, body->len + 1);
 }
 

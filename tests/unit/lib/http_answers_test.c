@@ -48,10 +48,16 @@ static bool take_request(int fd, SSL *ssl)
     return true;
 }
 
+/* Plain, \1 goes out as a NUL byte. */
 static void send_text(int fd, SSL *ssl, const char *text)
 {
     if (ssl == NULL) {
-        (void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
+        _cleanup_free_ char *bytes = xstrdup(text);
+        size_t len = strlen(text);
+        for (char *c = memchr(bytes, '\1', len); c != NULL; c = memchr(c, '\1', len - (size_t)(c - bytes))) {
+            *c = '\0';
+        }
+        (void)!send(fd, bytes, len, MSG_NOSIGNAL);
     } else {
         (void)SSL_write(ssl, text, (int)strlen(text));
     }
@@ -158,6 +164,28 @@ static void a_body_may_end_with_the_connection(void **state)
     assert_int_equal(http_open(&http, NULL, NULL), 0);
     assert_int_equal(get(http, "http", "127.0.0.1", &answer, NULL), 0);
     assert_string_equal(answer.body.data, "all of it");
+}
+
+static bool collect(void *context, const char *line)
+{
+    buffer_printf(context, "%s;", line);
+    return true;
+}
+
+/* Its own line is given up to it, and the lines after it whole. */
+static void a_nul_byte_holds_up_no_line(void **state)
+{
+    (void)state;
+    server.answers[0] = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\none\nt\1wo\nthree\n";
+    start();
+    _cleanup_(http_freep) struct http *http = NULL;
+    _cleanup_answer_ struct http_answer answer = {0};
+    _cleanup_buffer_ struct buffer lines = {0};
+    _cleanup_free_ char *url = xasprintf("http://127.0.0.1:%u/", server.port);
+    const struct http_request request = {.url = url, .line = collect, .line_context = &lines};
+    assert_int_equal(http_open(&http, NULL, NULL), 0);
+    assert_int_equal(http_do(http, &request, deadline_in(20000), STATUS_COMMAND, &answer, NULL), 0);
+    assert_string_equal(lines.data, "one;t;three;");
 }
 
 static void nonsense_is_refused(void **state)
@@ -314,6 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(answers_of_every_form_are_read),
         TEST(a_body_may_end_with_the_connection),
+        TEST(a_nul_byte_holds_up_no_line),
         TEST(nonsense_is_refused),
         TEST(a_connection_is_kept_until_the_server_closes_it),
         TEST(nothing_can_be_slipped_into_a_request),
