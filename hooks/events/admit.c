@@ -7,6 +7,7 @@
 #include "hooks/steps/cloud/load_balancers.h"
 #include "lib/core/json.h"
 #include "lib/core/logger.h"
+#include "lib/core/syntax.h"
 #include "lib/crypto/crypto.h"
 #include "lib/net/serve_https.h"
 
@@ -59,6 +60,13 @@ static void put_patch(json_t *response, const json_t *service, json_t *annotatio
     }
 }
 
+/* Names are validated after admission: what is not one might begin lines of its own in the log. */
+static const char *shown(const json_t *request, const char *key)
+{
+    const char *name = json_text_or(request, key, "");
+    return syntax_dns_name(name) ? name : "?";
+}
+
 static char *answer(void *context, const char *body, size_t len)
 {
     (void)context;
@@ -75,8 +83,7 @@ static char *answer(void *context, const char *body, size_t len)
     _cleanup_json_ json_t *annotations = load_balancer_annotations(service);
     if (annotations != NULL) {
         put_patch(response, service, annotations);
-        log_info("service %s/%s: load balancer %s", json_text_or(request, "namespace", ""),
-                 json_text_or(request, "name", ""),
+        log_info("service %s/%s: load balancer %s", shown(request, "namespace"), shown(request, "name"),
                  json_is_null(json_object_get(annotations, BALANCER_NETWORK)) ? "as the user chose"
                                                                               : "private by default");
     }
