@@ -1,6 +1,7 @@
 /* A byte stream to a server: a Unix socket, TCP, or TLS over it. Every wait, also that for a name server, ends at a
  * deadline with STATUS_DEADLINE, and with STATUS_INTERRUPTED as soon as a termination signal was taken
- * (lib/core/interrupt.h); what else fails is FAILURE. Messages say what was tried, not with whom. */
+ * (lib/core/interrupt.h); what else fails is FAILURE. Messages say what was tried, not with whom. SIGPIPE is to be
+ * ignored (program_start does): OpenSSL writes without MSG_NOSIGNAL. */
 #ifndef LIB_NET_CONNECTION_H
 #define LIB_NET_CONNECTION_H
 
