@@ -237,14 +237,14 @@ func (a *agent) process(known store) int {
 }
 
 func (a *agent) watch() {
-	for wait := false; ; wait = true {
+	for wait := false; ; {
 		known, err := a.fetch(wait)
-		if err == nil {
+		wait = err == nil // after a failure the server may be another one, or count anew
+		if wait {
 			a.process(known)
 			continue
 		}
 		log.Print(err)
-		wait = false
 		time.Sleep(time.Second) // no server answers: nothing tells when one will
 	}
 }
