@@ -1,14 +1,17 @@
 #include "lib/net/serve_https.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+
+#include "lib/core/interrupt.h"
 
 enum { HEADER_LIMIT = 64 * 1024, BLOCK = 16 * 1024 };
 
@@ -25,21 +28,6 @@ static void connection_close(struct connection *connection)
     SSL_CTX_free(connection->context);
 }
 
-/* Before each wait, so that no sequence of small pieces takes longer than the deadline. */
-static int limit_wait(const struct connection *connection, struct error **err)
-{
-    int64_t left = deadline_left(connection->deadline);
-    const struct timeval wait = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
-    if (left == 0) {
-        return error_new(err, STATUS_DEADLINE, "an HTTPS request did not come in time");
-    }
-    if (setsockopt(connection->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) < 0 ||
-        setsockopt(connection->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait) < 0) {
-        return error_errno(err, STATUS_FAILED, errno, "an HTTPS request: setting the socket's time-out");
-    }
-    return 0;
-}
-
 static int fail(const struct connection *connection, int status, const char *what, struct error **err)
 {
     char reason[256];
@@ -49,6 +37,38 @@ static int fail(const struct connection *connection, int status, const char *wha
     }
     ERR_error_string_n(code, reason, sizeof reason);
     return error_new(err, status, "an HTTPS request: %s: %s", what, code != 0 ? reason : "the connection ended");
+}
+
+/* After RESULT of a call on the session: 0 when it is to be repeated now. */
+static int wait_ready(const struct connection *connection, int result, const char *what, struct error **err)
+{
+    int reason = SSL_get_error(connection->ssl, result);
+    int64_t left = deadline_left(connection->deadline);
+    struct pollfd fds[] = {
+        {.fd = connection->fd, .events = reason == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT},
+        {.fd = interrupt_fd(), .events = POLLIN},
+    };
+    if (left == 0 || (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_WRITE)) {
+        return fail(connection, STATUS_FAILED, what, err);
+    }
+    if (poll(fds, ELEMENTS(fds), left > INT_MAX ? INT_MAX : (int)left) < 0 && errno != EINTR) {
+        return error_errno(err, STATUS_FAILED, errno, "an HTTPS request: waiting");
+    }
+    return interrupt_check(err);
+}
+
+static int shake_hands(const struct connection *connection, struct error **err)
+{
+    for (;;) {
+        ERR_clear_error();
+        int result = SSL_accept(connection->ssl);
+        if (result == 1) {
+            return 0;
+        }
+        if (wait_ready(connection, result, "TLS handshake", err) < 0) {
+            return -1;
+        }
+    }
 }
 
 static int start(struct connection *connection, const struct https_service *service, struct error **err)
@@ -64,24 +84,27 @@ static int start(struct connection *connection, const struct https_service *serv
     if (connection->ssl == NULL || SSL_set_fd(connection->ssl, connection->fd) != 1) {
         return fail(connection, STATUS_CRYPTO, "starting TLS", err);
     }
-    if (limit_wait(connection, err) < 0) {
-        return -1;
+    int flags = fcntl(connection->fd, F_GETFL);
+    if (flags < 0 || fcntl(connection->fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+        return error_errno(err, STATUS_FAILED, errno, "an HTTPS request: setting O_NONBLOCK");
     }
-    return SSL_accept(connection->ssl) == 1 ? 0 : fail(connection, STATUS_FAILED, "TLS handshake", err);
+    return shake_hands(connection, err);
 }
 
 static int read_more(struct connection *connection, struct buffer *in, struct error **err)
 {
     char block[BLOCK];
-    if (limit_wait(connection, err) < 0) {
-        return -1;
+    for (;;) {
+        ERR_clear_error();
+        int n = SSL_read(connection->ssl, block, sizeof block);
+        if (n > 0) {
+            buffer_append(in, block, (size_t)n);
+            return 0;
+        }
+        if (wait_ready(connection, n, "reading", err) < 0) {
+            return -1;
+        }
     }
-    int n = SSL_read(connection->ssl, block, sizeof block);
-    if (n <= 0) {
-        return fail(connection, STATUS_FAILED, "reading", err);
-    }
-    buffer_append(in, block, (size_t)n);
-    return 0;
 }
 
 /* The value of header NAME in HEAD, which ends with an empty line; borrowed, up to the line's end. NULL: none. */
@@ -158,12 +181,13 @@ static int respond(struct connection *connection, int status, const char *json, 
                   "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
                   "Connection: close\r\n\r\n%s",
                   status, phrase(status), strlen(json), json);
-    if (limit_wait(connection, err) < 0) {
-        return -1;
-    }
     /* without SSL_MODE_ENABLE_PARTIAL_WRITE it is all or nothing */
-    if (SSL_write(connection->ssl, out.data, (int)out.len) <= 0) {
-        return fail(connection, STATUS_FAILED, "answering", err);
+    for (int n = 0; n <= 0;) {
+        ERR_clear_error();
+        n = SSL_write(connection->ssl, out.data, (int)out.len);
+        if (n <= 0 && wait_ready(connection, n, "answering", err) < 0) {
+            return -1;
+        }
     }
     (void)SSL_shutdown(connection->ssl);
     return 0;

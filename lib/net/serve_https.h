@@ -17,8 +17,9 @@ struct https_service {
 };
 
 /* Answers one HTTP/1.1 request on the connected socket FD, with status 400, 405, 411 or 413 where it is not one, and
- * ends the TLS connection; FD stays open. STATUS_CRYPTO when the certificate cannot be used, STATUS_DEADLINE,
- * STATUS_FAILED when the other side does not speak TLS or goes away. */
+ * ends the TLS connection; FD stays open and does not block any more. STATUS_CRYPTO when the certificate cannot be
+ * used, STATUS_DEADLINE, STATUS_INTERRUPTED (lib/core/interrupt.h), STATUS_FAILED when the other side does not speak
+ * TLS or goes away. */
 int https_serve(int fd, const struct https_service *service, struct deadline deadline, struct error **err);
 
 #endif
