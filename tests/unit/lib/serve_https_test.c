@@ -77,7 +77,7 @@ static void a_trickle_ends_at_the_deadline(void **state)
     _cleanup_error_ struct error *err = NULL;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     assert_int_equal(pthread_create(&thread, NULL, feed, &ends[1]), 0);
-    int result = serve(ends[0], 200, &err);
+    int result = serve(ends[0], 700, &err);
     close(ends[0]);
     pthread_join(thread, NULL);
     close(ends[1]);
