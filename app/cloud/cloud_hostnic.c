@@ -34,7 +34,7 @@ static int call_on(struct cloud *cloud, const char *action, const char *name, ch
     return 0;
 }
 
-/* Cards of hostnic in the pod vxnets, whosever. */
+/* Cards of hostnic in the pod vxnets, of any cluster. */
 static int list_nics(struct cloud *cloud, const struct facts *facts, struct deadline deadline, json_t **list,
                      struct error **err)
 {

@@ -116,7 +116,7 @@ static int read_class(const json_t *entry)
     return value != NULL && syntax_number(value, 0, INT32_MAX, &class) ? class : -1;
 }
 
-/* "0,2,5": as QKE's package reads it. What is no number is left out. */
+/* "0,2,5": as QKE's package reads it. Words that are not numbers are left out. */
 static int *read_volume_types(const json_t *cluster)
 {
     const char *text = json_text_at(cluster, "resource_limits", "valid_volume_classes", NULL);

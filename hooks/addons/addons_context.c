@@ -20,7 +20,7 @@ void addons_put_admission(const struct run *run, json_t *context)
     }
 }
 
-/* The driver goes by the class that the cloud's API gives, which `init` recorded. */
+/* The driver uses the class that the cloud's API gives, which `init` recorded. */
 static void put_storage(const struct run *run, json_t *context)
 {
     _cleanup_(cloud_state_clear) struct cloud_state state = {0};

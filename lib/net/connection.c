@@ -208,7 +208,7 @@ static ssize_t transfer(const struct connection *connection, const struct piece 
     return !out && SSL_get_error(connection->ssl, *result) == SSL_ERROR_ZERO_RETURN ? 0 : -1;
 }
 
-/* One piece in or out, after as much waiting as it takes. */
+/* Sends or receives one piece; waits until it can. */
 static ssize_t move(const struct connection *connection, const struct piece *piece, struct deadline deadline,
                     int failure, struct error **err)
 {

@@ -15,7 +15,7 @@ struct http {
     char *ca, *cert, *key;
     bool self_signed;
     struct connection *connection; /* of the last request, when the server keeps it; else NULL */
-    char *peer;                    /* whom it leads to, as peer_of names it */
+    char *peer;                    /* the server, as peer_of names it */
 };
 
 /* The parts of a request's URL. */
@@ -314,7 +314,7 @@ static int receive(struct connection *connection, struct receiver *receiver, str
     return 0;
 }
 
-/* Names whom a connection leads to. */
+/* The server of a connection: another one needs a new connection. */
 static char *peer_of(const struct http_request *request, const struct url *url)
 {
     return request->socket != NULL ? xstrdup(request->socket)

@@ -78,17 +78,7 @@ static int make_parents(const char *path, struct error **err)
     if (errno != ENOENT) {
         return error_errno(err, STATUS_FILE, errno, "cannot inspect %s", parent);
     }
-    if (make_parents(parent, err) < 0) {
-        return -1;
-    }
-    if (make_directory(parent, 0755, err) < 0) {
-        return -1;
-    }
-    /* the umask of whoever runs this must not decide who can read it */
-    if (chmod(parent, 0755) < 0) {
-        return error_errno(err, STATUS_FILE, errno, "cannot set the mode of %s", parent);
-    }
-    return 0;
+    return make_parents(parent, err) < 0 ? -1 : make_directory(parent, 0755, err);
 }
 
 int dir_make(const char *path, mode_t mode, struct error **err)
