@@ -282,7 +282,7 @@ uint16_t cloudapi_port(const struct cloudapi *api)
 
 int cloudapi_keep(struct cloudapi *api, const char *path, const char *disks, struct error **err)
 {
-    json_error_t why;
+    json_error_t why = {0};
     json_t *state = access(path, F_OK) != 0 ? json_object() : json_load_file(path, 0, &why);
     if (state == NULL) {
         return error_new(err, STATUS_FILE, "%s:%d: %s", path, why.line, why.text);
