@@ -23,6 +23,7 @@ OPT = "/opt/kubernetes/bin/k8s-"
 WRITTEN = "/data/kubernetes /var/lib/k8s-hooks /etc /run /tmp /var/tmp /root /opt/kubernetes /data/backup"
 
 QUIET_LINES = 60  # of all machines: a reload and a reconcile each say in a line or two what they found
+STARTED = time.time()
 choice = random.Random(SEED)
 with open(f"{LAB}/lab.json", encoding="utf-8") as state:
     lab = json.load(state)
@@ -230,13 +231,15 @@ def figures(machine):
 
 
 def grown(history):
-    """What was, in each of the last third of the rounds, above all of the first third."""
+    """What was, in each of the last third of the rounds, above all of the middle, and there above all of the first: what a
+    change brings once, such as the file of a first password, does not count."""
     third = len(history) // 3
     for machine in history[0]:
         for name, (_, a_round) in history[0][machine].items():
-            first = max(h[machine][name][0] for h in history[:third])
-            last = min(h[machine][name][0] for h in history[-third:])
-            yield machine, name, first, last, last - first > a_round * third
+            first, middle, last = ([h[machine][name][0] for h in part]
+                                   for part in (history[:third], history[third:-third], history[-third:]))
+            grows = min(middle) > max(first) and min(last) > max(middle) and min(last) - max(first) > a_round * third
+            yield machine, name, max(first), min(last), grows
 
 
 def main():
@@ -264,6 +267,9 @@ def main():
     for machine, name, first, last, grows in grown(history):
         print(f"{machine}: {name}: at most {first} in the first third, at least {last} in the last{': GROWS' if grows else ''}")
         wrong += grows
+        if grows:
+            named = next(m for m in machines if m.name == machine)
+            print(named.must(f"find {WRITTEN} -xdev -type f -not -path '*/audit/*' -newermt @{STARTED:.0f} | head -50"))
     print(f"lines in the journal that a quiet round leaves: {lines}")
     wrong += max(lines) > QUIET_LINES
     print(f"{len(history)} rounds in {time.monotonic() - began:.0f} s, {done['faults']} faults, {done['changes']} changes, seed {SEED}")
