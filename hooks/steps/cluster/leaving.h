@@ -43,7 +43,8 @@ int logs_move_begin(struct run *run, char *const *leaving, struct logs_move **mo
 void logs_move_end(struct run *run, struct logs_move *move, bool left);
 
 /* The StatefulSet with a pod less, after one of its nodes was drained, once all pods it then has are ready: its
- * disruption budget lets no two be away. */
+ * disruption budget lets no two be away. With more pods less where one that was evicted has no node to go to, as other
+ * nodes leave too: it takes the place of a pod of a node that stays, whose data it finds there. */
 int logs_shrink(struct run *run, struct error **err);
 
 #endif

@@ -10,6 +10,7 @@
  */
 
 #define STATEFUL_SET "/apis/apps/v1/namespaces/kube-system/statefulsets/elasticsearch-logging"
+#define PODS "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Delasticsearch-logging"
 #define EXCLUDE "cluster.routing.allocation.exclude._name"
 
 /* Without a shard on its way for so long, none will move any more. */
@@ -337,42 +338,85 @@ int logs_move_begin(struct run *run, char *const *leaving, struct logs_move **mo
     return error_move(err, &failure);
 }
 
-static int await_ready(struct run *run, long replicas, struct error **err)
+/* How the StatefulSet's pods are: with the log nodes that leave cordoned, one that was evicted may have no node to go
+ * to until there are fewer pods. */
+struct set_pods {
+    long all;
+    long ready;
+    long unplaced;
+};
+
+static bool has_condition(const json_t *pod, const char *type, const char *status)
+{
+    const char *is = kube_condition(pod, type, NULL);
+    return is != NULL && strcmp(is, status) == 0;
+}
+
+static int count_pods(struct run *run, struct set_pods *pods, struct error **err)
+{
+    _cleanup_json_ json_t *list = NULL;
+    if (kube_get(run->kube, PODS, run_deadline(run, 30), &list, NULL, err) < 0) {
+        return -1;
+    }
+    *pods = (struct set_pods){0};
+    size_t i;
+    const json_t *pod;
+    json_array_foreach (json_object_get(list, "items"), i, pod) {
+        bool ends = json_object_get(json_object_get(pod, "metadata"), "deletionTimestamp") != NULL;
+        pods->all++;
+        pods->ready += !ends && has_condition(pod, "Ready", "True");
+        pods->unplaced += !ends && has_condition(pod, "PodScheduled", "False");
+    }
+    return 0;
+}
+
+/* Until each of the REPLICAS pods is ready, or, where there may be fewer still, has no node to go to: then *UNPLACED is
+ * not 0. The scheduler may be about to place it, so that has to be seen twice. */
+static int await_pods(struct run *run, long replicas, bool *unplaced, struct error **err)
 {
     struct deadline deadline = run_deadline(run, run->conf->timeouts.api_s);
+    bool last = replicas <= run->facts->n_logs;
+    bool before = false;
     for (;;) {
-        _cleanup_json_ json_t *set = NULL;
-        if (kube_get(run->kube, STATEFUL_SET, run_deadline(run, 30), &set, NULL, err) < 0) {
+        struct set_pods pods;
+        if (count_pods(run, &pods, err) < 0) {
             return -1;
         }
-        const json_t *status = json_object_get(set, "status");
-        if (number(status, "replicas") == replicas && number(status, "readyReplicas") == replicas) {
+        bool settled = pods.all == replicas && pods.ready + pods.unplaced == replicas;
+        *unplaced = settled && pods.unplaced > 0;
+        if (settled && (!*unplaced || (before && !last))) {
             return 0;
         }
+        before = *unplaced;
         if (run_pause(PAUSE_MS, deadline, err) < 0) {
-            return error_wrap(err, "statefulset kube-system/elasticsearch-logging: %ld of %ld pods ready",
-                              number(status, "readyReplicas"), replicas);
+            return error_wrap(err, "statefulset kube-system/elasticsearch-logging: %ld of %ld pods ready", pods.ready,
+                              replicas);
         }
     }
 }
 
 int logs_shrink(struct run *run, struct error **err)
 {
-    _cleanup_json_ json_t *set = NULL;
-    _cleanup_error_ struct error *why = NULL;
-    long code = 0;
+    bool unplaced = true;
     if (run_kube(run, err) < 0) {
         return -1;
     }
-    if (kube_get(run->kube, STATEFUL_SET, run_deadline(run, 30), &set, &code, &why) < 0) {
-        return code == 404 ? 0 : error_move(err, &why);
+    while (unplaced) {
+        _cleanup_json_ json_t *set = NULL;
+        _cleanup_error_ struct error *why = NULL;
+        long code = 0;
+        if (kube_get(run->kube, STATEFUL_SET, run_deadline(run, 30), &set, &code, &why) < 0) {
+            return code == 404 ? 0 : error_move(err, &why);
+        }
+        long replicas = number(json_object_get(set, "spec"), "replicas");
+        if (run->facts->n_logs == 0 || replicas <= run->facts->n_logs) {
+            return 0;
+        }
+        _cleanup_json_ json_t *patch = json_pack("{s{sI}}", "spec", "replicas", (json_int_t)(replicas - 1));
+        if (kube_merge_patch(run->kube, STATEFUL_SET, patch, run_deadline(run, 30), err) < 0 ||
+            await_pods(run, replicas - 1, &unplaced, err) < 0) {
+            return -1;
+        }
     }
-    long replicas = number(json_object_get(set, "spec"), "replicas");
-    if (run->facts->n_logs == 0 || replicas <= run->facts->n_logs) {
-        return 0;
-    }
-    _cleanup_json_ json_t *patch = json_pack("{s{sI}}", "spec", "replicas", (json_int_t)(replicas - 1));
-    return kube_merge_patch(run->kube, STATEFUL_SET, patch, run_deadline(run, 30), err) < 0
-               ? -1
-               : await_ready(run, replicas - 1, err);
+    return 0;
 }
