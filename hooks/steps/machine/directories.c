@@ -35,7 +35,6 @@ struct data_link {
 static const struct data_link links[] = {
     {DATA_KUBERNETES, KUBERNETES_DIRECTORY},
     {"/data/var/lib/kubelet", "/var/lib/kubelet"},
-    {DATA_HOSTNIC, HOSTNIC_DIRECTORY},
 };
 
 static bool wanted(const struct run *run, const struct directory *directory)

@@ -2,8 +2,8 @@
 # The API server's certificate as it is, but expired; and the API server restarted with it.
 set -e
 cd /etc/kubernetes/pki
-openssl x509 -x509toreq -in apiserver.crt -signkey apiserver.key -out /root/request.pem
-openssl x509 -req -in /root/request.pem -CA ca.crt -CAkey ca.key -set_serial 7 -days 0 -out /root/apiserver.crt
+openssl x509 -x509toreq -copy_extensions copyall -in apiserver.crt -signkey apiserver.key -out /root/request.pem
+openssl x509 -req -copy_extensions copyall -in /root/request.pem -CA ca.crt -CAkey ca.key -set_serial 7 -days 0 -out /root/apiserver.crt
 cp /root/apiserver.crt apiserver.crt
 docker kill "$(docker ps -q -f label=io.kubernetes.container.name=kube-apiserver)"
 for _ in $(seq 60); do

@@ -297,13 +297,14 @@ static void hostnic_s_records_lie_on_data(void **state)
     run.root = root;
     _cleanup_free_ char *plugin = xasprintf("%s/opt/cni/bin/hostnic", root);
     _cleanup_free_ char *link = xasprintf("%s/var/lib/hostnic", root);
-    _cleanup_free_ char *kept = xasprintf("%s/data/var/lib/hostnic", root);
+    _cleanup_free_ char *records = path_join("/data/var/lib/hostnic", run.facts->self->instance_id);
+    _cleanup_free_ char *kept = path_join(root, records);
     const struct file_spec spec = {plugin, "#!", 2, 0755, geteuid(), getegid()};
     assert_int_equal(file_put(&spec, NULL, NULL), 0);
     assert_int_equal(step_install_hostnic.done(&run, NULL), 0);
     assert_int_equal(step_install_hostnic.apply(&run, NULL), 0);
     assert_true(readlink(link, target, sizeof target - 1) > 0);
-    assert_string_equal(target, "/data/var/lib/hostnic");
+    assert_string_equal(target, records);
     assert_int_equal(stat(kept, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
     /* no event changes what another one made of it */
