@@ -7,12 +7,14 @@
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 
-/* Where a kubelet has a CSI driver mount a volume: once a machine, and once a pod (pkg/volume/csi of Kubernetes:
- * makeDeviceMountPath, getTargetPath). */
-static bool of_csi_driver(const char *directory)
+/* Where a kubelet has a CSI driver mount a volume, once a machine and once a pod, and where it mounts folders of
+ * volumes a second time, for a container's subPath (pkg/volume/csi and pkg/volume/util/subpath of Kubernetes). */
+static bool of_volume(const char *directory)
 {
+    static const char *const in_pod[] = {"/volumes/kubernetes.io~csi/", "/volume-subpaths/"};
+    const char *pod = strstr(directory, "/kubelet/pods/");
     return strstr(directory, "/kubelet/plugins/kubernetes.io/csi/") != NULL ||
-           (strstr(directory, "/kubelet/pods/") != NULL && strstr(directory, "/volumes/kubernetes.io~csi/") != NULL);
+           (pod != NULL && (strstr(pod, in_pod[0]) != NULL || strstr(pod, in_pod[1]) != NULL));
 }
 
 /* In the order of mounting: the last is unmounted first. */
@@ -25,7 +27,7 @@ static int list_volumes(char ***directories, struct error **err)
         return error_errno(err, STATUS_FILE, errno, "cannot read /proc/self/mounts");
     }
     while (getmntent_r(mounts, &entry, text, sizeof text) != NULL) {
-        if (of_csi_driver(entry.mnt_dir)) {
+        if (of_volume(entry.mnt_dir)) {
             strv_push(directories, entry.mnt_dir);
         }
     }

@@ -21,6 +21,7 @@
 
 #define STAGED "kubelet/plugins/kubernetes.io/csi/pv/pvc-1/globalmount"
 #define OF_POD "kubelet/pods/1/volumes/kubernetes.io~csi/pvc-1/mount"
+#define SUBPATH "kubelet/pods/1/volume-subpaths/pvc-1/prometheus/0"
 #define SECRET "kubelet/pods/1/volumes/kubernetes.io~secret/token"
 
 static char root[] = "/tmp/unmount-volumes-XXXXXX";
@@ -75,10 +76,12 @@ static void test_volumes_are_unmounted_and_secrets_stay(void **state)
     (void)state;
     mount_at(NULL, STAGED);
     mount_at(STAGED, OF_POD);
+    mount_at(OF_POD, SUBPATH);
     mount_at(NULL, SECRET);
     unmount_volumes();
     assert_false(mounted(STAGED));
     assert_false(mounted(OF_POD));
+    assert_false(mounted(SUBPATH));
     assert_true(mounted(SECRET));
 }
 
