@@ -127,7 +127,7 @@ static bool run_line(struct scenario *s, struct tap *tap, const char *line)
 static bool header(const char *line)
 {
     return str_starts(line, "uses:") || str_starts(line, "leaves:") || str_starts(line, "about:") ||
-           str_starts(line, "takes:");
+           str_starts(line, "takes:") || str_starts(line, "by-hand:");
 }
 
 static bool run_lines(struct scenario *s, struct tap *tap)
