@@ -262,7 +262,7 @@ SET_ASIDE = "data/kubernetes/pki.incomplete-"
 # What may differ between two runs of the same event, and is compared by a test of its own or not at all.
 ABSENT_OR_NOT = ("data/kubernetes/hooks/lock", "var/lib/k8s-hooks/lock", SET_ASIDE, "root/.kube/cache",
                  "data/etcd/member", "data/etcd.before-restore/member")  # the last by `restored`
-CONTENT_DIFFERS = ["data/kubernetes/hooks/runs.json", "data/kubernetes/hooks/lock", "data/kubernetes/hooks/revive.json",
+CONTENT_DIFFERS = ["data/kubernetes/hooks/cloud-resources.json", "data/kubernetes/hooks/runs.json", "data/kubernetes/hooks/lock", "data/kubernetes/hooks/revive.json",
                    "data/kubernetes/hooks/bootstrap-token", "data/kubernetes/hooks/cloud.json",
                    "data/kubernetes/hooks/reload-owed.json", "data/kubernetes/pki/encryption.yaml",
                    "data/kubernetes/hooks/stamps/encryption", "etc/shadow", "etc/shadow-", "data/kubernetes/client.conf",
