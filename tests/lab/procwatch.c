@@ -128,7 +128,9 @@ static void write_text(struct watch *w, long pid, const char *name, char *data, 
         return;
     }
     for (size_t i = 0; i < len; i++) {
-        data[i] = data[i] == '\0' || data[i] == '\n' ? ' ' : data[i];
+        if (data[i] == '\0' || data[i] == '\n') {
+            data[i] = ' ';
+        }
     }
     (void)fprintf(w->record, "%ld %s ", pid, name);
     (void)fwrite(data, 1, len, w->record);

@@ -380,8 +380,8 @@ static void what_is_no_review_is_refused(void **state)
         assert_int_equal(http_do(http, &post, deadline_in(20000), STATUS_FAILED, &answer, NULL), 0);
         assert_true(answer.code == 400 || (answer.code == 411 && i == 0));
     }
-    _cleanup_free_ char *large = xcalloc(9 * 1024 * 1024, 1);
-    memset(large, ' ', 9 * 1024 * 1024 - 1);
+    _cleanup_free_ char *large = xcalloc((size_t)9 << 20, 1);
+    memset(large, ' ', ((size_t)9 << 20) - 1);
     _cleanup_answer_ struct http_answer answer = {0};
     const struct http_request post = {
         .method = "POST", .url = "https://" ADDRESS "/", .body = large, .body_len = strlen(large)};

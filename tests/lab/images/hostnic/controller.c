@@ -1,5 +1,6 @@
 /* Stands for hostnic-controller v1.0 (yunify/hostnic-cni, cmd/controller): the vxnets of VxNetPool v-pool become
  * IPPools with their blocks, once the cloud holds their addresses as VIPs and the cluster's firewall lets them in. */
+#include <arpa/inet.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,13 +26,12 @@ static struct {
 
 static size_t address_count(const char *first, const char *last)
 {
-    unsigned a[4];
-    unsigned b[4];
-    if (sscanf(first, "%u.%u.%u.%u", a, a + 1, a + 2, a + 3) != 4 ||
-        sscanf(last, "%u.%u.%u.%u", b, b + 1, b + 2, b + 3) != 4) {
+    struct in_addr a;
+    struct in_addr b;
+    if (inet_pton(AF_INET, first, &a) != 1 || inet_pton(AF_INET, last, &b) != 1) {
         return 0;
     }
-    return (size_t)((b[2] - a[2]) * 256 + b[3] - a[3] + 1);
+    return (size_t)ntohl(b.s_addr) - ntohl(a.s_addr) + 1;
 }
 
 static void find_vips(const json_t *vxnet)

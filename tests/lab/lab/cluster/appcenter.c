@@ -47,7 +47,7 @@ static bool chosen(const struct machine *machine)
 /* Starts every machine that is off and waits until all are up. */
 static int start_all(struct lab *lab, struct error **err)
 {
-    struct record **boots = xcalloc(lab->n_machines + 1, sizeof *boots);
+    struct record **boots = xcalloc(lab->n_machines + 1, sizeof(void *));
     int r = 0;
     for (size_t i = 0; r == 0 && i < lab->n_machines; i++) {
         if (!process_alive(&lab->machines[i]->nspawn)) {

