@@ -35,16 +35,17 @@ static json_t *classes_of(const struct facts *facts, const json_t *list)
     return classes;
 }
 
-static bool lists(const json_t *list, const char *instance)
+/* The entry whose member KEY is ID; NULL: none. */
+static const json_t *find_entry(const json_t *list, const char *key, const char *id)
 {
     size_t i = 0;
     json_t *entry;
     json_array_foreach (list, i, entry) {
-        if (strcmp(json_text_or(entry, "instance_id", ""), instance) == 0) {
-            return true;
+        if (strcmp(json_text_or(entry, key, ""), id) == 0) {
+            return entry;
         }
     }
-    return false;
+    return NULL;
 }
 
 int cloud_check_key(struct cloud *cloud, const struct facts *facts, struct deadline deadline, json_t **classes,
@@ -65,7 +66,7 @@ int cloud_check_key(struct cloud *cloud, const struct facts *facts, struct deadl
                          "%s: make sure that an EIP is associated with the VPC, so that the vxnet reaches the API",
                          why->message);
     }
-    if (!lists(list, self)) {
+    if (find_entry(list, "instance_id", self) == NULL) {
         return error_new(err, STATUS_CLOUD_KEY,
                          "the API key is accepted, but does not see this host, %s: access_key_id must be a key of the "
                          "user who owns the cluster, of the same zone (%s)",
@@ -77,23 +78,11 @@ int cloud_check_key(struct cloud *cloud, const struct facts *facts, struct deadl
     return 0;
 }
 
-static const json_t *find_vxnet(const json_t *list, const char *id)
-{
-    size_t i = 0;
-    json_t *entry;
-    json_array_foreach (list, i, entry) {
-        if (strcmp(json_text_or(entry, "vxnet_id", ""), id) == 0) {
-            return entry;
-        }
-    }
-    return NULL;
-}
-
 static int check_present(const json_t *list, char *const *vxnets, struct error **err)
 {
     _cleanup_buffer_ struct buffer absent = {0};
     for (; *vxnets != NULL; vxnets++) {
-        if (find_vxnet(list, *vxnets) == NULL) {
+        if (find_entry(list, "vxnet_id", *vxnets) == NULL) {
             buffer_printf(&absent, " %s", *vxnets);
         }
     }
@@ -104,13 +93,13 @@ static int check_present(const json_t *list, char *const *vxnets, struct error *
 
 static int check_vpc(const json_t *list, const char *cluster_vxnet, char *const *vxnets, struct error **err)
 {
-    const char *vpc = json_text_or(find_vxnet(list, cluster_vxnet), "vpc_router_id", "");
+    const char *vpc = json_text_or(find_entry(list, "vxnet_id", cluster_vxnet), "vpc_router_id", "");
     if (*vpc == '\0') {
         return error_new(err, STATUS_VXNET_VPC, "the cluster's vxnet %s is in no VPC: join it to one", cluster_vxnet);
     }
     _cleanup_buffer_ struct buffer outside = {0};
     for (; *vxnets != NULL; vxnets++) {
-        const char *own = json_text_or(find_vxnet(list, *vxnets), "vpc_router_id", "");
+        const char *own = json_text_or(find_entry(list, "vxnet_id", *vxnets), "vpc_router_id", "");
         if (strcmp(own, vpc) != 0) {
             buffer_printf(&outside, " %s (%s)", *vxnets, *own == '\0' ? "in no VPC" : own);
         }

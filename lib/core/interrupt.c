@@ -83,8 +83,13 @@ int interrupt_sleep(int64_t ms, struct deadline deadline, struct error **err)
 
 int interrupt_wait_readable(int fd, struct deadline deadline, struct error **err)
 {
+    return interrupt_wait(fd, POLLIN, deadline, err);
+}
+
+int interrupt_wait(int fd, short events, struct deadline deadline, struct error **err)
+{
     for (;;) {
-        struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = descriptor, .events = POLLIN}};
+        struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = descriptor, .events = POLLIN}};
         int64_t left = deadline_left(deadline);
         int ready = poll(fds, ELEMENTS(fds), left > INT_MAX ? INT_MAX : (int)left);
         if (ready < 0 && errno != EINTR) {

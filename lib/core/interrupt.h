@@ -23,7 +23,11 @@ int interrupt_check(struct error **err);
 /* Waits MS, or until DEADLINE where that comes first (then 0 too); STATUS_INTERRUPTED as soon as a signal came. */
 int interrupt_sleep(int64_t ms, struct deadline deadline, struct error **err);
 
-/* Waits until FD is readable. 1: it is. 0: DEADLINE passed. STATUS_INTERRUPTED as soon as a signal came. */
+/* Waits until FD is ready for EVENTS, those of poll. 1: it is. 0: DEADLINE passed. STATUS_INTERRUPTED as soon as a
+ * signal came. */
+int interrupt_wait(int fd, short events, struct deadline deadline, struct error **err);
+
+/* The same until FD is readable. */
 int interrupt_wait_readable(int fd, struct deadline deadline, struct error **err);
 
 /* In a child after fork: undoes the blocking, async-signal-safe. */

@@ -1,7 +1,6 @@
 #include "lib/net/connection.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
@@ -26,23 +25,11 @@ static const char no_answer[] = "no complete answer";
 /* Waits until FD is ready for EVENTS; LATE is the message at the deadline. */
 static int wait_ready(int fd, short events, struct deadline deadline, const char *late, struct error **err)
 {
-    for (;;) {
-        struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = interrupt_fd(), .events = POLLIN}};
-        int64_t left = deadline_left(deadline);
-        int ready = poll(fds, ELEMENTS(fds), left > INT_MAX ? INT_MAX : (int)left);
-        if (ready < 0 && errno != EINTR) {
-            return error_errno(err, STATUS_FAILED, errno, "waiting for the server");
-        }
-        if (interrupt_check(err) < 0) {
-            return -1;
-        }
-        if (ready > 0 && fds[0].revents != 0) {
-            return 0;
-        }
-        if (left == 0) {
-            return error_new(err, STATUS_DEADLINE, "%s", late);
-        }
+    int ready = interrupt_wait(fd, events, deadline, err);
+    if (ready == 0) {
+        return error_new(err, STATUS_DEADLINE, "%s", late);
     }
+    return ready < 0 ? -1 : 0;
 }
 
 static int connect_to(const struct sockaddr *address, socklen_t len, struct deadline deadline, int failure, int *fd,

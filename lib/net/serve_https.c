@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,18 +42,12 @@ static int fail(const struct connection *connection, int status, const char *wha
 static int wait_ready(const struct connection *connection, int result, const char *what, struct error **err)
 {
     int reason = SSL_get_error(connection->ssl, result);
-    int64_t left = deadline_left(connection->deadline);
-    struct pollfd fds[] = {
-        {.fd = connection->fd, .events = reason == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT},
-        {.fd = interrupt_fd(), .events = POLLIN},
-    };
-    if (left == 0 || (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_WRITE)) {
+    if (deadline_left(connection->deadline) == 0 || (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_WRITE)) {
         return fail(connection, STATUS_FAILED, what, err);
     }
-    if (poll(fds, ELEMENTS(fds), left > INT_MAX ? INT_MAX : (int)left) < 0 && errno != EINTR) {
-        return error_errno(err, STATUS_FAILED, errno, "an HTTPS request: waiting");
-    }
-    return interrupt_check(err);
+    int ready =
+        interrupt_wait(connection->fd, reason == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, connection->deadline, err);
+    return ready == 0 ? fail(connection, STATUS_FAILED, what, err) : ready < 0 ? -1 : 0;
 }
 
 static int shake_hands(const struct connection *connection, struct error **err)
