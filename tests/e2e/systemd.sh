@@ -20,8 +20,8 @@ run() {
     rm -rf "$work/root" && mkdir -p "$work/root/opt/tests/lib"
     cp "$program" "$work/root/opt/tests/program"
     ldd "$program" | awk '$3 ~ /^\// { print $3 }' | grep -v '/libc\.so' | xargs -I{} cp -L {} "$work/root/opt/tests/lib"
-    tar -C "$work/root" -c . | $lab sh log-1 tar -C / -x
-    $lab sh log-1 env LD_LIBRARY_PATH=/opt/tests/lib CMOCKA_MESSAGE_OUTPUT=tap /opt/tests/program >"$work/output" 2>&1 </dev/null
+    tar -C "$work/root" -c . | $lab sh node-1 tar -C / -x
+    $lab sh node-1 env LD_LIBRARY_PATH=/opt/tests/lib CMOCKA_MESSAGE_OUTPUT=tap /opt/tests/program >"$work/output" 2>&1 </dev/null
     status=$?
     results=$(grep -cE '^(not )?ok ' "$work/output")
     while IFS= read -r line; do
@@ -36,7 +36,7 @@ run() {
     result $? "$program ends with status $status after $results results"
 }
 
-$lab up master=1 log=1 2>&1 | sed 's/^/# /'
+$lab up master=1 node=1 log=2 client=1 2>&1 | sed 's/^/# /'
 result "${PIPESTATUS[0]}" "a machine boots"
 for build in $builds; do
     for test in tests/systemd/*_test.c; do

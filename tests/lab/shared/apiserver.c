@@ -21,6 +21,8 @@
 
 #define KUBERNETES "/var/cache/k8s-hooks/kubernetes-v1.20.2"
 #define START_S 120
+#define LOG_MAX ((size_t)16 << 20)
+#define LOG_END 2000
 
 static const char kubeconfig[] = "apiVersion: v1\n"
                                  "kind: Config\n"
@@ -37,17 +39,26 @@ static const char kubeconfig[] = "apiVersion: v1\n"
 
 static const char token[] = "apiserver-of-a-test";
 
+#define FIRST_PORT 10000
+#define PORTS 20000
+
+/* A port that the kernel gives to no outgoing connection (its range begins at 32768): one of those could be taken by
+ * another program between here and the server's start. Each test process begins at a place of its own. */
 static int free_port(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) < 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &len) < 0) {
-        abort();
+    static int used;
+    for (int tries = 0; tries < PORTS; tries++) {
+        int port = FIRST_PORT + (int)(((int64_t)getpid() * 16 + used++) % PORTS);
+        struct sockaddr_in address = {
+            .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_ANY)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool is_free = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+        close(fd);
+        if (is_free) {
+            return port;
+        }
     }
-    close(fd);
-    return ntohs(address.sin_port);
+    abort();
 }
 
 /* The child's output goes to ROOT/NAME.log. */
@@ -145,16 +156,34 @@ static bool ready(const struct apiserver *server)
     return answers(server, "readyz") && answers(server, "api/v1/namespaces/default");
 }
 
-/* Nothing tells that the server is ready but a request; that it is dead, its descriptor does. */
+/* The log goes with the server's directory: its end is told here. */
+static int not_ready(const struct apiserver *server, const char *what, const char *name, struct error **err)
+{
+    _cleanup_free_ char *log = xasprintf("%s/%s.log", server->root, name);
+    _cleanup_free_ char *text = NULL;
+    size_t len = 0;
+    const char *end = "";
+    if (file_read(log, LOG_MAX, &text, &len, NULL) == 0) {
+        end = text + (len > LOG_END ? len - LOG_END : 0);
+    }
+    return error_new(err, STATUS_API, "the API server of the test did not get ready: %s; %s.log ends with\n%s", what,
+                     name, end);
+}
+
+/* Nothing tells that the server is ready but a request; that it or its etcd is dead, its descriptor does. */
 static int wait_ready(const struct apiserver *server, struct error **err)
 {
     struct deadline deadline = deadline_in(INT64_C(1000) * START_S);
-    _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, server->api, 0);
+    _cleanup_close_ int etcd = (int)syscall(SYS_pidfd_open, server->etcd, 0);
+    _cleanup_close_ int api = (int)syscall(SYS_pidfd_open, server->api, 0);
     while (!ready(server)) {
-        struct pollfd dead = {.fd = fd, .events = POLLIN};
-        if (poll(&dead, 1, 100) != 0 || deadline_left(deadline) == 0) {
-            return error_new(err, STATUS_API, "the API server of the test did not get ready: see %s/kube-apiserver.log",
-                             server->root);
+        struct pollfd dead[] = {{.fd = etcd, .events = POLLIN}, {.fd = api, .events = POLLIN}};
+        if (poll(dead, 2, 100) != 0) {
+            return dead[0].revents != 0 ? not_ready(server, "etcd ended", "etcd", err)
+                                        : not_ready(server, "it ended", "kube-apiserver", err);
+        }
+        if (deadline_left(deadline) == 0) {
+            return not_ready(server, "no answer in 120 s", "kube-apiserver", err);
         }
     }
     return 0;
