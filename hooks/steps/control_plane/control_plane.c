@@ -114,15 +114,32 @@ static int cluster_settings_done(struct run *run, struct error **err)
     return moving || stamp_same(run, "cluster-settings", hash);
 }
 
+static int upload_settings(struct run *run, struct error **err)
+{
+    bool dns = !strv_contains(run->conf->addons.skip, "coredns");
+    return kubeadm_phase(run, "upload-config", "all", err) == 0 &&
+                   kubeadm_phase(run, "mark-control-plane", NULL, err) == 0 &&
+                   kubeadm_phase(run, "kubelet-finalize", "all", err) == 0 &&
+                   kubeadm_phase(run, "addon", "kube-proxy", err) == 0 &&
+                   (!dns || kubeadm_phase(run, "addon", "coredns", err) == 0)
+               ? 0
+               : -1;
+}
+
+/* Behind a changed manifest, the old API server answers that it is ready until the kubelet replaces it: what fails then
+ * is tried once more, with the new one. */
 static int cluster_settings_apply(struct run *run, struct error **err)
 {
     _cleanup_free_ char *hash = configuration_hash(run);
-    bool dns = !strv_contains(run->conf->addons.skip, "coredns");
-    if (kubeadm_phase(run, "upload-config", "all", err) < 0 ||
-        kubeadm_phase(run, "mark-control-plane", NULL, err) < 0 ||
-        kubeadm_phase(run, "kubelet-finalize", "all", err) < 0 || kubeadm_phase(run, "addon", "kube-proxy", err) < 0 ||
-        (dns && kubeadm_phase(run, "addon", "coredns", err) < 0)) {
-        return -1;
+    _cleanup_error_ struct error *failure = NULL;
+    if (upload_settings(run, &failure) < 0) {
+        if (failure->status == STATUS_INTERRUPTED || failure->status == STATUS_DEADLINE) {
+            return error_move(err, &failure);
+        }
+        log_warning("%s; once more when the API server is ready", failure->message);
+        if (api_server_apply(run, err) < 0 || upload_settings(run, err) < 0) {
+            return -1;
+        }
     }
     return stamp_put(run, "kubernetes", image_version(run), err) < 0 ? -1
                                                                      : stamp_put(run, "cluster-settings", hash, err);
