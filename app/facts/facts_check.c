@@ -53,6 +53,20 @@ int facts_check_hosts(const struct facts *facts, struct error **err)
     return check_addresses(facts, err);
 }
 
+/* kubeadm puts these into the API server's certificate, and pods resolve them to its Service: in /etc/hosts they would
+ * be other addresses for the same names. */
+static bool is_service_of_api(const char *domain)
+{
+    static const char *const names[] = {"kubernetes", "kubernetes.default", "kubernetes.default.svc",
+                                        "kubernetes.default.svc.cluster.local"};
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
+        if (strcmp(domain, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void facts_check_names(const struct facts *facts, struct problems *problems)
 {
     const char *domain = facts->parameters.api_external_domain;
@@ -65,6 +79,8 @@ void facts_check_names(const struct facts *facts, struct problems *problems)
         what = "the metadata server";
     } else if (strcmp(domain, "localhost") == 0) {
         what = "each machine itself";
+    } else if (is_service_of_api(domain)) {
+        what = "the API server's Service";
     } else if (strcmp(domain, facts->cluster.api_host) == 0) {
         what = "the cloud's API";
     } else if (registry != NULL && strncmp(registry, domain, strlen(domain)) == 0 &&

@@ -41,7 +41,15 @@ static void networks_are_apart_from_each_other(void **state)
 static void the_api_s_name_hides_no_other_name(void **state)
 {
     (void)state;
-    static const char *const names[] = {"metadata", "localhost", "api.qingcloud.com", "node-1", "harbor.example.com"};
+    static const char *const names[] = {"metadata",
+                                        "localhost",
+                                        "kubernetes",
+                                        "kubernetes.default",
+                                        "kubernetes.default.svc",
+                                        "kubernetes.default.svc.cluster.local",
+                                        "api.qingcloud.com",
+                                        "node-1",
+                                        "harbor.example.com"};
     for (size_t i = 0; i < ELEMENTS(names); i++) {
         _cleanup_json_ json_t *tree = metadata("three-logs", "master", 1);
         _cleanup_free_ char *needle =
@@ -51,6 +59,14 @@ static void the_api_s_name_hides_no_other_name(void **state)
         put(tree, "/env/private-registry", "harbor.example.com:5000");
         put(tree, "/env/api_external_domain", names[i]);
         assert_refused(tree, NULL, STATUS_PARAMETER, needle);
+    }
+    static const char *const free_names[] = {"k8s.cluster.local", "kubernetes.example.com",
+                                             "kubernetes.default.example", "localhost.example.com"};
+    for (size_t i = 0; i < ELEMENTS(free_names); i++) {
+        _cleanup_json_ json_t *tree = metadata("three-logs", "master", 1);
+        put(tree, "/env/api_external_domain", free_names[i]);
+        _cleanup_(facts_freep) struct facts *facts = load(tree);
+        assert_string_equal(facts->parameters.api_external_domain, free_names[i]);
     }
 }
 
