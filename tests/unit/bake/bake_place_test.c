@@ -106,7 +106,7 @@ static void test_full_disk_leaves_nothing(void **state)
     _cleanup_free_ char *large = xcalloc(1, 2 << 20);
     memset(large, 'x', (2 << 20) - 1);
     assert_int_equal(mkdir("root/small", 0755), 0);
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("none", "root/small", "tmpfs", 0, "size=1m") < 0) {
         skip(); /* not where mounts are forbidden */
     }

@@ -118,7 +118,7 @@ static int set_up_machine(void **state)
     (void)state;
     struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP};
     assert_int_equal(unshare(CLONE_NEWNS | CLONE_NEWNET), 0);
-    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
     mount_empty("/run");
     mount_empty(DATA);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

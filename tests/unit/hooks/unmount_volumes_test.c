@@ -29,7 +29,8 @@ static char root[] = "/tmp/unmount-volumes-XXXXXX";
 static int set_up(void **state)
 {
     (void)state;
-    return mkdtemp(root) != NULL && unshare(CLONE_NEWNS) == 0 && mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
+    return mkdtemp(root) != NULL && unshare(CLONE_NEWNS) == 0 &&
+                   mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0
                ? 0
                : -1;
 }
