@@ -5,7 +5,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/integration/faults/sites.bash
-if [ -z "${KILLED_STRIDE:-}" ]; then
+if [ -z "${KILLED_STRIDE:-}" ] && [[ ${BUILD:-build} != *-coverage ]]; then
     echo "ok 1 - killed events # SKIP by hand, with KILLED_STRIDE: the whole part of a test run has not been green twice"
     echo 1..1
     exit

@@ -16,6 +16,7 @@ import tarfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.abspath(HERE + "/../../..")
 BUILD = os.path.join(TREE, os.environ.get("BUILD", "build").split()[0])
+COVERAGE = BUILD.endswith("-coverage")  # its programs write their figures there when they end
 KUBERNETES = "/var/cache/k8s-hooks/kubernetes-v1.20.2"
 CLUSTER = "three-logs"
 METADATA_PORT, CLOUD_PORT, MANAGE_PORT = 81, 82, 9611
@@ -148,7 +149,7 @@ class Machine:
             put(f"{self.lower}/usr/lib/systemd/system/{unit}", "[Unit]\n")
         self.configure()
 
-    def configure(self, timeouts="timeouts { unit-s = 20 api-s = 60 token-s = 10 }\n", deadline_ms=30000, directory=None):
+    def configure(self, timeouts="timeouts { unit-s = 120 api-s = 600 token-s = 60 }\n", deadline_ms=120000, directory=None):
         put((directory or self.lower) + "/etc/k8s-hooks/hook.conf",
             f'metadata {{ servers = {{"http://{IPS[self.role]}:{METADATA_PORT}"}} timeout-ms = 2000 '
             f"deadline-ms = {deadline_ms} }}\naddons {{ skip = {{{ADDONS_SKIPPED}}} }}\n" + timeouts)
@@ -219,12 +220,15 @@ class Machine:
         mount("/sys", self.root + "/sys", None, 4096)
         mount(self.run, self.root + "/run", None, 4096)
         mount("tmpfs", self.root + "/tmp", "tmpfs")
+        if COVERAGE:
+            os.makedirs(self.root + BUILD, exist_ok=True)
+            mount(BUILD, self.root + BUILD, None, 4096)
         self.mounted = True
 
     def shut(self):
         if self.mounted:
-            for path in ("tmp", "run", "sys", "dev", "proc", "data", ""):
-                umount(f"{self.root}/{path}".rstrip("/"))
+            for path in ([BUILD] if COVERAGE else []) + ["tmp", "run", "sys", "dev", "proc", "data", ""]:
+                umount(f"{self.root}/{path.lstrip('/')}".rstrip("/"))
             shutil.rmtree(self.work + "/scratch")
             self.mounted = False
 
@@ -237,7 +241,7 @@ class Machine:
     def command(self, event):
         return [f"/opt/kubernetes/bin/k8s-{self.role}"] + event
 
-    def event(self, event, *, killer=(), seconds=180, quiet=False, environment=None):
+    def event(self, event, *, killer=(), seconds=900, quiet=False, environment=None):
         """Runs it in the machine; returns (status, output)."""
         argv = [BUILD + "/lab/killer", "--root", self.root, *killer, "--"] if killer else ["chroot", self.root, "/usr/bin/env"]
         argv += [f"{name}={value}" for name, value in (environment or {}).items()]

@@ -22,7 +22,7 @@
 #define UNITS "/org/freedesktop/systemd1/unit"
 #define NO_SUCH_UNIT "org.freedesktop.systemd1.NoSuchUnit"
 
-enum { STARTED_MS = 30000 };
+enum { STARTED_MS = 120000 };
 
 static const struct standin *machine;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
