@@ -295,6 +295,56 @@ static void a_missing_primary_shard_refuses_unless_the_user_gives_it_up(void **s
     must(step_check_scale_in.apply(&run, &err), &err);
 }
 
+static void post(const char *path, const char *text)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_json_ json_t *object = json_loads(text, 0, NULL);
+    long code = 0;
+    assert_non_null(object);
+    must(kube_post(run.kube, path, object, deadline_in(30000), &code, &err), &err);
+}
+
+/* A pod that runs on log-3 and has LABEL, and a budget over it that lets none be evicted. */
+static void make_guarded_pod(const char *name, const char *label)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *pod = xasprintf(
+        "{\"metadata\": {\"name\": \"%s\", \"labels\": {\"k8s-app\": \"%s\"}}, \"spec\": {\"nodeName\": \"log-3\", "
+        "\"automountServiceAccountToken\": false, \"containers\": [{\"name\": \"c\", \"image\": \"busybox\"}]}}",
+        name, label);
+    _cleanup_free_ char *budget =
+        xasprintf("{\"metadata\": {\"name\": \"%s\"}, \"spec\": {\"maxUnavailable\": 0, \"selector\": "
+                  "{\"matchLabels\": {\"k8s-app\": \"%s\"}}}}",
+                  name, label);
+    _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/kube-system/pods/%s/status", name);
+    _cleanup_json_ json_t *running = json_pack("{s{ss}}", "status", "phase", "Running");
+    post("/apis/policy/v1beta1/namespaces/kube-system/poddisruptionbudgets", budget);
+    post("/api/v1/namespaces/kube-system/pods", pod);
+    must(kube_merge_patch(run.kube, path, running, deadline_in(30000), &err), &err);
+}
+
+static void the_budget_of_our_elasticsearch_counts_while_some_of_it_stays(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    post("/api/v1/namespaces/kube-system/serviceaccounts", "{\"metadata\": {\"name\": \"default\"}}");
+    make_guarded_pod("elasticsearch-logging-2", "elasticsearch-logging");
+    assert_int_equal(step_check_scale_in.apply(&run, &err), -1);
+    assert_int_equal(err->status, STATUS_SCALE_IN_BUDGET);
+    error_freep(&err);
+    err = NULL;
+    for (size_t i = 0; i < run.facts->n_hosts; i++) {
+        run.facts->hosts[i].deleting = run.facts->hosts[i].is->log;
+    }
+    run.facts->n_logs = 0;
+    must(step_check_scale_in.apply(&run, &err), &err);
+    /* a user's pod has its own budget all the same */
+    make_guarded_pod("kept", "kept");
+    assert_int_equal(step_check_scale_in.apply(&run, &err), -1);
+    assert_int_equal(err->status, STATUS_SCALE_IN_BUDGET);
+    assert_non_null(strstr(err->message, "kube-system/kept"));
+}
+
 static void what_was_changed_is_changed_back_when_a_node_cannot_be_drained(void **state)
 {
     (void)state;
@@ -322,6 +372,7 @@ int main(void)
         cmocka_unit_test_setup(the_pre_check_refuses_what_the_others_cannot_take, fresh),
         cmocka_unit_test_setup(a_missing_primary_shard_refuses_unless_the_user_gives_it_up, fresh),
         cmocka_unit_test_setup(what_was_changed_is_changed_back_when_a_node_cannot_be_drained, fresh),
+        cmocka_unit_test_setup(the_budget_of_our_elasticsearch_counts_while_some_of_it_stays, fresh),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
