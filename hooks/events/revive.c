@@ -6,6 +6,7 @@
 #include "hooks/events/backoff.h"
 #include "hooks/events/events.h"
 #include "hooks/events/heal.h"
+#include "hooks/files/stopped.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 #include "lib/text/utf8.h"
@@ -166,9 +167,20 @@ static int conclude(const struct revival *revival, struct error **err)
     return 0;
 }
 
+/* Whoever started the kubelet by hand wants it to run. */
+static bool is_stopped(struct run *run)
+{
+    return stopped_noted() && (run_units(run, NULL) < 0 || unit_active(run->units, "kubelet.service", NULL) != 1);
+}
+
 int event_revive(struct run *run, struct error **err)
 {
     _cleanup_(check_results_freep) struct check_results *results = NULL;
+    if (is_stopped(run)) {
+        log_notice("this machine was stopped: nothing changed, `start` starts it");
+        (void)(run->json && puts("[]") < 0);
+        return 0;
+    }
     if (checks_run(run, run->role->checks, deadline_earlier(run->deadline, deadline_in(CHECKS_MS)), &results, err) <
         0) {
         return -1;

@@ -1,15 +1,18 @@
 #include "hooks/engine/run.h"
+#include "hooks/files/stopped.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 
 static int kubelet_done(struct run *run, struct error **err)
 {
-    return run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
+    int active = run_units(run, err) < 0 ? -1 : unit_active(run->units, "kubelet.service", err);
+    return active == 1 && stopped_noted() ? 0 : active;
 }
 
 static int kubelet_apply(struct run *run, struct error **err)
 {
     struct deadline deadline = run_deadline(run, run->conf->timeouts.unit_s);
+    stopped_forget();
     return run_units(run, err) < 0 ? -1 : unit_start(run->units, "kubelet.service", deadline, err);
 }
 

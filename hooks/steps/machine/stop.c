@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "hooks/engine/run.h"
+#include "hooks/files/stopped.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/system/proc.h"
@@ -25,8 +26,17 @@ static int stop_unit(struct run *run, const char *unit, struct error **err)
     return unit_kill(run->units, unit, 9, err);
 }
 
+/* A `restart` that was killed half way is not meant to stay stopped. */
+static bool stays_stopped(const struct run *run)
+{
+    return strcmp(run->event, "stop") == 0 || strcmp(run->event, "destroy") == 0;
+}
+
 static int kubelet_stop_apply(struct run *run, struct error **err)
 {
+    if (stays_stopped(run)) {
+        stopped_note();
+    }
     return stop_unit(run, "kubelet.service", err);
 }
 

@@ -16,8 +16,11 @@
 #include <microhttpd.h>
 
 #include "app/paths.h"
+#include "hooks/events/events.h"
 #include "hooks/events/heal.h"
 #include "hooks/files/backups.h"
+#include "hooks/files/stopped.h"
+#include "hooks/steps/steps.h"
 
 enum { ETCD_PORT = 2381, LONG_AGO_S = 3600, CALLS = 8 };
 
@@ -340,6 +343,49 @@ static void without_systemd_no_unit_counts_as_healed(void **state)
     }
 }
 
+static const struct check *const docker_alone[] = {&check_docker, NULL};
+static const struct role stoppable = {.name = "node", .state = "/nowhere", .kubelet = true, .checks = docker_alone};
+
+/* Without systemd Docker's check fails, and nothing can heal it. */
+static int revive_status(void)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *role_conf = xasprintf("%s/node.conf", directory);
+    assert_int_equal(file_put_private(role_conf, "", NULL), 0);
+    conf.paths.roles = directory;
+    run.role = &stoppable;
+    run.event = "revive";
+    return event_revive(&run, &err) < 0 ? (int)err->status : 0;
+}
+
+static void a_stopped_machine_is_left_alone_until_it_is_started(void **state)
+{
+    (void)state;
+    static const char *const stopping[] = {"stop", "destroy"};
+    for (size_t i = 0; i < ELEMENTS(stopping); i++) {
+        assert_int_equal(revive_status(), STATUS_UNHEALTHY);
+        run.event = stopping[i];
+        (void)step_stop_kubelet.apply(&run, NULL);
+        assert_true(stopped_noted());
+        _cleanup_free_ char *tries = xasprintf("%s/revive.json", directory);
+        assert_int_equal(unlink(tries), 0);
+        assert_int_equal(revive_status(), 0);
+        assert_int_equal(access(tries, F_OK), -1);
+        run.event = "start";
+        (void)step_start_kubelet.apply(&run, NULL);
+        assert_false(stopped_noted());
+    }
+    assert_int_equal(revive_status(), STATUS_UNHEALTHY);
+}
+
+static void a_restart_that_was_killed_half_way_is_revived(void **state)
+{
+    (void)state;
+    run.event = "restart";
+    (void)step_stop_kubelet.apply(&run, NULL);
+    assert_int_equal(revive_status(), STATUS_UNHEALTHY);
+}
+
 #define ON_A_MASTER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -354,6 +400,8 @@ int main(void)
         ON_A_MASTER(a_client_without_access_runs_the_steps_of_start),
         ON_A_MASTER(a_node_cannot_renew_its_own_certificate),
         ON_A_MASTER(without_systemd_no_unit_counts_as_healed),
+        ON_A_MASTER(a_stopped_machine_is_left_alone_until_it_is_started),
+        ON_A_MASTER(a_restart_that_was_killed_half_way_is_revived),
     };
     return cmocka_run_group_tests_name("heal", tests, set_up_machine, NULL);
 }
