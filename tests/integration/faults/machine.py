@@ -209,6 +209,8 @@ class Machine:
         self.mount()
 
     def mount(self):
+        if os.path.exists(self.run + "/k8s-hooks-stopped"):  # of another boot
+            os.remove(self.run + "/k8s-hooks-stopped")
         os.makedirs(self.work + "/scratch", exist_ok=True)
         mount("overlay", self.root, "overlay", 0,
               f"lowerdir={self.lower}:/,upperdir={self.upper},workdir={self.work}/scratch")
