@@ -66,7 +66,8 @@ check_cmd = "! grep -q heap=0 {{.src}}"
 reload_cmd = "cat $work/out/app >$work/reloads; false"
 TOML
 printf 'nodes = ["http://127.0.0.1:1", "%s"]\nprefix = "/self"\n' "$server" >"$work/confd/confd.toml"
-"$build/lab/agent" -confdir "$work/confd" 2>"$work/log" &
+cat >"$work/confd/conf.d/broken.toml" <<<'[template'
+"$build/lab/agent" -confdir "$work/confd" -state "$work/state" 2>"$work/log" &
 agent=$!
 put() {
     curl -sf -X PUT -d "\"$1\"" "$manage/v1/data/clusters/cl-1/env/heap" >/dev/null || echo "the metadata was not changed"
@@ -76,11 +77,22 @@ is "$seen $(stat -c %a "$work/out/app")" "heap=1536 640" "the agent renders when
 result "a change is put" "$(put 2048)"
 read -r -t 30 seen <&9
 is "$seen" heap=2048 "a change of the metadata is rendered at once, and reloaded"
+# state FILTER: waits until it holds of the agent's state, which the lab waits for too
+state() {
+    timeout 30 sh -c "until jq -e '$1' '$work/state' >/dev/null; do sleep 0.05; done" || cat "$work/state"
+}
 put 0
+result "what check_cmd refuses is in the state" "$(state '.entries[] | select(.error | contains("check_cmd"))')"
 curl -sf -X PUT -d '"c,d"' "$manage/v1/data/clusters/cl-1/env/users" >/dev/null
 put 4096
 read -r -t 30 seen <&9
 is "$seen" heap=4096 "what check_cmd refuses is not put in place; other keys, and a reload that failed, cause none"
+version=$(curl -sf -o /dev/null -D - "$server/self" | sed -n 's/^X-Metad-Version: \([0-9]*\).*/\1/ip')
+result "the state has the version that was processed" "$(state ".version == $version")"
+is "$(jq -c '[.entries[] | select(.command != "") | .status, .ended_ns >= .began_ns]' "$work/state")" \
+    "[1,true,1,true,1,true]" "each change has run its command once, and its status is in the state"
+result "a file of conf.d that cannot be read is in the state, and holds up no other" \
+    "$(state '.entries[] | select(.resource == "broken.toml")')"
 result "the agent tells of the failed reload" "$(grep -q 'app.toml: reload_cmd' "$work/log" || cat "$work/log")"
 result "nothing else is left beside the file" "$(find "$work/out" -type f ! -name app ! -name one)"
 finish

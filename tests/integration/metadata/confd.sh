@@ -18,7 +18,8 @@ result "a change runs an event the hooks have" \
 result "rendered files hold secrets, and only root can read them" "$([ "$(value mode)" = 0600 ] || value mode)"
 
 template=confd/templates/$(value src)
-if ! command -v go >/dev/null || ! go build -o "$work/confd" tests/integration/metadata/confd.go; then
+agent=$build/lab/agent
+if [ ! -x "$agent" ]; then
     skipped "the template in Go's own language" "no go"
     finish
     exit
@@ -29,7 +30,7 @@ render_everywhere() {
     for cluster in tests/golden/clusters/*/; do
         for role in master node ssd_node log client; do
             "$build/lab/cluster-view" "$(basename "$cluster")" $role >"$work/view.json" 2>/dev/null || continue
-            "$work/confd" $template "$work/view.json" >"$work/out" || echo "$cluster $role"
+            "$agent" -metadata "$work/view.json" $template >"$work/out" || echo "$cluster $role"
             grep -q '^/host/role = ' "$work/out" || echo "$cluster $role: no role"
         done
     done 2>&1
@@ -37,13 +38,13 @@ render_everywhere() {
 result "the template renders for every host of every cluster" "$(render_everywhere)"
 
 "$build/lab/cluster-view" etcd-link master >"$work/view.json"
-"$work/confd" $template "$work/view.json" >"$work/before"
+"$agent" -metadata "$work/view.json" $template >"$work/before"
 
 # after CHANGE: the difference that a change of the metadata (a jq program) makes
 after() {
     jq "$1" "$work/view.json" >"$work/changed.json" || exit
     cmp -s <(jq -S . "$work/view.json") <(jq -S . "$work/changed.json") && echo "changes no metadata" && return
-    diff "$work/before" <("$work/confd" $template "$work/changed.json")
+    diff "$work/before" <("$agent" -metadata "$work/changed.json" $template)
 }
 while IFS='|' read -r what change; do
     result "$what is seen" "$([ -n "$(after "$change")" ] || echo "not seen")"

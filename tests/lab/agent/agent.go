@@ -1,11 +1,13 @@
 // AppCenter's agent for the lab: what confd does with conf.d/*.toml and templates, in confd's own syntax, which is Go's
 // text/template. It long-polls the metadata server, renders what a template's file lists, and runs reload_cmd when a file
-// changed; a reload that fails is not repeated until the file changes again.
+// changed; a reload that fails is not repeated until the file changes again. With -state it says what it has done
+// (report.go).
 package main
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"sort"
 	"strconv"
@@ -53,6 +56,7 @@ type agent struct {
 	client   http.Client
 	node     int
 	version  string
+	report   report
 }
 
 // fetch answers with the metadata below the prefix; with wait only after the version that was read last.
@@ -103,36 +107,72 @@ func (a *agent) ask(address string) (store, error) {
 	return found, nil
 }
 
-func (a *agent) resources() ([]resource, error) {
-	files, err := filepath.Glob(filepath.Join(a.dir, "conf.d", "*.toml"))
+func read(file string) (resource, error) {
+	var found struct{ Template resource }
+	_, err := toml.DecodeFile(file, &found)
+	r := &found.Template
+	r.name = filepath.Base(file)
+	if err == nil && (r.Src == "" || r.Dest == "") {
+		err = errors.New("src and dest are required")
+	}
+	if err == nil && r.UID == nil && r.Owner != "" {
+		r.UID, err = id(user.Lookup(r.Owner))
+	}
+	if err == nil && r.GID == nil && r.Group != "" {
+		var group *user.Group
+		if group, err = user.LookupGroup(r.Group); err == nil {
+			r.GID, err = id(&user.User{Uid: group.Gid}, nil)
+		}
+	}
+	return *r, err
+}
+
+func id(found *user.User, err error) (*int, error) {
 	if err != nil {
 		return nil, err
 	}
-	sort.Strings(files)
-	var all []resource
-	for _, file := range files {
-		var read struct{ Template resource }
-		if _, err := toml.DecodeFile(file, &read); err != nil {
-			return nil, fmt.Errorf("%s: %v", file, err)
-		}
-		read.Template.name = filepath.Base(file)
-		if read.Template.Src == "" || read.Template.Dest == "" {
-			return nil, fmt.Errorf("%s: src and dest are required", file)
-		}
-		all = append(all, read.Template)
+	number, err := strconv.Atoi(found.Uid)
+	return &number, err
+}
+
+// text is what the template in the file source becomes.
+func text(source string, known store) ([]byte, error) {
+	parsed, err := template.New(filepath.Base(source)).Funcs(functions(known)).ParseFiles(source)
+	if err != nil {
+		return nil, err
 	}
-	return all, nil
+	var made bytes.Buffer
+	err = parsed.Execute(&made, nil)
+	return made.Bytes(), err
+}
+
+// printed renders one template to standard output, over metadata in a file as `GET /self` answers it.
+func printed(source, metadata string) error {
+	var tree map[string]interface{}
+	read, err := os.ReadFile(metadata)
+	if err == nil {
+		err = json.Unmarshal(read, &tree)
+	}
+	if err != nil {
+		return err
+	}
+	known := store{}
+	if self, below := tree["self"]; below {
+		known.flatten("", self)
+	} else {
+		known.flatten("", tree)
+	}
+	made, err := text(source, known)
+	if err == nil {
+		_, err = os.Stdout.Write(made)
+	}
+	return err
 }
 
 // render makes the file of r from what is known; true when it is another one than before.
 func (a *agent) render(r resource, known store) (bool, error) {
-	source := filepath.Join(a.dir, "templates", r.Src)
-	parsed, err := template.New(filepath.Base(source)).Funcs(functions(known.below(r.Prefix))).ParseFiles(source)
+	made, err := text(filepath.Join(a.dir, "templates", r.Src), known.below(r.Prefix))
 	if err != nil {
-		return false, err
-	}
-	var text bytes.Buffer
-	if err := parsed.Execute(&text, nil); err != nil {
 		return false, err
 	}
 	mode := os.FileMode(0644)
@@ -146,10 +186,10 @@ func (a *agent) render(r resource, known store) (bool, error) {
 		}
 		mode = os.FileMode(bits).Perm()
 	}
-	if same(r, text.Bytes(), mode) {
+	if same(r, made, mode) {
 		return false, nil
 	}
-	return true, a.replace(r, text.Bytes(), mode)
+	return true, a.replace(r, made, mode)
 }
 
 func same(r resource, text []byte, mode os.FileMode) bool {
@@ -207,42 +247,66 @@ func run(what, command string, values map[string]string) error {
 		return err
 	}
 	if output, err := exec.Command("/bin/sh", "-c", line.String()).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %q: %v: %s", what, line.String(), err, bytes.TrimSpace(output))
+		return fmt.Errorf("%s %q: %w: %s", what, line.String(), err, bytes.TrimSpace(output))
 	}
 	return nil
 }
 
+// apply renders the file of r, and reloads when it is another one.
+func (a *agent) apply(r resource, known store) error {
+	changed, err := a.render(r, known)
+	if err != nil {
+		a.report.failed(a.version, r, err)
+		return err
+	}
+	if !changed {
+		return nil
+	}
+	log.Printf("%s: %s has changed", r.name, r.Dest)
+	if r.ReloadCmd == "" {
+		return nil
+	}
+	a.report.begins(a.version, r)
+	err = run("reload_cmd", r.ReloadCmd, map[string]string{"src": r.Src, "dest": r.Dest})
+	a.report.ended(err)
+	return err
+}
+
 // process renders all files; the number of those that failed.
 func (a *agent) process(known store) int {
-	all, err := a.resources()
+	files, err := filepath.Glob(filepath.Join(a.dir, "conf.d", "*.toml"))
 	if err != nil {
-		log.Print(err)
-		return 1
+		log.Fatal(err)
 	}
+	sort.Strings(files)
 	failed := 0
-	for _, r := range all {
-		changed, err := a.render(r, known)
-		if err == nil && changed {
-			log.Printf("%s: %s has changed", r.name, r.Dest)
-			if r.ReloadCmd != "" {
-				err = run("reload_cmd", r.ReloadCmd, map[string]string{"src": r.Src, "dest": r.Dest})
-			}
+	for _, file := range files {
+		r, err := read(file)
+		if err != nil {
+			a.report.failed(a.version, r, err)
+		} else {
+			err = a.apply(r, known)
 		}
 		if err != nil {
 			log.Printf("%s: %v", r.name, err)
 			failed++
 		}
 	}
+	a.report.processed(a.version)
 	return failed
 }
 
 func (a *agent) watch() {
 	for wait := false; ; {
 		known, err := a.fetch(wait)
+		waited := wait
 		wait = err == nil // after a failure the server may be another one, or count anew
 		if wait {
 			a.process(known)
 			continue
+		}
+		if waited && os.IsTimeout(err) {
+			continue // nothing has changed for that long, or the connection is lost: all is fetched
 		}
 		log.Print(err)
 		time.Sleep(time.Second) // no server answers: nothing tells when one will
@@ -254,9 +318,18 @@ func main() {
 	node := flag.String("node", "", "metadata server, instead of the nodes in confd.toml")
 	prefix := flag.String("prefix", "/self", "what the keys of the templates are below")
 	once := flag.Bool("onetime", false, "render once and end; the status is 1 when a file failed")
+	state := flag.String("state", "", "file that says what was done, for the lab")
+	metadata := flag.String("metadata", "", "file of metadata: print what the template in the argument becomes of it")
 	flag.Parse()
 	log.SetFlags(0)
-	a := agent{dir: *dir, settings: settings{Prefix: *prefix}, client: http.Client{Timeout: 90 * time.Second}}
+	if *metadata != "" {
+		if err := printed(flag.Arg(0), *metadata); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	a := agent{dir: *dir, settings: settings{Prefix: *prefix}, client: http.Client{Timeout: 90 * time.Second},
+		report: report{path: *state}}
 	if _, err := toml.DecodeFile(filepath.Join(*dir, "confd.toml"), &a.settings); err != nil && !os.IsNotExist(err) {
 		log.Fatalf("confd.toml: %v", err)
 	}

@@ -60,10 +60,11 @@ struct lab {
     struct machine **machines;
     size_t n_machines;
     struct process metad;
-    struct process cloud; /* the cloud's API */
-    int next_host;        /* last part of the next machine's address */
-    char **layers;        /* directories of the image, lowest first */
-    bool created;         /* the create event went through */
+    long version_before, version; /* of the metadata around what was published last; 0: nothing yet. Not on disk */
+    struct process cloud;         /* the cloud's API */
+    int next_host;                /* last part of the next machine's address */
+    char **layers;                /* directories of the image, lowest first */
+    bool created;                 /* the create event went through */
 };
 
 /* The lab NAME as its state file has it, or a fresh one that is not on disk yet. */

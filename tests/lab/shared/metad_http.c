@@ -167,6 +167,15 @@ enum MHD_Result metad_answer_client(void *context, struct MHD_Connection *connec
     return result;
 }
 
+/* A change of several requests: ?quiet=true makes no new version, and so answers no long poll; the last one does.
+ * Not of the platform's server. */
+static void changed(struct metad_request *request)
+{
+    if (query(request, "quiet") == NULL) {
+        metad_changed(request->metad);
+    }
+}
+
 static enum MHD_Result update(struct metad_request *request, json_t *root, const char *path, bool replace)
 {
     json_error_t reason;
@@ -179,7 +188,7 @@ static enum MHD_Result update(struct metad_request *request, json_t *root, const
     if (!tree_put(root, path, value, replace)) {
         return respond_text(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "the root must be an object");
     }
-    metad_changed(request->metad);
+    changed(request);
     return respond_text(request, MHD_HTTP_OK, "OK");
 }
 
@@ -193,7 +202,7 @@ static enum MHD_Result manage(struct metad_request *request, json_t *root, const
     }
     if (strcmp(method, "DELETE") == 0) {
         tree_delete(root, path, query(request, "subs"));
-        metad_changed(request->metad);
+        changed(request);
         return respond_text(request, MHD_HTTP_OK, "OK");
     }
     return respond_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "Method not allowed");

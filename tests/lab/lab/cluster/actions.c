@@ -5,7 +5,6 @@
 
 #include "lib/core/interrupt.h"
 #include "lib/system/file.h"
-#include "tests/lab/lab/cluster/metadata.h"
 #include "tests/lab/lab/cluster/scenario.h"
 #include "tests/lab/lab/machine/machine.h"
 #include "tests/lab/lab/machine/services.h"
@@ -107,7 +106,7 @@ static int run_event(struct scenario *s, char *arguments, struct error **err)
     s->status = r == 0 ? 0 : s->last.status != 0 ? s->last.status : (int)why->status;
     if (r == 0 && strcmp(event, "custom_metadata") == 0) {
         service_take_token(machine, &s->last);
-        return metadata_publish(s->lab, err);
+        return appcenter_reload(s->lab, err);
     }
     if (r == 0 || (s->last.status != 0 && status_follows(s))) {
         return interrupt_check(err);

@@ -11,6 +11,7 @@
 #include "tests/lab/lab/cluster/package.h"
 #include "tests/lab/lab/faults/fault.h"
 #include "tests/lab/lab/image/image.h"
+#include "tests/lab/lab/machine/agents.h"
 #include "tests/lab/lab/machine/leftovers.h"
 #include "tests/lab/lab/machine/machine.h"
 #include "tests/lab/lab/machine/network.h"
@@ -29,6 +30,12 @@ static bool every(const struct machine *machine)
 static bool adding(const struct machine *machine)
 {
     return machine->adding;
+}
+
+/* The agents of those that leave see a change too; but such a machine may be off. */
+static bool seeing(const struct machine *machine)
+{
+    return machine->instance_id != NULL && (!machine->deleting || process_alive(&machine->leader));
 }
 
 static bool staying(const struct machine *machine)
@@ -89,7 +96,7 @@ int appcenter_boot(struct lab *lab, struct error **err)
     r = lab_save(lab, r == 0 ? err : NULL) == 0 ? r : -1;
     r = r == 0 ? cloud_publish(lab, err) : -1; /* where the devices of what booted are */
     /* The agent of a new VM runs its reload command before any event, those of the others as the metadata changed. */
-    return r == 0 ? services_run(lab, every, "reload", err) : -1;
+    return r == 0 ? agents_await(lab, every, err) : -1;
 }
 
 static int make_keys(struct lab *lab, struct machine *machine, struct error **err)
@@ -134,7 +141,7 @@ int appcenter_register(struct lab *lab, const struct role_count *counts, struct 
 static int bring_up(struct lab *lab, machine_filter *which, struct error **err)
 {
     return services_run(lab, which, "init", err) == 0 && services_run(lab, which, "custom_metadata", err) == 0 &&
-                   metadata_publish(lab, err) == 0 && services_run(lab, every, "reload", err) == 0 &&
+                   metadata_publish(lab, err) == 0 && agents_await(lab, every, err) == 0 &&
                    services_run(lab, which, "start", err) == 0 &&
                    services_phase(lab, which, "init", POST_PHASE, err) == 0
                ? 0
@@ -155,7 +162,7 @@ int appcenter_create(struct lab *lab, const struct role_count *counts, struct er
 
 int appcenter_reload(struct lab *lab, struct error **err)
 {
-    return metadata_publish(lab, err) == 0 && services_run(lab, staying, "reload", err) == 0 ? 0 : -1;
+    return metadata_publish(lab, err) == 0 ? agents_await(lab, seeing, err) : -1;
 }
 
 void appcenter_settle(struct lab *lab)

@@ -1,5 +1,4 @@
 #include "tests/lab/lab/cluster/appcenter.h"
-#include "tests/lab/lab/cluster/metadata.h"
 #include "tests/lab/lab/machine/machine.h"
 #include "tests/lab/lab/machine/services.h"
 #include "tests/lab/lab/progress.h"
@@ -36,11 +35,9 @@ static int destroy(struct lab *lab, machine_filter *which, enum phase phase, boo
 
 static int leave(struct lab *lab, bool force, struct error **err)
 {
-    if (services_run(lab, staying, "scale_in.pre_check", err) != 0 || appcenter_reload(lab, err) != 0) {
-        return -1;
-    }
-    return destroy(lab, leaving, MAIN_PHASE, force, err) == 0 && services_run(lab, staying, "scale_in", err) == 0 &&
-                   services_run(lab, leaving, "stop", err) == 0
+    return services_run(lab, staying, "scale_in.pre_check", err) == 0 &&
+                   destroy(lab, leaving, MAIN_PHASE, force, err) == 0 &&
+                   services_run(lab, staying, "scale_in", err) == 0 && services_run(lab, leaving, "stop", err) == 0
                ? destroy(lab, leaving, POST_PHASE, force, err)
                : -1;
 }
@@ -55,7 +52,7 @@ int appcenter_delete(struct lab *lab, char *const *names, bool force, struct err
         }
         m->deleting = true;
     }
-    int r = metadata_publish(lab, err) == 0 ? leave(lab, force, err) : -1;
+    int r = appcenter_reload(lab, err) == 0 ? leave(lab, force, err) : -1;
     if (r == 0) {
         appcenter_drop(lab, leaving);
     }

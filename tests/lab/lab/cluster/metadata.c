@@ -1,6 +1,7 @@
 #include "tests/lab/lab/cluster/metadata.h"
 #include "app/status.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/sysinfo.h>
@@ -82,8 +83,9 @@ static json_t *cluster_tree(const struct lab *lab)
     return tree;
 }
 
-/* *ANSWER (may be NULL) is NULL where there is nothing. */
-static int manage(const char *method, const char *path, const json_t *body, json_t **answer, struct error **err)
+/* *ANSWER (may be NULL) is NULL where there is nothing. *VERSION (may be NULL) is the server's behind it. */
+static int manage(const char *method, const char *path, const json_t *body, json_t **answer, long *version,
+                  struct error **err)
 {
     _cleanup_(http_freep) struct http *http = NULL;
     _cleanup_answer_ struct http_answer got = {0};
@@ -100,11 +102,17 @@ static int manage(const char *method, const char *path, const json_t *body, json
         return error_new(err, STATUS_METADATA_INVALID, "%s %s: HTTP %ld, %.200s", method, url, got.code,
                          got.body.data == NULL ? "" : got.body.data);
     }
+    if (version != NULL && !str_number(got.metad_version, 1, LONG_MAX, version)) {
+        return error_new(err, STATUS_METADATA_INVALID, "%s %s: no X-Metad-Version", method, url);
+    }
     if (answer != NULL) {
         *answer = got.code == 200 ? json_loadb(got.body.data, got.body.len, JSON_DECODE_ANY, NULL) : NULL;
     }
     return 0;
 }
+
+/* The agents see what is changed so only with the change behind it: half of a cluster is nothing to reload for. */
+#define QUIET "?quiet=true"
 
 /* What is at PATH on the server and not in WANTED; but the health is the machines' own and goes with its host only. */
 static int remove_gone(const char *path, const json_t *there, const json_t *wanted, struct error **err)
@@ -116,7 +124,8 @@ static int remove_gone(const char *path, const json_t *there, const json_t *want
         bool empty = json_is_object(kept) && json_object_size(kept) == 0;
         _cleanup_free_ char *below = xasprintf("%s/%s", path, key);
         if (kept == NULL || empty) {
-            if (strcmp(key, "health") != 0 && manage("DELETE", below, NULL, NULL, err) != 0) {
+            _cleanup_free_ char *quiet = xasprintf("%s" QUIET, below);
+            if (strcmp(key, "health") != 0 && manage("DELETE", quiet, NULL, NULL, NULL, err) != 0) {
                 return -1;
             }
         } else if (json_is_object(value) && remove_gone(below, value, kept, err) != 0) {
@@ -127,16 +136,17 @@ static int remove_gone(const char *path, const json_t *there, const json_t *want
 }
 
 /* Merged in, not replaced: a machine may report its health meanwhile. */
-static int publish_tree(const struct lab *lab, const json_t *tree, struct error **err)
+static int publish_tree(struct lab *lab, const json_t *tree, struct error **err)
 {
     _cleanup_json_ json_t *there = NULL;
     _cleanup_free_ char *path = xasprintf("data/clusters/%s", lab->cluster_id);
-    return manage("GET", path, NULL, &there, err) == 0 && remove_gone(path, there, tree, err) == 0
-               ? manage("PUT", path, tree, NULL, err)
+    _cleanup_free_ char *quiet = xasprintf("%s" QUIET, path);
+    return manage("GET", path, NULL, &there, &lab->version_before, err) == 0 && remove_gone(path, there, tree, err) == 0
+               ? manage("PUT", quiet, tree, NULL, NULL, err)
                : -1;
 }
 
-int metadata_publish(const struct lab *lab, struct error **err)
+int metadata_publish(struct lab *lab, struct error **err)
 {
     _cleanup_json_ json_t *tree = cluster_tree(lab);
     _cleanup_json_ json_t *mapping = json_object();
@@ -147,7 +157,7 @@ int metadata_publish(const struct lab *lab, struct error **err)
         }
     }
     return cloud_publish(lab, err) == 0 && publish_tree(lab, tree, err) == 0 &&
-                   manage("POST", "mapping", mapping, NULL, err) == 0
+                   manage("POST", "mapping", mapping, NULL, &lab->version, err) == 0
                ? 0
                : -1;
 }
@@ -169,5 +179,5 @@ int metadata_up(struct lab *lab, struct error **err)
 
 int metadata_fault(const json_t *fault, struct error **err)
 {
-    return manage(fault == NULL ? "DELETE" : "PUT", "fault", fault, NULL, err);
+    return manage(fault == NULL ? "DELETE" : "PUT", "fault", fault, NULL, NULL, err);
 }

@@ -10,6 +10,7 @@
 #include "lib/system/file.h"
 #include "tests/lab/lab/cluster/metadata.h"
 #include "tests/lab/lab/faults/kinds.h"
+#include "tests/lab/lab/machine/agents.h"
 #include "tests/lab/lab/machine/cgroup.h"
 #include "tests/lab/lab/machine/machine.h"
 #include "tests/lab/lab/machine/services.h"
@@ -68,10 +69,16 @@ int machine_power_cut(const struct fault_target *target, struct error **err)
     return 0;
 }
 
+static const struct machine *returning; /* for returns() */
+
+static bool returns(const struct machine *machine)
+{
+    return machine == returning;
+}
+
 /* The VM starts again, and AppCenter its services. */
 static int power_on(struct lab *lab, struct machine *machine, struct error **err)
 {
-    _cleanup_proc_ struct proc_result reloaded = {0};
     _cleanup_proc_ struct proc_result started = {0};
     struct record *boot = record_begin(lab, machine, "boot");
     int r = machine_start(lab, machine, err) != 0 || lab_save(lab, err) != 0 ||
@@ -81,7 +88,8 @@ static int power_on(struct lab *lab, struct machine *machine, struct error **err
     if (record_result(boot, r, err) != 0) {
         return -1;
     }
-    return metadata_publish(lab, err) == 0 && service_run(lab, machine, "reload", NULL, &reloaded, err) == 0 &&
+    returning = machine;
+    return metadata_publish(lab, err) == 0 && agents_await(lab, returns, err) == 0 &&
                    (!lab->created || service_run(lab, machine, "start", NULL, &started, err) == 0)
                ? 0
                : -1;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/system/file.h"
+#include "tests/lab/lab/machine/agents.h"
 
 static const char network_unit[] = "[Unit]\n"
                                    "Description=Network and control groups of a lab machine\n"
@@ -117,7 +118,8 @@ int machine_lab_layer(const struct lab *lab, char **path, struct error **err)
     if (text_put(unit, 0644, err, "%s", network_unit) != 0 || text_put(script, 0755, err, "%s", network_script) != 0 ||
         text_put(ebtables, 0755, err, "%s", ebtables_wrapper) != 0 || dir_make(wants_dir, 0755, err) != 0 ||
         link_make("../k8s-lab-network.service", wants, NULL, err) != 0 ||
-        text_put(conf, 0644, err, "%s%s", hook_conf, profile) != 0 || wrap_runc(lab, layer, err) != 0) {
+        text_put(conf, 0644, err, "%s%s", hook_conf, profile) != 0 || wrap_runc(lab, layer, err) != 0 ||
+        agent_install(lab, layer, err) != 0) {
         return -1;
     }
     *path = STEAL(layer);

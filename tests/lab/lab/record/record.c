@@ -95,6 +95,12 @@ struct record *record_begin(const struct lab *lab, const struct machine *machine
     return record;
 }
 
+void record_began(struct record *record, int64_t ns)
+{
+    record->began = ns;
+    put_time(record->entry, "begin", ns);
+}
+
 void record_steps(struct record *record, const char *command)
 {
     json_t *steps = steps_read(record->machine, command, record->began, record_now());

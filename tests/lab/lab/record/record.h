@@ -30,6 +30,8 @@ struct record;
 
 /* MACHINE NULL: the whole cluster. Never NULL. Nothing is written for a lab that is not on disk. */
 struct record *record_begin(const struct lab *lab, const struct machine *machine, const char *event);
+/* It began at NS already. */
+void record_began(struct record *record, int64_t ns);
 /* The steps of the hook's run are taken from MACHINE, which must still run. ARGUMENT may be NULL. */
 void record_steps(struct record *record, const char *command);
 void record_argument(struct record *record, const char *argument);

@@ -1,9 +1,13 @@
 /* image, up, create, demo: what begins with no lab. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/core/interrupt.h"
 #include "lib/core/json.h"
+#include "lib/system/file.h"
+#include "lib/system/proc.h"
 #include "tests/lab/lab/cluster/appcenter.h"
 #include "tests/lab/lab/cluster/package.h"
 #include "tests/lab/lab/form/form.h"
@@ -22,6 +26,7 @@ static const char usual[] = "master=1 node=1 log=2 client=1";
 /* What the user wants, from the arguments. */
 struct wanted {
     json_t *values;
+    const char *confd; /* directory for /etc/confd; NULL: the image's alone */
     bool unchecked;
     bool counts; /* some were named */
 };
@@ -46,6 +51,23 @@ static int read_values(const char *path, json_t *values, struct error **err)
     return 0;
 }
 
+static int check_confd(const char *directory, const char **confd, struct error **err)
+{
+    _cleanup_free_ char *resources = path_join(directory, "conf.d");
+    *confd = directory;
+    return access(resources, R_OK) == 0
+               ? 0
+               : error_errno(err, STATUS_USAGE, errno, "--confd %s: its conf.d and templates are wanted; reading %s",
+                             directory, resources);
+}
+
+/* Over the image's own, for the agents of all machines. */
+static int put_confd(const struct lab *lab, const char *directory, struct error **err)
+{
+    _cleanup_free_ char *to = lab_path(lab, "layer/etc/confd");
+    return dir_make(to, 0755, err) == 0 ? proc_exec(deadline_in(60000), err, "cp", "-rLT", directory, to, NULL) : -1;
+}
+
 static int take_wanted(const struct form *form, char **argv, struct wanted *wanted, struct error **err)
 {
     const char *value = NULL;
@@ -53,6 +75,13 @@ static int take_wanted(const struct form *form, char **argv, struct wanted *want
     while (*argv != NULL) {
         if (take_option(&argv, "--unchecked")) {
             wanted->unchecked = true;
+            continue;
+        }
+        if (take_value(&argv, "--confd", &value, err) != 0 ||
+            (value != NULL && check_confd(value, &wanted->confd, err) != 0)) {
+            return -1;
+        }
+        if (value != NULL) {
             continue;
         }
         if (take_value(&argv, "--values", &value, err) != 0 ||
@@ -103,7 +132,10 @@ static int prepare(struct lab *lab, char **argv, struct role_count **counts, str
     package_env(lab->package, lab->env);
     *counts = counts_of(lab->form, lab->values);
     /* until this program ends; another verb that comes meanwhile says so */
-    return lab_save(lab, err) == 0 && lab_lock(lab, err) >= 0 ? image_make(lab, KUBERNETES_VERSION, err) : -1;
+    return lab_save(lab, err) == 0 && lab_lock(lab, err) >= 0 && image_make(lab, KUBERNETES_VERSION, err) == 0 &&
+                   (wanted.confd == NULL || put_confd(lab, wanted.confd, err) == 0)
+               ? 0
+               : -1;
 }
 
 int verb_image(struct lab *lab, char **argv, struct error **err)

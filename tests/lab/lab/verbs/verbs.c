@@ -16,9 +16,11 @@
     "missing keeps its default. --set KEY=VALUE enters one more, as\n"                                                 \
     "env.es_server=10.0.0.2:9200. What config.json does not allow is refused\n"                                        \
     "before anything is made (in Chinese where LANG begins with zh); --unchecked\n"                                    \
-    "does without, for instance for a single log node on a small machine."
-#define CREATE_ARGUMENTS "[--values FILE] [--set KEY=VALUE] [--unchecked] [ROLE=N...]"
-#define CREATE_OPTIONS "--values --set --unchecked"
+    "does without, for instance for a single log node on a small machine.\n"                                           \
+    "--confd DIR adds its conf.d/*.toml and templates to the image's /etc/confd:\n"                                    \
+    "each machine's agent renders them, and runs their reload_cmd."
+#define CREATE_ARGUMENTS "[--values FILE] [--set KEY=VALUE] [--confd DIR] [--unchecked] [ROLE=N...]"
+#define CREATE_OPTIONS "--values --set --confd --unchecked"
 
 const struct verb verbs[] = {
     {BEGIN, "image", "", "make the machine image, or what is missing of it", NULL, VERB_ALONE, WORDS_NONE, NULL,
@@ -38,7 +40,9 @@ const struct verb verbs[] = {
 
     {CHANGE, "set", "KEY VALUE [KEY VALUE...]", "change parameters; the agents reload",
      "KEY is one of \"env\" in config.json, which must accept VALUE and let it\n"
-     "change. All are checked before one is changed.",
+     "change. All are checked before one is changed. Ends when each machine's agent\n"
+     "(the unit k8s-lab-agent) has rendered what changed and run its reload_cmd;\n"
+     "one that a fault keeps from the metadata does so when the fault has ended.",
      VERB_EVENT, WORDS_KEYS, NULL, verb_set},
     {CHANGE, "add", "[--unchecked] ROLE=N...", "add nodes",
      "Refused where the package's advanced_actions do not have it, or the form\n"
@@ -115,10 +119,10 @@ const struct verb verbs[] = {
      verb_exec},
     {ENTER, "shell", "MACHINE", "a shell in a machine", NULL, VERB_LAB, WORDS_MACHINES, NULL, verb_shell},
 
-    {ENTER, "agent", "[--once] MACHINE DIRECTORY", "AppCenter's agent, for the confd files of another app",
-     "Runs a confd-compatible agent in the machine, on DIRECTORY's conf.d/*.toml and\n"
-     "templates/ and the lab's metadata, until Ctrl-C; --once renders once. Files\n"
-     "and reload commands are the machine's.",
+    {ENTER, "agent", "[--once] MACHINE DIRECTORY", "a second agent, for the confd files of another app",
+     "Each machine runs AppCenter's agent on its own /etc/confd. This is one more, on\n"
+     "DIRECTORY's conf.d/*.toml and templates/, until Ctrl-C; --once renders once.\n"
+     "Files and reload commands are the machine's.",
      VERB_LAB, WORDS_MACHINES, "--once", verb_agent},
 
     {NULL, "sh", "MACHINE [COMMAND]", "exec or shell", NULL, VERB_LAB, WORDS_MACHINES, NULL, verb_sh},
