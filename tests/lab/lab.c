@@ -8,9 +8,7 @@
 #include "lib/core/interrupt.h"
 #include "lib/core/logger.h"
 #include "lib/system/program.h"
-#include "tests/lab/lab/cluster/package.h"
-#include "tests/lab/lab/form/form.h"
-#include "tests/lab/lab/form/locale.h"
+#include "tests/lab/lab/cluster/app.h"
 #include "tests/lab/lab/lab.h"
 #include "tests/lab/lab/machine/network.h"
 #include "tests/lab/lab/progress.h"
@@ -53,13 +51,6 @@ static int need_lab(const struct lab *lab, struct error **err)
                      *others == '\0' ? "" : "; there are (--name):", others);
 }
 
-static int load(struct lab *lab, struct error **err)
-{
-    return form_load(lab->source, &lab->form, err) == 0 && locale_load(lab->source, &lab->locale, err) == 0
-               ? package_load(lab->source, lab->values, &lab->package, err)
-               : -1;
-}
-
 static int run_verb(struct command *command, char **argv, struct error **err)
 {
     const struct verb *verb = command->verb;
@@ -69,7 +60,7 @@ static int run_verb(struct command *command, char **argv, struct error **err)
     if (verb->kind == VERB_EVENT && lab_exists(lab) && lock < 0) {
         return -1;
     }
-    if (load(lab, err) != 0 || (verb->kind != VERB_ALONE && need_lab(lab, err) != 0) ||
+    if (app_load(lab, err) != 0 || (verb->kind != VERB_ALONE && need_lab(lab, err) != 0) ||
         (verb->kind >= VERB_INSIDE && network_enter(lab, err) != 0)) {
         return -1;
     }
@@ -102,7 +93,7 @@ static int help(const struct command *command, char *const *argv, struct error *
         return 0;
     }
     if (strcmp(*argv, "--words") == 0) {
-        return load(command->lab, err) == 0 ? help_words(command->lab, argv + 1) : -1;
+        return app_load(command->lab, err) == 0 ? help_words(command->lab, argv + 1) : -1;
     }
     const struct verb *verb = verb_find(*argv);
     if (verb == NULL) {

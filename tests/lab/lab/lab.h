@@ -19,6 +19,7 @@
 #define LAB_VXNET "vxnet-lab0000"
 #define LAB_GATEWAY_MAC "52:54:00:00:64:01" /* 64 is the network's 100, as in the machines' */
 
+#define LAB_APP "templates/appcenter"     /* the product's package, in the source tree */
 #define LAB_DIRECTORY "/var/tmp/k8s-lab-" /* and the lab's name */
 
 /* A process that outlives the command that started it; the start time distinguishes it from a later one with its
@@ -48,6 +49,7 @@ struct lab {
     char *dir;    /* /var/tmp/k8s-lab-NAME */
     char *cache;  /* what is made once */
     char *source; /* top of the source tree */
+    char *app;    /* directory of the app package: config.json, cluster.json.mustache, locale/ */
     char *bin;    /* where this program lies: build/lab */
     char *cluster_id;
     char *profile;   /* "product": what a user gets; "bridge": no add-ons, a network of routes */

@@ -279,7 +279,9 @@ json_t *metad_vm_mapping(const char *cluster, const char *role, const char *inst
     for (const char *const *name = whole; *name != NULL; name++) {
         json_object_set_new(mapping, *name, json_sprintf("/clusters/%s/%s", cluster, *name));
     }
-    json_object_set_new(mapping, "host", json_sprintf("/clusters/%s/hosts/%s/%s", cluster, role, instance_id));
+    json_object_set_new(mapping, "host",
+                        json_sprintf("/clusters/%s/hosts/%s%s%s", cluster, role == NULL ? "" : role,
+                                     role == NULL ? "" : "/", instance_id));
     json_object_set_new(mapping, "cmd", json_sprintf("/clusters/%s/cmd/%s", cluster, instance_id));
     return mapping;
 }

@@ -37,7 +37,8 @@ uint64_t metad_version(struct metad *metad);
 void metad_map(struct metad *metad, const char *ip, const json_t *mapping);
 
 /* The mapping AppCenter gives a VM: cluster, env, host (its own), hosts, adding-hosts, deleting-hosts, links,
- * vertical-scaling-roles and cmd (its own), all of /clusters/CLUSTER. A new reference. */
+ * vertical-scaling-roles and cmd (its own), all of /clusters/CLUSTER. ROLE NULL: the app has no roles. A new reference.
+ */
 json_t *metad_vm_mapping(const char *cluster, const char *role, const char *instance_id);
 
 /* Reads {"data": {...}, "mapping": {...}} in place of what is there. */

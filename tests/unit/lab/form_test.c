@@ -11,9 +11,12 @@
 
 #include "lib/core/json.h"
 #include "lib/core/util.h"
+#include "lib/system/file.h"
+#include "lib/system/tree.h"
 #include "tests/lab/lab/cluster/package.h"
 #include "tests/lab/lab/form/form.h"
 #include "tests/lab/lab/form/locale.h"
+#include "tests/lab/lab/lab.h"
 
 static struct form form;
 static json_t *config, *locale;
@@ -21,7 +24,7 @@ static json_t *config, *locale;
 static int load(void **state)
 {
     (void)state;
-    if (form_load(".", &config, NULL) != 0 || locale_load(".", &locale, NULL) != 0) {
+    if (form_load(LAB_APP, &config, NULL) != 0 || locale_load(LAB_APP, &locale, NULL) != 0) {
         return -1;
     }
     form = (struct form){config, locale, LOCALE_ENGLISH};
@@ -199,12 +202,69 @@ static void test_values_reach_the_package(void **state)
     _cleanup_json_ json_t *package = NULL;
     _cleanup_json_ json_t *env = json_object();
     struct service backup;
-    assert_int_equal(package_load(".", entered, &package, NULL), 0);
+    assert_int_equal(package_load(LAB_APP, entered, &package, NULL), 0);
     package_env(package, env);
     assert_string_equal(json_text(env, "max_pods"), "80");
     assert_string_equal(json_text(env, "keep_log_days"), "3");
     assert_true(package_service(package, "master", "backup", &backup));
     assert_int_equal(json_integer_value(json_object_get(backup.params, "keep")), 3);
+}
+
+/* One role without a name, what all roles have beside it, and parameters with dots: as other apps' packages have them.
+ */
+static const char other_config[] =
+    "{\"properties\": [{\"key\": \"cluster\", \"properties\": ["
+    "{\"key\": \"one_node\", \"properties\": [{\"key\": \"count\", \"type\": \"integer\", \"default\": 3}]}]},"
+    "{\"key\": \"env\", \"properties\": ["
+    "{\"key\": \"web.console\", \"type\": \"boolean\", \"default\": true}]},"
+    "{\"key\": \"service_params\", \"properties\": [{\"key\": \"from\", \"type\": \"string\", \"required\": "
+    "\"yes\"}]}]}";
+static const char other_cluster[] =
+    "{\"nodes\": [{\"count\": {{cluster.one_node.count}}, \"env\": {\"own\": 1},"
+    " \"services\": {\"start\": {\"cmd\": \"run\"}}}],"
+    " \"endpoints\": {\"web\": {\"port\": 80}}, \"health_check\": {\"check_cmd\": \"look\", \"interval_sec\": 90},"
+    " \"advanced_actions\": [\"scale_horizontal\"], \"env\": {\"web.console\": {{env.web.console}}}}";
+
+static void expect_other_package(const json_t *package)
+{
+    _cleanup_json_ json_t *env = json_object();
+    _cleanup_json_ json_t *endpoints = json_object();
+    struct service service;
+    struct health_check check;
+    package_env(package, env);
+    package_endpoints(package, endpoints);
+    assert_null(package_role(package, "one_node"));
+    assert_true(package_service(package, "one_node", "start", &service));
+    assert_string_equal(service.command, "run");
+    assert_true(package_service(package, "one_node", "check", &service));
+    assert_string_equal(service.command, "look");
+    assert_true(package_health(package, "one_node", &check));
+    assert_int_equal(check.interval_s, 90);
+    assert_true(package_scales(package, "one_node"));
+    assert_string_equal(json_text(env, "web.console"), "false");
+    assert_string_equal(json_text(env, "own"), "1");
+    assert_string_equal(json_text(json_object_get(endpoints, "web"), "port"), "80");
+}
+
+static void test_another_apps_package(void **state)
+{
+    (void)state;
+    char directory[] = "/tmp/form-XXXXXX";
+    assert_non_null(mkdtemp(directory));
+    _cleanup_free_ char *config_path = path_join(directory, "config.json");
+    _cleanup_free_ char *cluster_path = path_join(directory, "cluster.json.mustache");
+    _cleanup_json_ json_t *other = NULL;
+    _cleanup_json_ json_t *package = NULL;
+    _cleanup_json_ json_t *entered = json_object();
+    assert_int_equal(text_put(config_path, 0600, NULL, "%s", other_config), 0);
+    assert_int_equal(text_put(cluster_path, 0600, NULL, "%s", other_cluster), 0);
+    assert_int_equal(form_load(directory, &other, NULL), 0);
+    const struct form of_other = {other, locale, LOCALE_ENGLISH};
+    assert_int_equal(form_enter(&of_other, entered, "web.console=false", false, NULL), 0);
+    assert_int_equal(form_check_values(&of_other, entered, NULL, NULL), 0);
+    assert_int_equal(package_load(directory, entered, &package, NULL), 0);
+    expect_other_package(package);
+    assert_int_equal(tree_remove(directory, NULL), 0);
 }
 
 static void test_chinese(void **state)
@@ -231,12 +291,19 @@ static void test_language(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_type),     cmocka_unit_test(test_range),
-        cmocka_unit_test(test_pattern),  cmocka_unit_test(test_secret_is_not_told),
-        cmocka_unit_test(test_unknown),  cmocka_unit_test(test_change),
-        cmocka_unit_test(test_count),    cmocka_unit_test(test_values),
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_values_reach_the_package),
-        cmocka_unit_test(test_chinese),  cmocka_unit_test(test_language),
+        cmocka_unit_test(test_type),
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_pattern),
+        cmocka_unit_test(test_secret_is_not_told),
+        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_change),
+        cmocka_unit_test(test_count),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_values_reach_the_package),
+        cmocka_unit_test(test_another_apps_package),
+        cmocka_unit_test(test_chinese),
+        cmocka_unit_test(test_language),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

@@ -14,6 +14,7 @@
 #include "lib/core/json.h"
 #include "lib/system/tree.h"
 #include "tests/lab/lab/form/locale.h"
+#include "tests/lab/lab/lab.h"
 #include "tests/lab/lab/record/record.h"
 #include "tests/lab/lab/record/steps.h"
 
@@ -24,7 +25,7 @@ static int enter(void **state)
 {
     struct lab *lab = xcalloc(1, sizeof *lab);
     (void)strcpy(directory, "/tmp/record-XXXXXX");
-    if (mkdtemp(directory) == NULL || locale_load(".", &lab->locale, NULL) != 0) {
+    if (mkdtemp(directory) == NULL || locale_load(LAB_APP, &lab->locale, NULL) != 0) {
         return -1;
     }
     lab->dir = directory;

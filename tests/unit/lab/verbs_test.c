@@ -56,7 +56,7 @@ static void test_counts(void **state)
     _cleanup_json_ json_t *config = NULL;
     _cleanup_json_ json_t *values = json_object();
     char *const words[] = {(char *)"master=1", (char *)"ssd_node=3", NULL};
-    assert_int_equal(form_load(".", &config, NULL), 0);
+    assert_int_equal(form_load(LAB_APP, &config, NULL), 0);
     /* the form's own defaults */
     _cleanup_free_ struct role_count *usual = counts_of(config, values);
     assert_int_equal(count_of(usual, "node"), 2);
@@ -74,7 +74,7 @@ static void test_wrong_counts(void **state)
 {
     (void)state;
     _cleanup_json_ json_t *config = NULL;
-    assert_int_equal(form_load(".", &config, NULL), 0);
+    assert_int_equal(form_load(LAB_APP, &config, NULL), 0);
     const char *const wrong[] = {"node",  "node=",     "node=-1", "node=101",    "node=1x",
                                  "nod=1", "cluster=1", "=1",      "node.count=1"};
     for (size_t i = 0; i < ELEMENTS(wrong); i++) {

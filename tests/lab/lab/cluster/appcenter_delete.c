@@ -1,4 +1,5 @@
 #include "tests/lab/lab/cluster/appcenter.h"
+#include "tests/lab/lab/cluster/metadata.h"
 #include "tests/lab/lab/machine/machine.h"
 #include "tests/lab/lab/machine/services.h"
 #include "tests/lab/lab/progress.h"
@@ -35,7 +36,7 @@ static int destroy(struct lab *lab, machine_filter *which, enum phase phase, boo
 
 static int leave(struct lab *lab, bool force, struct error **err)
 {
-    return services_run(lab, staying, "scale_in.pre_check", err) == 0 &&
+    return services_run(lab, staying, "scale_in.pre_check", err) == 0 && appcenter_reload(lab, err) == 0 &&
                    destroy(lab, leaving, MAIN_PHASE, force, err) == 0 &&
                    services_run(lab, staying, "scale_in", err) == 0 && services_run(lab, leaving, "stop", err) == 0
                ? destroy(lab, leaving, POST_PHASE, force, err)
@@ -52,7 +53,7 @@ int appcenter_delete(struct lab *lab, char *const *names, bool force, struct err
         }
         m->deleting = true;
     }
-    int r = appcenter_reload(lab, err) == 0 ? leave(lab, force, err) : -1;
+    int r = metadata_publish_quietly(lab, err) == 0 ? leave(lab, force, err) : -1;
     if (r == 0) {
         appcenter_drop(lab, leaving);
     }

@@ -9,6 +9,7 @@
 
 #include "lib/net/http.h"
 #include "tests/lab/lab/cluster/cloud.h"
+#include "tests/lab/lab/cluster/package.h"
 #include "tests/lab/shared/metad.h"
 
 #define MANAGE "http://" LAB_GATEWAY ":9611/v1/"
@@ -28,10 +29,11 @@ static long figure(const struct lab *lab, const struct machine *m, const char *k
 
 static json_t *host_entry(const struct lab *lab, const struct machine *m, size_t index)
 {
-    json_t *host = json_pack("{ss ss ss* ss so so so ss* ss* ss ss}", "ip", m->ip, "mac", m->mac, "instance_id",
-                             m->instance_id, "node_id", m->node_id, "sid", number(m->sid), "gid", number(1), "gsid",
-                             number((long)index + 1), "pub_key", m->pub_key, "token", m->token, "role", m->role,
-                             "instance_class", cloud_instance_class(m) == 0 ? "0" : "1");
+    json_t *host =
+        json_pack("{ss ss ss* ss so so so ss* ss* ss* ss}", "ip", m->ip, "mac", m->mac, "instance_id", m->instance_id,
+                  "node_id", m->node_id, "sid", number(m->sid), "gid", number(1), "gsid", number((long)index + 1),
+                  "pub_key", m->pub_key, "token", m->token, "role", package_role(lab->package, m->role),
+                  "instance_class", cloud_instance_class(m) == 0 ? "0" : "1");
     json_object_set_new(host, "cpu", number(figure(lab, m, "cpu", get_nprocs())));
     json_object_set_new(host, "memory", number(figure(lab, m, "memory", 4096)));
     json_object_set_new(host, "volume_size",
@@ -39,12 +41,13 @@ static json_t *host_entry(const struct lab *lab, const struct machine *m, size_t
     return host;
 }
 
-static void put_host(json_t *hosts, const struct machine *m, json_t *entry)
+static void put_host(const struct lab *lab, json_t *hosts, const struct machine *m, json_t *entry)
 {
-    json_t *role = json_object_get(hosts, m->role);
+    const char *name = package_role(lab->package, m->role);
+    json_t *role = name == NULL ? hosts : json_object_get(hosts, name);
     if (role == NULL) {
         role = json_object();
-        json_object_set_new(hosts, m->role, role);
+        json_object_set_new(hosts, name, role);
     }
     json_object_set_new(role, m->instance_id, entry);
 }
@@ -56,6 +59,7 @@ static json_t *cluster_tree(const struct lab *lab)
                   "cluster_id", lab->cluster_id, "user_id", "usr-lab00000", "global_uuid", "31415926535897932", "vxnet",
                   LAB_VXNET, "zone", LAB_ZONE, "api_server", "host", LAB_GATEWAY, "port", LAB_CLOUD_PORT, "protocol",
                   "http", "endpoints", "client", "port", "22", "protocol", "tcp", "env", lab->env);
+    package_endpoints(lab->package, json_object_get(json_object_get(tree, "cluster"), "endpoints"));
     json_t *hosts = json_object();
     json_t *adding = json_object();
     json_t *deleting = json_object();
@@ -64,12 +68,12 @@ static json_t *cluster_tree(const struct lab *lab)
         if (m->instance_id == NULL) {
             continue;
         }
-        put_host(hosts, m, host_entry(lab, m, i));
+        put_host(lab, hosts, m, host_entry(lab, m, i));
         if (m->adding) {
-            put_host(adding, m, host_entry(lab, m, i));
+            put_host(lab, adding, m, host_entry(lab, m, i));
         }
         if (m->deleting) {
-            put_host(deleting, m, host_entry(lab, m, i));
+            put_host(lab, deleting, m, host_entry(lab, m, i));
         }
     }
     json_object_set_new(tree, "hosts", hosts);
@@ -146,20 +150,31 @@ static int publish_tree(struct lab *lab, const json_t *tree, struct error **err)
                : -1;
 }
 
-int metadata_publish(struct lab *lab, struct error **err)
+static int publish(struct lab *lab, const char *mapping_path, struct error **err)
 {
     _cleanup_json_ json_t *tree = cluster_tree(lab);
     _cleanup_json_ json_t *mapping = json_object();
     for (size_t i = 0; i < lab->n_machines; i++) {
         const struct machine *m = lab->machines[i];
         if (m->instance_id != NULL) {
-            json_object_set_new(mapping, m->ip, metad_vm_mapping(lab->cluster_id, m->role, m->instance_id));
+            json_object_set_new(mapping, m->ip,
+                                metad_vm_mapping(lab->cluster_id, package_role(lab->package, m->role), m->instance_id));
         }
     }
     return cloud_publish(lab, err) == 0 && publish_tree(lab, tree, err) == 0 &&
-                   manage("POST", "mapping", mapping, NULL, &lab->version, err) == 0
+                   manage("POST", mapping_path, mapping, NULL, &lab->version, err) == 0
                ? 0
                : -1;
+}
+
+int metadata_publish(struct lab *lab, struct error **err)
+{
+    return publish(lab, "mapping", err);
+}
+
+int metadata_publish_quietly(struct lab *lab, struct error **err)
+{
+    return publish(lab, "mapping" QUIET, err);
 }
 
 int metadata_up(struct lab *lab, struct error **err)

@@ -9,6 +9,8 @@ int metadata_up(struct lab *lab, struct error **err);
 /* Serves the state as it is now: data of the cluster, and which address sees what. The agents see it as one change;
  * agents_await (machine/agents.h) waits for them. */
 int metadata_publish(struct lab *lab, struct error **err);
+/* The same, but the agents that wait for a change see none before the next one: for pre-checks, which come before. */
+int metadata_publish_quietly(struct lab *lab, struct error **err);
 
 /* FAULT as PUT /v1/fault takes it (tests/lab/shared/metad.h); NULL lifts it. */
 int metadata_fault(const json_t *fault, struct error **err);

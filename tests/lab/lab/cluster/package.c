@@ -8,8 +8,6 @@
 #include "lib/text/mustache.h"
 #include "tests/lab/lab/form/form.h"
 
-#define DIRECTORY "templates/appcenter"
-
 /* What the user must fill in, for there is no default. */
 static const struct {
     const char *group, *key, *value;
@@ -26,6 +24,20 @@ static json_t *encoded(const json_t *value)
     return json_string(text == NULL ? "\"\"" : text);
 }
 
+static void put_dotted(json_t *context, const char *key, json_t *value)
+{
+    const char *dot = strchr(key, '.');
+    if (dot == NULL) {
+        json_object_set(context, key, value);
+        return;
+    }
+    _cleanup_free_ char *first = xstrndup(key, (size_t)(dot - key));
+    if (!json_is_object(json_object_get(context, first))) {
+        json_object_set_new(context, first, json_object());
+    }
+    put_dotted(json_object_get(context, first), dot + 1, value);
+}
+
 /* VALUES with each of them encoded. */
 static json_t *encoded_all(const json_t *values)
 {
@@ -33,7 +45,12 @@ static json_t *encoded_all(const json_t *values)
     const char *key;
     json_t *value;
     json_object_foreach ((json_t *)values, key, value) {
-        json_object_set_new(context, key, json_is_object(value) ? encoded_all(value) : encoded(value));
+        json_t *text = json_is_object(value) ? encoded_all(value) : encoded(value);
+        /* {{env.web.console}} is "web.console" of env */
+        if (strchr(key, '.') != NULL) {
+            put_dotted(context, key, text);
+        }
+        json_object_set_new(context, key, text);
     }
     return context;
 }
@@ -51,10 +68,10 @@ json_t *package_filled_in(void)
     return values;
 }
 
-static int form_context(const char *source, const json_t *values, json_t **context, struct error **err)
+static int form_context(const char *directory, const json_t *values, json_t **context, struct error **err)
 {
     _cleanup_json_ json_t *form = NULL;
-    if (form_load(source, &form, err) != 0) {
+    if (form_load(directory, &form, err) != 0) {
         return -1;
     }
     _cleanup_json_ json_t *entered = package_filled_in();
@@ -64,15 +81,15 @@ static int form_context(const char *source, const json_t *values, json_t **conte
     return 0;
 }
 
-int package_load(const char *source, const json_t *values, json_t **package, struct error **err)
+int package_load(const char *directory, const json_t *values, json_t **package, struct error **err)
 {
-    _cleanup_free_ char *path = path_join(source, DIRECTORY "/cluster.json.mustache");
+    _cleanup_free_ char *path = path_join(directory, "cluster.json.mustache");
     _cleanup_free_ char *text = NULL;
     size_t len;
     _cleanup_json_ json_t *context = NULL;
     _cleanup_buffer_ struct buffer filled = {0};
     struct mustache_options options = {.format = FORMAT_PLAIN, .strict = true};
-    if (form_context(source, values, &context, err) != 0 || file_read(path, 0, &text, &len, err) != 0 ||
+    if (form_context(directory, values, &context, err) != 0 || file_read(path, 0, &text, &len, err) != 0 ||
         mustache_render(path, text, len, context, &options, &filled, err) != 0) {
         return -1;
     }
@@ -84,40 +101,95 @@ int package_load(const char *source, const json_t *values, json_t **package, str
     return 0;
 }
 
-void package_env(const json_t *package, json_t *env)
+static json_t *text_of(const json_t *value)
+{
+    _cleanup_free_ char *text =
+        json_is_string(value) ? xstrdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY);
+    return json_string(text);
+}
+
+static void add_env(const json_t *from, json_t *env)
 {
     const char *key;
     json_t *value;
-    json_object_foreach (json_object_get(package, "env"), key, value) {
-        _cleanup_free_ char *text =
-            json_is_string(value) ? xstrdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY);
-        json_object_set_new(env, key, json_string(text));
+    json_object_foreach (json_object_get(from, "env"), key, value) {
+        json_object_set_new(env, key, text_of(value));
     }
 }
 
-static const json_t *role_of(const json_t *package, const char *role)
+void package_env(const json_t *package, json_t *env)
 {
     size_t i;
     json_t *node;
     json_array_foreach (json_object_get(package, "nodes"), i, node) {
-        const char *name = json_text(node, "role");
-        if (name != NULL && strcmp(name, role) == 0) {
+        add_env(node, env);
+    }
+    add_env(package, env);
+}
+
+void package_endpoints(const json_t *package, json_t *endpoints)
+{
+    const char *name;
+    const char *key;
+    json_t *endpoint;
+    json_t *value;
+    json_object_foreach (json_object_get(package, "endpoints"), name, endpoint) {
+        json_t *texts = json_object();
+        json_object_foreach (endpoint, key, value) {
+            json_object_set_new(texts, key, text_of(value));
+        }
+        json_object_set_new(endpoints, name, texts);
+    }
+}
+
+/* "hbase_master" of the form is "hbase-master" of cluster.json in some packages. */
+static bool same_role(const char *a, const char *b)
+{
+    for (; *a != '\0' && *b != '\0'; a++, b++) {
+        if (*a != *b && !(*a == '-' && *b == '_')) {
+            return false;
+        }
+    }
+    return *a == *b;
+}
+
+/* The only one of a package has no name in some. */
+static const json_t *role_of(const json_t *package, const char *role)
+{
+    const json_t *nodes = json_object_get(package, "nodes");
+    size_t i;
+    json_t *node;
+    json_array_foreach (nodes, i, node) {
+        if (same_role(json_text_or(node, "role", ""), role)) {
             return node;
         }
     }
-    return NULL;
+    return json_array_size(nodes) == 1 ? json_array_get(nodes, 0) : NULL;
+}
+
+const char *package_role(const json_t *package, const char *role)
+{
+    const char *name = json_text(role_of(package, role), "role");
+    return str_empty(name) ? NULL : name;
+}
+
+/* What all roles have may stand once, beside them. */
+static const json_t *of_role(const json_t *package, const char *role, const char *key)
+{
+    const json_t *own = json_object_get(role_of(package, role), key);
+    return own != NULL ? own : json_object_get(package, key);
 }
 
 bool package_has_keys(const json_t *package, const char *role)
 {
-    return json_object_get(role_of(package, role), "passphraseless") != NULL;
+    return of_role(package, role, "passphraseless") != NULL;
 }
 
 bool package_scales(const json_t *package, const char *role)
 {
     size_t i;
     json_t *action;
-    json_array_foreach (json_object_get(role_of(package, role), "advanced_actions"), i, action) {
+    json_array_foreach (of_role(package, role, "advanced_actions"), i, action) {
         if (strcmp(json_string_value(action), "scale_horizontal") == 0) {
             return true;
         }
@@ -127,7 +199,7 @@ bool package_scales(const json_t *package, const char *role)
 
 bool package_resizes_in_turn(const json_t *package, const char *role)
 {
-    const char *policy = json_text(role_of(package, role), "vertical_scaling_policy");
+    const char *policy = json_string_value(of_role(package, role, "vertical_scaling_policy"));
     return policy != NULL && strcmp(policy, "sequential") == 0;
 }
 
@@ -160,8 +232,7 @@ static bool tab_of(const json_t *package, const char *role, const char *name, st
 
 bool package_service(const json_t *package, const char *role, const char *event, struct service *service)
 {
-    const json_t *node = role_of(package, role);
-    const json_t *health = json_object_get(node, "health_check");
+    const json_t *health = of_role(package, role, "health_check");
     if (strcmp(event, "check") == 0) {
         return found(health, "check_cmd", "timeout_sec", 10, service);
     }
@@ -169,17 +240,17 @@ bool package_service(const json_t *package, const char *role, const char *event,
         return found(health, "action_cmd", "action_timeout_sec", 30, service);
     }
     if (strcmp(event, "monitor") == 0) {
-        return found(json_object_get(node, "monitor"), "cmd", "timeout_sec", 5, service);
+        return found(of_role(package, role, "monitor"), "cmd", "timeout_sec", 5, service);
     }
     if (strcmp(event, "custom_metadata") == 0) {
-        return found(json_object_get(node, "custom_metadata"), "cmd", "timeout", 600, service);
+        return found(of_role(package, role, "custom_metadata"), "cmd", "timeout", 600, service);
     }
     if (str_starts(event, "tab ")) {
         return tab_of(package, role, event + 4, service);
     }
     const char *dot = strchr(event, '.');
     _cleanup_free_ char *name = dot == NULL ? xstrdup(event) : xstrndup(event, (size_t)(dot - event));
-    const json_t *entry = json_object_get(json_object_get(node, "services"), name);
+    const json_t *entry = json_object_get(of_role(package, role, "services"), name);
     return found(entry, dot == NULL ? "cmd" : "pre_check", "timeout", 600, service);
 }
 
@@ -192,7 +263,7 @@ static int figure(const json_t *object, const char *key, int usual)
 
 bool package_health(const json_t *package, const char *role, struct health_check *check)
 {
-    const json_t *health = json_object_get(role_of(package, role), "health_check");
+    const json_t *health = of_role(package, role, "health_check");
     *check = (struct health_check){.interval_s = figure(health, "interval_sec", 60),
                                    .healthy = figure(health, "healthy_threshold", 3),
                                    .unhealthy = figure(health, "unhealthy_threshold", 3)};
@@ -201,5 +272,5 @@ bool package_health(const json_t *package, const char *role, struct health_check
 
 const json_t *package_monitor_items(const json_t *package, const char *role)
 {
-    return json_object_get(json_object_get(role_of(package, role), "monitor"), "items");
+    return json_object_get(of_role(package, role, "monitor"), "items");
 }

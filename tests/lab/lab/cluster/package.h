@@ -1,4 +1,4 @@
-/* The app package, from the very files users get: config.json's defaults filled into cluster.json.mustache, and the
+/* An app package, from the very files users get: config.json's defaults filled into cluster.json.mustache, and the
  * services it declares: which command runs when, in what order, for how long. */
 #ifndef LAB_PACKAGE_H
 #define LAB_PACKAGE_H
@@ -9,15 +9,21 @@
 
 #include "lib/core/error.h"
 
-/* Reads templates/appcenter/ below SOURCE. VALUES, of the form's shape (form.h; may be NULL), go over its defaults.
+/* Reads the package in DIRECTORY. VALUES, of the form's shape (form.h; may be NULL), go over its defaults.
  * *package is the filled-in cluster.json, a new reference. */
-int package_load(const char *source, const json_t *values, json_t **package, struct error **err);
+int package_load(const char *directory, const json_t *values, json_t **package, struct error **err);
 
 /* What the lab enters where the form has no default and a user must: of the form's shape, a new reference. */
 json_t *package_filled_in(void);
 
-/* The parameters' defaults as the metadata has them (strings), into ENV. */
+/* The parameters' defaults as the metadata has them (strings), into ENV; also those of a single role. */
 void package_env(const json_t *package, json_t *env);
+/* The endpoints as the metadata has them, into ENDPOINTS. */
+void package_endpoints(const json_t *package, json_t *endpoints);
+
+/* A role is called as the form calls it ("cluster.zk_node.count"), also where cluster.json calls it otherwise. Its name
+ * in the metadata, borrowed; NULL: it has none there, and its hosts lie right below /hosts. */
+const char *package_role(const json_t *package, const char *role);
 
 /* Whether AppCenter gives hosts of ROLE a key pair. */
 bool package_has_keys(const json_t *package, const char *role);

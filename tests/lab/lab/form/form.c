@@ -4,35 +4,41 @@
 
 #include "lib/core/json.h"
 #include "lib/core/util.h"
+#include "lib/system/file.h"
 #include "tests/lab/lab/form/locale.h"
 #include "tests/lab/lab/form/rules.h"
 
-int form_load(const char *source, json_t **form, struct error **err)
+int form_load(const char *directory, json_t **form, struct error **err)
 {
-    _cleanup_free_ char *path = xasprintf("%s/templates/appcenter/config.json", source);
+    _cleanup_free_ char *path = path_join(directory, "config.json");
     json_error_t why;
     *form = json_load_file(path, 0, &why);
     return *form != NULL ? 0 : error_new(err, STATUS_FILE, "%s:%d: %s", path, why.line, why.text);
 }
 
-static const json_t *child(const json_t *property, const char *key, size_t len)
+/* What KEY, or its beginning, names right below PROPERTY; *len is of that. A name may have dots itself. */
+static const json_t *child(const json_t *property, const char *key, size_t *len)
 {
+    const json_t *found = NULL;
     size_t i;
     json_t *below;
+    *len = 0;
     json_array_foreach (json_object_get(property, "properties"), i, below) {
-        const char *name = json_text(below, "key");
-        if (name != NULL && strlen(name) == len && strncmp(name, key, len) == 0) {
-            return below;
+        const char *name = json_text_or(below, "key", "");
+        size_t length = strlen(name);
+        if (length > *len && strncmp(name, key, length) == 0 && (key[length] == '\0' || key[length] == '.')) {
+            found = below;
+            *len = length;
         }
     }
-    return NULL;
+    return found;
 }
 
 const json_t *form_property(const json_t *config, const char *key)
 {
     while (config != NULL && *key != '\0') {
-        size_t len = strcspn(key, ".");
-        config = child(config, key, len);
+        size_t len;
+        config = child(config, key, &len);
         key += len + (key[len] == '.');
     }
     return config;
@@ -71,19 +77,30 @@ int form_check(const struct form *form, const char *key, const char *value, bool
     return parsed == NULL ? -1 : rule_check(form, key, property, parsed, err);
 }
 
-/* VALUE at KEY of VALUES, the objects above it made; takes the reference. */
-static void put(json_t *values, const char *key, json_t *value)
+/* VALUE at KEY, which is below PROPERTY, of VALUES, the objects above it made; takes the reference. */
+static void put(const json_t *property, json_t *values, const char *key, json_t *value)
 {
-    const char *dot = strchr(key, '.');
-    if (dot == NULL) {
+    size_t len;
+    const json_t *below = child(property, key, &len);
+    if (below == NULL || key[len] == '\0') {
         json_object_set_new(values, key, value);
         return;
     }
-    _cleanup_free_ char *first = xstrndup(key, (size_t)(dot - key));
+    _cleanup_free_ char *first = xstrndup(key, len);
     if (!json_is_object(json_object_get(values, first))) {
         json_object_set_new(values, first, json_object());
     }
-    put(json_object_get(values, first), dot + 1, value);
+    put(below, json_object_get(values, first), key + len + 1, value);
+}
+
+/* "max_pods" is "env.max_pods"; the caller frees. */
+static char *full_key(const json_t *config, const char *word, size_t len)
+{
+    _cleanup_free_ char *key = xstrndup(word, len);
+    _cleanup_free_ char *of_env = xasprintf("env.%s", key);
+    bool bare =
+        strchr(key, '.') == NULL || (form_property(config, key) == NULL && form_property(config, of_env) != NULL);
+    return bare ? STEAL(of_env) : STEAL(key);
 }
 
 int form_enter(const struct form *form, json_t *values, const char *assignment, bool unchecked, struct error **err)
@@ -92,15 +109,14 @@ int form_enter(const struct form *form, json_t *values, const char *assignment, 
     if (equals == NULL) {
         return error_new(err, STATUS_USAGE, "'%s' is not KEY=VALUE, as env.max_pods=80", assignment);
     }
-    bool bare = memchr(assignment, '.', (size_t)(equals - assignment)) == NULL;
-    _cleanup_free_ char *key = xasprintf("%s%.*s", bare ? "env." : "", (int)(equals - assignment), assignment);
+    _cleanup_free_ char *key = full_key(form->config, assignment, (size_t)(equals - assignment));
     const json_t *property = known(form, key, err);
     json_t *value = property == NULL ? NULL : rule_parse(form, key, property, equals + 1, err);
     if (value == NULL || (!unchecked && rule_check(form, key, property, value, err) != 0)) {
         json_decref(value);
         return -1;
     }
-    put(values, key, value);
+    put(form->config, values, key, value);
     return 0;
 }
 
@@ -123,7 +139,8 @@ static int check_group(const struct form *form, const char *path, const json_t *
     return 0;
 }
 
-/* What is required and has no default must be in VALUES or in FILLED_IN. */
+/* What is required and has no default must be in VALUES or in FILLED_IN; but a service's parameters are entered when it
+ * is run. */
 static int check_required(const struct form *form, const char *path, const json_t *property, const json_t *values,
                           const json_t *filled_in, struct error **err)
 {
@@ -134,6 +151,9 @@ static int check_required(const struct form *form, const char *path, const json_
         const json_t *value = json_object_get(values, key);
         const json_t *filled = json_object_get(filled_in, key);
         _cleanup_free_ char *name = *path == '\0' ? xstrdup(key) : xasprintf("%s.%s", path, key);
+        if (*path == '\0' && strcmp(key, "service_params") == 0) {
+            continue;
+        }
         if (json_object_get(below, "properties") != NULL) {
             if (check_required(form, name, below, value, filled, err) != 0) {
                 return -1;

@@ -9,8 +9,8 @@
 
 #include "lib/core/error.h"
 
-/* Reads SOURCE/templates/appcenter/config.json; a new reference. */
-int form_load(const char *source, json_t **form, struct error **err);
+/* Reads config.json of the package in DIRECTORY; a new reference. */
+int form_load(const char *directory, json_t **form, struct error **err);
 
 /* Where what is refused says so: which texts, and in which language (locale.h). */
 struct form {

@@ -3,9 +3,9 @@
 #include "lib/core/json.h"
 #include "lib/core/util.h"
 
-static int load(const char *source, const char *language, json_t *locale, struct error **err)
+static int load(const char *directory, const char *language, json_t *locale, struct error **err)
 {
-    _cleanup_free_ char *path = xasprintf("%s/templates/appcenter/locale/%s.json", source, language);
+    _cleanup_free_ char *path = xasprintf("%s/locale/%s.json", directory, language);
     json_error_t why;
     json_t *texts = json_load_file(path, 0, &why);
     if (texts == NULL) {
@@ -15,10 +15,10 @@ static int load(const char *source, const char *language, json_t *locale, struct
     return 0;
 }
 
-int locale_load(const char *source, json_t **locale, struct error **err)
+int locale_load(const char *directory, json_t **locale, struct error **err)
 {
     _cleanup_json_ json_t *both = json_object();
-    if (load(source, LOCALE_ENGLISH, both, err) != 0 || load(source, LOCALE_CHINESE, both, err) != 0) {
+    if (load(directory, LOCALE_ENGLISH, both, err) != 0 || load(directory, LOCALE_CHINESE, both, err) != 0) {
         return -1;
     }
     *locale = STEAL(both);

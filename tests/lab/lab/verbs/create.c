@@ -7,7 +7,7 @@
 #include "lib/core/interrupt.h"
 #include "lib/core/json.h"
 #include "lib/system/file.h"
-#include "lib/system/proc.h"
+#include "tests/lab/lab/cluster/app.h"
 #include "tests/lab/lab/cluster/appcenter.h"
 #include "tests/lab/lab/cluster/package.h"
 #include "tests/lab/lab/form/form.h"
@@ -61,13 +61,6 @@ static int check_confd(const char *directory, const char **confd, struct error *
                              directory, resources);
 }
 
-/* Over the image's own, for the agents of all machines. */
-static int put_confd(const struct lab *lab, const char *directory, struct error **err)
-{
-    _cleanup_free_ char *to = lab_path(lab, "layer/etc/confd");
-    return dir_make(to, 0755, err) == 0 ? proc_exec(deadline_in(60000), err, "cp", "-rLT", directory, to, NULL) : -1;
-}
-
 static int take_wanted(const struct form *form, char **argv, struct wanted *wanted, struct error **err)
 {
     const char *value = NULL;
@@ -117,6 +110,10 @@ static int prepare(struct lab *lab, char **argv, struct role_count **counts, str
     if (host_check_own(err) != 0) {
         return -1;
     }
+    const char *app = NULL;
+    if (take_value(&argv, "--package", &app, err) != 0 || (app != NULL && app_choose(lab, app, err) != 0)) {
+        return -1;
+    }
     const struct form form = {lab->form, lab->locale, locale_language()};
     _cleanup_json_ json_t *filled_in = package_filled_in();
     if (take_wanted(&form, argv, &wanted, err) != 0 ||
@@ -126,14 +123,14 @@ static int prepare(struct lab *lab, char **argv, struct role_count **counts, str
     json_decref(lab->values);
     lab->values = json_incref(wanted.values);
     json_decref(STEAL(lab->package));
-    if (package_load(lab->source, lab->values, &lab->package, err) != 0) {
+    if (package_load(lab->app, lab->values, &lab->package, err) != 0) {
         return -1;
     }
     package_env(lab->package, lab->env);
     *counts = counts_of(lab->form, lab->values);
     /* until this program ends; another verb that comes meanwhile says so */
     return lab_save(lab, err) == 0 && lab_lock(lab, err) >= 0 && image_make(lab, KUBERNETES_VERSION, err) == 0 &&
-                   (wanted.confd == NULL || put_confd(lab, wanted.confd, err) == 0)
+                   app_put_confd(lab, wanted.confd, err) == 0
                ? 0
                : -1;
 }

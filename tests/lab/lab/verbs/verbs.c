@@ -18,9 +18,11 @@
     "before anything is made (in Chinese where LANG begins with zh); --unchecked\n"                                    \
     "does without, for instance for a single log node on a small machine.\n"                                           \
     "--confd DIR adds its conf.d/*.toml and templates to the image's /etc/confd:\n"                                    \
-    "each machine's agent renders them, and runs their reload_cmd."
-#define CREATE_ARGUMENTS "[--values FILE] [--set KEY=VALUE] [--confd DIR] [--unchecked] [ROLE=N...]"
-#define CREATE_OPTIONS "--values --set --confd --unchecked"
+    "each machine's agent renders them, and runs their reload_cmd. --package DIR,\n"                                   \
+    "before all else: another app, whose package (config.json,\n"                                                      \
+    "cluster.json.mustache, locale/) is in DIR; --confd has its confd files then."
+#define CREATE_ARGUMENTS "[--package DIR] [--values FILE] [--set KEY=VALUE] [--confd DIR] [--unchecked] [ROLE=N...]"
+#define CREATE_OPTIONS "--package --values --set --confd --unchecked"
 
 const struct verb verbs[] = {
     {BEGIN, "image", "", "make the machine image, or what is missing of it", NULL, VERB_ALONE, WORDS_NONE, NULL,
