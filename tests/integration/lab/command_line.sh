@@ -66,6 +66,26 @@ echo '{"env": ' >"$output.json"
 refused "create --values $output.json" "$output.json:2: unexpected token"
 rm -f "$output.json"
 
+# Scenarios in a checkout of their own: the program looks for them from where it stands.
+whole=$lab checkout=$(mktemp -d)
+trap 'rm -rf "$output" "$checkout"' EXIT
+mkdir -p "$checkout"/build/lab "$checkout"/tests/e2e/{good,one-log,no-client,pods}
+cp "$lab" "$checkout/build/lab/lab"
+ln -s "$PWD/templates" "$checkout/templates"
+for scenario in good one-log no-client pods; do
+    echo create >"$checkout/tests/e2e/$scenario/scenario"
+done
+echo '{"counts": {"master": 1, "node": 1, "log": 2, "client": 1}, "env": {}}' >"$checkout/tests/e2e/good/values.json"
+echo '{"counts": {"master": 1, "node": 1, "log": 1, "client": 1}, "env": {}}' >"$checkout/tests/e2e/one-log/values.json"
+echo '{"counts": {"master": 1, "node": 1}, "env": {}}' >"$checkout/tests/e2e/no-client/values.json"
+echo '{"counts": {"master": 1, "client": 1}, "env": {"max_pods": "61"}}' >"$checkout/tests/e2e/pods/values.json"
+lab=$checkout/build/lab/lab
+refused "e2e good one-log" "tests/e2e/one-log/values.json: Count (cluster.log.count): must be one of: 0, 2, 3, 4, 5"
+refused "e2e good no-client" "tests/e2e/no-client/values.json: Count (cluster.client.count): must be one of: 1"
+refused "e2e pods" "tests/e2e/pods/values.json: Pods per node (env.max_pods): must be one of: 60, 80, 100"
+refused "e2e" "values.json: "
+lab=$whole
+
 "$lab" --name "$name" status >"$output" 2>&1
 result "a refused verb says what to do next" "$(grep -qF 'next: lab status --help' "$output" || cat "$output")"
 "$lab" --name "$name" down >"$output" 2>&1

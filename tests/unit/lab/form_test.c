@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #include "lib/system/file.h"
 #include "lib/system/tree.h"
 #include "tests/lab/lab/cluster/package.h"
+#include "tests/lab/lab/cluster/scenario_values.h"
 #include "tests/lab/lab/form/form.h"
 #include "tests/lab/lab/form/locale.h"
 #include "tests/lab/lab/lab.h"
@@ -181,6 +183,55 @@ static void test_values(void **state)
     assert_non_null(strstr(err->message, "VxNet (cluster.vxnet): a value is required"));
 }
 
+static void scenario(const char *text, const char *message)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_json_ json_t *entered = json_loads(text, JSON_DECODE_ANY, NULL);
+    int r = scenario_values_check(&form, "values.json", entered, &err);
+    assert_non_null(entered);
+    if ((r == 0) != (message == NULL) || (r != 0 && strstr(err->message, message) == NULL)) {
+        fail_msg("%s: %s", text, r == 0 ? "accepted" : err->message);
+    }
+    if (r != 0) {
+        assert_int_equal(err->status, STATUS_USAGE);
+    }
+}
+
+static void test_scenario_values(void **state)
+{
+    (void)state;
+    scenario("{\"counts\": {\"master\": 1, \"node\": 1, \"log\": 2, \"client\": 1}, \"env\": {\"max_pods\": \"80\"}}",
+             NULL);
+    scenario("{\"counts\": {\"master\": 1, \"node\": 1, \"client\": 1}, \"env\": {\"enable_hostnic\": \"true\"},"
+             " \"metadata\": {\"links\": {}}, \"profile\": \"bridge\"}",
+             NULL);
+    scenario("{\"counts\": {\"master\": 1, \"node\": 1, \"log\": 1, \"client\": 1}}",
+             "values.json: Count (cluster.log.count): must be one of: 0, 2, 3, 4, 5");
+    scenario("{\"counts\": {\"node\": 1, \"client\": 1}}", "Count (cluster.master.count): must be one of: 1");
+    scenario("{\"counts\": {\"master\": 1, \"node\": 1}}", "Count (cluster.client.count): must be one of: 1");
+    scenario("{\"counts\": {\"master\": 1, \"nodes\": 1, \"client\": 1}}", "cluster.nodes.count: not a parameter");
+    scenario("{\"counts\": {\"master\": 1, \"client\": 1}, \"env\": {\"max_pods\": \"61\"}}", "must be one of: 60, 80");
+    scenario("{\"counts\": {\"master\": 1, \"client\": 1}, \"env\": {\"es_server\": \"10.0.0.1\"}}", "does not match");
+    scenario("{\"count\": {\"master\": 1}}", "'count' is not one of counts, env, metadata, profile");
+    scenario("[]", "not an object");
+}
+
+/* Each end-to-end scenario proves a cluster that a user can have. */
+static void test_scenarios(void **state)
+{
+    (void)state;
+    glob_t found;
+    assert_int_equal(glob("tests/e2e/*/values.json", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        _cleanup_error_ struct error *err = NULL;
+        _cleanup_json_ json_t *entered = json_load_file(found.gl_pathv[i], JSON_REJECT_DUPLICATES, NULL);
+        if (scenario_values_check(&form, found.gl_pathv[i], entered, &err) != 0) {
+            fail_msg("%s", err->message);
+        }
+    }
+    globfree(&found);
+}
+
 /* What the form suggests it must take, and with what the lab fills in it is complete. */
 static void test_defaults(void **state)
 {
@@ -304,6 +355,8 @@ int main(void)
         cmocka_unit_test(test_another_apps_package),
         cmocka_unit_test(test_chinese),
         cmocka_unit_test(test_language),
+        cmocka_unit_test(test_scenario_values),
+        cmocka_unit_test(test_scenarios),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

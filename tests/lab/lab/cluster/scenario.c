@@ -9,7 +9,9 @@
 #include "lib/core/json.h"
 #include "lib/system/file.h"
 #include "tests/lab/lab/cluster/package.h"
+#include "tests/lab/lab/cluster/scenario_values.h"
 #include "tests/lab/lab/cluster/script.h"
+#include "tests/lab/lab/form/locale.h"
 #include "tests/lab/lab/image/image.h"
 #include "tests/lab/lab/machine/network.h"
 #include "tests/lab/lab/progress.h"
@@ -274,11 +276,28 @@ static char **all_names(const struct lab *lab)
     return names;
 }
 
+/* Before the first cluster is made: a scenario whose values no user can enter proves nothing. */
+static int check_all(const struct lab *lab, char *const *names, struct error **err)
+{
+    const struct form form = {lab->form, lab->locale, locale_language()};
+    for (; *names != NULL; names++) {
+        _cleanup_(scenario_free) struct scenario s = {0};
+        _cleanup_free_ char *path = xasprintf("tests/e2e/%s/values.json", *names);
+        if (scenario_load(&s, lab, *names, err) != 0 || scenario_values_check(&form, path, s.values, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int scenarios_run(struct lab *lab, char *const *names, bool keep, bool reuse, struct error **err)
 {
     _cleanup_strv_ char **all = *names == NULL ? all_names(lab) : NULL;
     struct tap tap = {0};
     json_t *there = NULL;
+    if (check_all(lab, all == NULL ? names : all, err) != 0) {
+        return -1;
+    }
     int r = 0;
     for (char *const *name = all == NULL ? names : all; r == 0 && *name != NULL; name++) {
         r = run_scenario(lab, *name, &there, reuse && lab->created && name == (all == NULL ? names : all), &tap, err);
