@@ -58,6 +58,7 @@ static const struct step *const start[] = {
     &step_annotate_node,
     &step_wait_for_control_plane,
     &step_wait_for_node,
+    &step_renew_pod_network,
     &step_accept_restored,
     NULL,
 };
@@ -152,6 +153,7 @@ static const struct step *const upgrade[] = {
     &step_annotate_node,
     &step_wait_for_control_plane,
     &step_wait_for_node,
+    &step_renew_pod_network,
     &step_accept_restored,
     NULL,
 };
@@ -190,6 +192,7 @@ static const struct step *const restore[] = {
     &step_annotate_node,
     &step_wait_for_control_plane,
     &step_wait_for_node,
+    &step_renew_pod_network,
     &step_accept_restored,
     NULL,
 };
@@ -230,6 +233,7 @@ static const struct check *const checks[] = {
     &check_clock,
     &check_metadata_guard,
     &check_interfaces,
+    &check_pod_network,
     &check_reload,
     &check_hostnic,
     NULL,

@@ -36,6 +36,7 @@ static const struct step *const start[] = {
     &step_start_kubelet,
     &step_annotate_node,
     &step_wait_for_node,
+    &step_renew_pod_network,
     NULL,
 };
 
@@ -85,6 +86,7 @@ static const struct step *const upgrade[] = {
     &step_start_kubelet,
     &step_annotate_node,
     &step_wait_for_node,
+    &step_renew_pod_network,
     NULL,
 };
 
@@ -99,6 +101,7 @@ static const struct check *const checks[] = {
     &check_clock,
     &check_metadata_guard,
     &check_interfaces,
+    &check_pod_network,
     &check_reload,
     &check_hostnic,
     NULL,

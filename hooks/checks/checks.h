@@ -64,6 +64,8 @@ extern const struct check check_clock;
 extern const struct check check_reload;
 /* Neither systemd-networkd nor udev manages the interfaces of network plugins. */
 extern const struct check check_interfaces;
+/* With flannel: what it has set up here, and the pods' addresses, are of the pod network that the node object has. */
+extern const struct check check_pod_network;
 /* What pods send to the metadata servers is dropped: the kernel has the rules of /etc/k8s-metadata-guard. */
 extern const struct check check_metadata_guard;
 /* What the last test of the cloud API found; the API itself is not queried. */
@@ -90,6 +92,9 @@ bool flannel_mac_published(const json_t *node, const char *mac);
 struct etcd_size;
 /* Part of check_etcd: what SIZE means. */
 void etcd_size_find(const struct etcd_size *size, const struct check_limits *limits, struct finding *finding);
+
+/* Part of check_pod_network: NODE is this host's node object. */
+void pod_network_compare(const struct run *run, const json_t *node, struct deadline deadline, struct finding *finding);
 
 /* Part of check_metadata_guard: compares the file's RULES with SAVED, what iptables-save prints. */
 void metadata_guard_compare(const char *rules, const char *saved, struct finding *finding);

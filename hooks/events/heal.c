@@ -220,6 +220,12 @@ static int heal_metadata_guard(struct run *run, const char **done, struct error 
                : 1;
 }
 
+static int heal_pod_network(struct run *run, const char **done, struct error **err)
+{
+    *done = "flannel and the pods with addresses of the former pod network were restarted";
+    return step_renew_pod_network.apply(run, err) < 0 ? -1 : 1;
+}
+
 const struct heal heals[] = {
     {.check = &check_docker, .apply = heal_docker},
     {.check = &check_data_space, .at_once = true, .apply = heal_space},
@@ -233,6 +239,7 @@ const struct heal heals[] = {
     {.check = &check_scheduler, .alone = true, .apply = heal_scheduler},
     {.check = &check_controller_manager, .alone = true, .apply = heal_controller_manager},
     {.check = &check_node_ready, .alone = true, .apply = heal_node_ready},
+    {.check = &check_pod_network, .at_once = true, .apply = heal_pod_network},
     {.check = &check_cluster_api, .at_once = true, .apply = heal_cluster_api},
     {.check = NULL},
 };

@@ -63,10 +63,12 @@ static const struct step step_reconcile = {"reconcile files and add-ons", reconc
 int event_reconcile(struct run *run, struct error **err)
 {
     static const struct step *const steps[] = {&step_reconcile, NULL};
-    static const struct step *const steps_of_node[] = {&step_reconcile, &step_keep_images, NULL};
+    static const struct step *const steps_of_node[] = {&step_reconcile, &step_keep_images, &step_renew_pod_network,
+                                                       NULL};
     static const struct step *const steps_of_master[] = {&step_issue_admission_certificate,
                                                          &step_reconcile,
                                                          &step_keep_images,
+                                                         &step_renew_pod_network,
                                                          &step_put_log_template,
                                                          &step_default_load_balancers,
                                                          NULL};

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "app/paths.h"
+#include "hooks/clients/pods.h"
 #include "hooks/clients/volume_attachments.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/cluster/gone_machine.h"
@@ -14,7 +15,10 @@
 /* What was restored from another cluster's backup names that cluster's machines, and its pods trust its CAs. */
 
 #define NODES "/api/v1/nodes"
+#define FLANNEL_NAMESPACE "kube-flannel"
 #define TOKENS "/api/v1/secrets?fieldSelector=type%3Dkubernetes.io%2Fservice-account-token"
+
+enum { FLANNEL_S = 60 };
 
 static int list(struct run *run, const char *path, json_t **items, struct error **err)
 {
@@ -116,25 +120,83 @@ static bool made_again(const json_t *pod)
     return false;
 }
 
-/* They read CA and addresses when they start, and that may have been before these were corrected. */
-static int replace_pods(struct run *run, struct error **err)
+static bool of_flannel(const json_t *pod)
+{
+    return strcmp(pod_namespace(pod), FLANNEL_NAMESPACE) == 0;
+}
+
+/* Deletes flannel's pods, or the others; *EXPECTED is how many of them were on machines of this cluster. */
+static int replace_pods(struct run *run, bool flannel, size_t *expected, struct error **err)
 {
     _cleanup_json_ json_t *pods = NULL;
     size_t i;
     json_t *pod;
+    *expected = 0;
     if (list(run, "/api/v1/pods", &pods, err) < 0) {
         return -1;
     }
     json_array_foreach (pods, i, pod) {
         long code = 0;
-        _cleanup_free_ char *path =
-            xasprintf("/api/v1/namespaces/%s/pods/%s", json_text_at(pod, "metadata", "namespace", NULL),
-                      json_text_at(pod, "metadata", "name", NULL));
-        if (made_again(pod) && kube_delete(run->kube, path, run_deadline(run, 30), &code, err) < 0) {
+        _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/%s/pods/%s", pod_namespace(pod), pod_name(pod));
+        if (of_flannel(pod) != flannel || !made_again(pod)) {
+            continue;
+        }
+        if (kube_delete(run->kube, path, run_deadline(run, 30), &code, err) < 0) {
             return -1;
         }
+        *expected += facts_node(run->facts, json_text_at(pod, "spec", "nodeName", NULL)) != NULL;
     }
     return 0;
+}
+
+static size_t count_ready(const json_t *pods)
+{
+    size_t ready = 0;
+    size_t i;
+    json_t *pod;
+    json_array_foreach (pods, i, pod) {
+        const char *reason = NULL;
+        const char *condition = kube_condition(pod, "Ready", &reason);
+        bool leaving = json_text_at(pod, "metadata", "deletionTimestamp", NULL) != NULL;
+        ready += !leaving && condition != NULL && strcmp(condition, "True") == 0;
+    }
+    return ready;
+}
+
+/* Until WANTED new ones are ready. A node that is off has none: the others are not to wait for it for long, and what
+ * came too early on some node its health check finds (check_pod_network). */
+static int await_flannel(struct run *run, size_t wanted, struct error **err)
+{
+    struct deadline deadline = run_deadline(run, FLANNEL_S);
+    for (;;) {
+        _cleanup_error_ struct error *late = NULL;
+        _cleanup_json_ json_t *pods = NULL;
+        if (list(run, "/api/v1/namespaces/" FLANNEL_NAMESPACE "/pods", &pods, err) < 0) {
+            return -1;
+        }
+        size_t ready = count_ready(pods);
+        if (ready >= wanted) {
+            return 0;
+        }
+        if (run_pause(500, deadline, &late) < 0) {
+            if (late->status == STATUS_INTERRUPTED) {
+                return error_move(err, &late);
+            }
+            log_warning("flannel is ready on %zu of %zu nodes after %d s", ready, wanted, FLANNEL_S);
+            return 0;
+        }
+    }
+}
+
+/* They read CA and addresses when they start, and that may have been before these were corrected. flannel's come first:
+ * a node has another pod network now, and until flannel knows it other pods get addresses of the former one. */
+static int replace_all_pods(struct run *run, struct error **err)
+{
+    size_t expected = 0;
+    if (replace_pods(run, true, &expected, err) < 0 || await_flannel(run, expected, err) < 0) {
+        return -1;
+    }
+    return replace_pods(run, false, &expected, err);
 }
 
 static int adopt_done(struct run *run, struct error **err)
@@ -146,7 +208,7 @@ static int adopt_done(struct run *run, struct error **err)
 /* The token's step also publishes this cluster's CA to whoever joins. */
 static int adopt_apply(struct run *run, struct error **err)
 {
-    return correct_nodes(run, err) == 0 && await_ca(run, err) == 0 && replace_pods(run, err) == 0
+    return correct_nodes(run, err) == 0 && await_ca(run, err) == 0 && replace_all_pods(run, err) == 0
                ? step_enable_token.apply(run, err)
                : -1;
 }

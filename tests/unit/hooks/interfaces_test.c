@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "hooks/checks/checks.h"
+#include "hooks/files/pod_network.h"
+#include "lib/core/json.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 
@@ -72,6 +74,69 @@ static void another_mac_than_flannel_published_is_seen(void **state)
     assert_true(flannel_mac_published(without, "aa:bb:cc:00:11:23"));
 }
 
+#define RESERVATIONS "/var/lib/cni/networks/cbr0/"
+
+static void put_subnet(const char *subnet)
+{
+    _cleanup_free_ char *text =
+        xasprintf("FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=%s\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", subnet);
+    put("/run/flannel/subnet.env", text);
+}
+
+static json_t *node_of(const char *cidr, const char *annotation)
+{
+    return json_pack("{s{s{ss*}} s{ss*}}", "metadata", "annotations", "flannel.alpha.coreos.com/backend-data",
+                     annotation, "spec", "podCIDR", cidr);
+}
+
+static enum verdict compare(const char *cidr, const char *annotation)
+{
+    struct finding finding = {0};
+    _cleanup_json_ json_t *node = node_of(cidr, annotation);
+    pod_network_compare(&run, node, deadline_in(5000), &finding);
+    free(finding.reason);
+    return finding.verdict;
+}
+
+static void before_flannel_has_started_nothing_is_wrong(void **state)
+{
+    (void)state;
+    assert_int_equal(compare(NULL, NULL), VERDICT_OK);
+    assert_int_equal(compare("10.244.1.0/24", NULL), VERDICT_OK);
+}
+
+static void flannel_with_the_former_network_fails(void **state)
+{
+    (void)state;
+    put_subnet("10.244.1.1/24");
+    assert_int_equal(compare("10.244.1.0/24", "{}"), VERDICT_OK);
+    assert_int_equal(compare("10.244.3.0/24", "{}"), VERDICT_FAILS);
+    assert_int_equal(compare("10.244.1.0/25", "{}"), VERDICT_FAILS);
+}
+
+static void a_node_object_without_flannels_annotation_fails(void **state)
+{
+    (void)state;
+    assert_int_equal(compare("10.244.1.0/24", NULL), VERDICT_FAILS);
+    assert_int_equal(compare(NULL, NULL), VERDICT_OK);
+}
+
+static void sandboxes_outside_of_the_network_are_found_by_their_reservations(void **state)
+{
+    (void)state;
+    put(RESERVATIONS "10.244.1.2", "d7413e17f9c4\r\neth0");
+    put(RESERVATIONS "10.244.3.2", "5cbb3c4e2348\r\neth0");
+    put(RESERVATIONS "10.244.13.2", "9d79ac7c7472");
+    put(RESERVATIONS "last_reserved_ip.0", "10.244.1.2");
+    put(RESERVATIONS "lock", "");
+    _cleanup_strv_ char **both = pod_network_reserved_outside(&run, "10.244.3.0/24");
+    assert_int_equal(strv_length(both), 2);
+    assert_true(strv_contains(both, "d7413e17f9c4"));
+    assert_true(strv_contains(both, "9d79ac7c7472"));
+    _cleanup_strv_ char **none = pod_network_reserved_outside(&run, "10.244.0.0/16");
+    assert_int_equal(strv_length(none), 0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -90,6 +155,10 @@ int main(void)
         cmocka_unit_test(networkd_must_leave_plugins_interfaces_alone),
         cmocka_unit_test(an_image_whose_first_interface_has_another_name_is_seen),
         cmocka_unit_test(another_mac_than_flannel_published_is_seen),
+        cmocka_unit_test(before_flannel_has_started_nothing_is_wrong),
+        cmocka_unit_test(flannel_with_the_former_network_fails),
+        cmocka_unit_test(a_node_object_without_flannels_annotation_fails),
+        cmocka_unit_test(sandboxes_outside_of_the_network_are_found_by_their_reservations),
     };
     return cmocka_run_group_tests_name("interfaces", tests, set_up, tear_down);
 }
