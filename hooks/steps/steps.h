@@ -113,8 +113,8 @@ extern const struct step step_annotate_node;
 /* Until the node is Ready. */
 extern const struct step step_wait_for_node;
 /* With flannel, where the node object has another pod network than flannel has set up here (the object was restored, or
- * deleted and registered again): restarts flannel, then the pods that have addresses of the former one. Nothing else can
- * reach those. */
+ * deleted and registered again): restarts flannel, then the pods that have addresses of the former one. Nothing else
+ * can reach those. */
 extern const struct step step_renew_pod_network;
 /* master: sets in every node object the instance that its host has now. */
 extern const struct step step_set_provider_ids;
