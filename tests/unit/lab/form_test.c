@@ -100,10 +100,6 @@ static void test_pattern(void **state)
     refused("env.pod_vxnets", "vxnet-abcde12,vxnet-bcdef", "does not match");
     refused("env.cluster_port_range", "30000-32767\n", "does not match");
     refused("env.api_external_domain", "", "does not match");
-    refused("env.api_external_domain", "localhost", "does not match");
-    refused("env.api_external_domain", "kubernetes", "does not match");
-    refused("env.api_external_domain", "kubernetes.default.svc.cluster.local", "does not match");
-    accepted("env.api_external_domain", "kubernetes.default.example.com");
     refused("env.docker_bip", "172.30.0.1", "does not match");
 }
 
