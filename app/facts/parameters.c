@@ -9,7 +9,7 @@
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-/* A host takes 64 NICs, so hostnic leaves 60 for pods. */
+/* What the parameter's text promises; no limit of the machine, since hostnic v1.0 gives pods of a vxnet one NIC. */
 #define HOSTNIC_PODS 60
 
 static void replace(char **field, const char *value)
