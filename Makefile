@@ -141,8 +141,12 @@ golden: tests
 	UPDATE_GOLDEN=1 $(B)/tests/unit/app/golden_test
 	UPDATE_GOLDEN=1 tests/integration/files/golden.sh
 
+# also as a chart, $(B)/bench.svg
 bench: tests
-	set -e; for b in $(filter $(B)/tests/bench/%,$(TESTS)); do echo "== $$(basename $$b)"; BUILD=$(B) $$b; done
+	@: >$(B)/bench.txt; set -e; for b in $(filter $(B)/tests/bench/%,$(TESTS)) tests/bench/create_bench.sh; do \
+		echo "== $$(basename $$b)" | tee -a $(B)/bench.txt; BUILD=$(B) $$b >$(B)/bench.part; \
+		cat $(B)/bench.part; cat $(B)/bench.part >>$(B)/bench.txt; done
+	tests/bench/chart.py <$(B)/bench.txt >$(B)/bench.svg
 
 # libFuzzer comes with clang: everything under test is compiled by it, once for all targets
 FUZZ_SECONDS ?= 30
