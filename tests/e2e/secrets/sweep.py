@@ -3,8 +3,9 @@
 
 Secrets are the marked values of values.json and of the scenario, and all keys and tokens that the cluster made, which are read
 from their homes. Each is looked for as it is, in base64 (at each of the three offsets), and as the bytes of a key's
-DER form, in: every file of the machines' disks and memory file systems, the cluster's objects, journals, the metadata as each
-machine sees it, the lab's own logs, and the command line and environment of each process there has been.
+DER form, in: every file of the machines' disks and memory file systems, the cluster's objects, journals, the documents of the
+cluster's Elasticsearch, the metadata as each machine sees it, the lab's own logs, and the command line and environment of each
+process there has been. The image is from before all of them: it has no private key of its own.
 
 sweep.py planted N: at least half of the N programs that were given a marked argument and variable were recorded.
 """
@@ -39,7 +40,7 @@ PLACES = [
      ROOT_ONLY),
     # the cloud's controllers use the API key: their manifests, their Secrets, and what the kubelet gives to their pods
     ("cloud key", "master", r"/data/kubernetes/hooks/addons/(cloud-controller|storage|hostnic)\.yaml", ROOT_ONLY),
-    ("cloud key", "cluster", r"secret kube-system/(cloud-controller-manager|csi-qingcloud)", ROOT_ONLY),
+    ("cloud key", "cluster", r"secret kube-system/(cloud-controller-manager|csi-qingcloud|qcsecret)", ROOT_ONLY),
     ("join token", "cluster", r"secret kube-system/bootstrap-token-[a-z0-9]{6}", ROOT_ONLY),
     ("account token", "cluster", r"secret [a-z-]+/[a-z0-9-]+-token-[a-z0-9]{5}", ROOT_ONLY),
     ("cloud key|account token", "any", r"/data/var/lib/kubelet/pods/[0-9a-f-]+/volumes/kubernetes\.io~secret/.*", 0o777),
@@ -240,6 +241,27 @@ def memory_file_systems(root):
                 yield fields[4]
 
 
+def documents(root):
+    """All that the cluster's Elasticsearch has, as its own API prints it; that is the address of its service."""
+    found = inside(root, "curl", "-sf", "-m", "50", "http://10.96.0.11:9200/_all/_search?size=1000000")
+    total = json.loads(found)["hits"]["total"]
+    total = total["value"] if isinstance(total, dict) else total
+    if not 0 < total == len(json.loads(found)["hits"]["hits"]):
+        raise RuntimeError(f"of {total} documents in Elasticsearch {len(json.loads(found)['hits']['hits'])} were read")
+    return total, found
+
+
+def keys_of_image(layers):
+    """Private keys in what all machines boot from, outside of the distribution's own files: whoever has one machine has them."""
+    for layer in layers:
+        for top in ("etc", "root", "home", "opt", "var", "data"):
+            listed = subprocess.run(["grep", "-rlaF", "-D", "skip", "PRIVATE KEY-----", f"{layer}/{top}"], stdout=subprocess.PIPE,
+                                    stderr=subprocess.DEVNULL, check=False).stdout
+            for path in listed.decode(errors="replace").splitlines():
+                if any(re.fullmatch(rb"[A-Za-z0-9+/=\s]{80,}", pem.split(b"-----")[2]) for pem in pem_keys(read(path))):
+                    yield path
+
+
 def sweep():
     found = {}
     marked(found)
@@ -260,6 +282,10 @@ def sweep():
         sweep.text("metadata", name, role, inside(root, "curl", "-sf", "http://metadata/", "http://metadata/self", "http://metadata/self/env"))
     sweep.text("objects", "cluster", "cluster", inside(client, "sh", "-c", (
         "kubectl get -A -o yaml $(kubectl api-resources --verbs=list -o name | grep -vx secrets | paste -sd,)")))
+    total, stored = documents(next(root for _, role, root in machines() if role == "log"))
+    sweep.text("documents", "elasticsearch", "elasticsearch", stored)
+    with open(f"{LAB}/lab.json", encoding="utf-8") as file:
+        sweep.wrong.update(f"image: {path} is a private key" for path in keys_of_image(json.load(file)["layers"]))
     for secret in secrets:
         values = b"\n".join(base64.b64decode(value) for value in (secret.get("data") or {}).values())
         sweep.text(f"secret {secret['metadata']['namespace']}/{secret['metadata']['name']}", "cluster", "cluster", values)
@@ -268,7 +294,7 @@ def sweep():
     os.unlink(sweep.patterns)
     groups = collections.Counter(secret.group for secret in {id(s): s for all in found.values() for s in all}.values())
     print(f"{sum(groups.values())} secrets ({', '.join(f'{n} {group}' for group, n in sorted(groups.items()))}), {len(found)} forms; "
-          f"{sweep.files} files, {sweep.bytes >> 20} MiB")
+          f"{sweep.files} files, {total} documents in Elasticsearch, {sweep.bytes >> 20} MiB")
     for place in PLACES:
         print(f"{sweep.right[place[:3]]:4} {place[0]}, {place[1]}: {place[2]}")
     print(read(f"{LAB}/processes.stats").decode(), end="")
