@@ -25,6 +25,8 @@ ROOT_ONLY = 0o700
 PLACES = [
     # what every host is given, and has to use
     ("cloud key|registry|join token", "any", r"metadata|/(data/kubernetes/hooks|var/lib/k8s-hooks)/metadata\.json", ROOT_ONLY),
+    # the agent's own list of what a reload depends on
+    ("cloud key|registry|join token", "any", r"/var/lib/k8s-hooks/watched", ROOT_ONLY),
     ("cloud key", "master|node|log", r"/etc/qingcloud/client\.yaml", ROOT_ONLY),
     ("registry", "any", r"/root/\.docker/config\.json|/data/var/lib/kubelet/config\.json", ROOT_ONLY),
     ("join token", "master", r"/data/kubernetes/hooks/bootstrap-token", ROOT_ONLY),
