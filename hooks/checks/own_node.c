@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 
-#include "app/kube.h"
 #include "hooks/engine/run.h"
 
 struct own_node {
@@ -37,24 +36,16 @@ void own_node_unref(struct own_node *node)
     }
 }
 
-static int fetch(const struct check_context *context, json_t **object, struct error **err)
-{
-    struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
-    _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", context->run->facts->self->node_name);
-    return run_kube_as_node(context->run, &kube, err) < 0 ? -1
-                                                          : kube_get(kube, path, context->deadline, object, NULL, err);
-}
-
 int own_node_get(const struct check_context *context, json_t **object, struct error **err)
 {
     struct own_node *node = context->own_node;
     if (node == NULL) {
-        return fetch(context, object, err);
+        return run_own_node(context->run, context->deadline, object, err);
     }
     int r = 0;
     pthread_mutex_lock(&node->lock);
     if (!node->fetched) {
-        (void)fetch(context, &node->object, &node->failure);
+        (void)run_own_node(context->run, context->deadline, &node->object, &node->failure);
         node->fetched = true;
     }
     if (node->object != NULL) {

@@ -16,6 +16,14 @@ int docker_call(const char *method, const char *path, struct deadline deadline, 
     return r == 0 || (result == NULL && code == NOT_MODIFIED) ? 0 : error_move(err, &why);
 }
 
+int docker_containers(const char *label, struct deadline deadline, json_t **containers, struct error **err)
+{
+    _cleanup_free_ char *filter = xasprintf("{\"label\":[\"%s\"]}", label);
+    _cleanup_free_ char *escaped = http_escape(filter);
+    _cleanup_free_ char *path = xasprintf("/containers/json?filters=%s", escaped);
+    return docker_call("GET", path, deadline, containers, err);
+}
+
 int docker_ping(struct deadline deadline, struct error **err)
 {
     return docker_call("GET", "/_ping", deadline, NULL, err);

@@ -14,4 +14,7 @@ int docker_ping(struct deadline deadline, struct error **err);
  * docs.docker.com/engine/api */
 int docker_call(const char *method, const char *path, struct deadline deadline, json_t **result, struct error **err);
 
+/* The containers that run and have LABEL ("KEY=VALUE"): a new reference to an array. STATUS_COMMAND. */
+int docker_containers(const char *label, struct deadline deadline, json_t **containers, struct error **err);
+
 #endif

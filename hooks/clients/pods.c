@@ -20,6 +20,12 @@ const char *pod_name(const json_t *pod)
     return json_text(metadata(pod), "name");
 }
 
+bool pod_has_condition(const json_t *pod, const char *type, const char *status)
+{
+    const char *is = kube_condition(pod, type, NULL);
+    return json_object_get(metadata(pod), "deletionTimestamp") == NULL && is != NULL && strcmp(is, status) == 0;
+}
+
 bool pod_moves(const json_t *pod)
 {
     /* The kubelet marks the API's image of a static pod so. */

@@ -19,6 +19,9 @@ char *pods_that_move(const json_t *pods);
 int pod_addresses_left(struct kube *kube, const struct facts *facts, struct deadline deadline, int64_t *left,
                        int64_t *all, struct error **err);
 
+/* Whether the condition TYPE ("Ready") of POD is STATUS ("True"); false for a pod that is being deleted. */
+bool pod_has_condition(const json_t *pod, const char *type, const char *status);
+
 const char *pod_namespace(const json_t *pod);
 const char *pod_name(const json_t *pod);
 

@@ -17,11 +17,9 @@ static int end_one(const json_t *container, const struct static_pod_end *end, st
 
 int static_pod_end(const char *name, const struct static_pod_end *end, struct deadline deadline, struct error **err)
 {
-    _cleanup_free_ char *filter = xasprintf("{\"label\":[\"io.kubernetes.container.name=%s\"]}", name);
-    _cleanup_free_ char *escaped = http_escape(filter);
-    _cleanup_free_ char *list = xasprintf("/containers/json?filters=%s", escaped);
+    _cleanup_free_ char *label = xasprintf("io.kubernetes.container.name=%s", name);
     _cleanup_json_ json_t *containers = NULL;
-    if (docker_call("GET", list, deadline, &containers, err) < 0) {
+    if (docker_containers(label, deadline, &containers, err) < 0) {
         return -1;
     }
     int stopped = 0;

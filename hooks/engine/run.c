@@ -168,6 +168,13 @@ int run_kube_as_node(const struct run *run, struct kube **kube, struct error **e
     return open_kube(run, &as_node, kube, err);
 }
 
+int run_own_node(const struct run *run, struct deadline deadline, json_t **node, struct error **err)
+{
+    struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
+    _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", run->facts->self->node_name);
+    return run_kube_as_node(run, &kube, err) < 0 ? -1 : kube_get(kube, path, deadline, node, NULL, err);
+}
+
 char *run_path(const struct run *run, const char *path)
 {
     return root_path(run->root, path, false);

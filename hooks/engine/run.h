@@ -43,6 +43,9 @@ int run_kube_open(const struct run *run, struct kube **kube, struct error **err)
 /* A connection of its own (for threads) with the node's certificate, on the master too. The caller frees it. */
 int run_kube_as_node(const struct run *run, struct kube **kube, struct error **err);
 
+/* This host's node object, over such a connection: a new reference. */
+int run_own_node(const struct run *run, struct deadline deadline, json_t **node, struct error **err);
+
 /* PATH under --root, whose links lead nowhere else: to write it, to remove it, or to inspect it without following what
  * it is itself a link to. run_path_followed: to read it. NAME in the state directory, itself under --root. The caller
  * frees. */

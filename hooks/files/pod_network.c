@@ -7,7 +7,6 @@
 #include "hooks/engine/run.h"
 #include "lib/core/json.h"
 #include "lib/core/syntax.h"
-#include "lib/net/http.h"
 #include "lib/system/file.h"
 
 /* The manifest mounts it into flannel's pod (templates/network/flannel.yaml.mustache names the network). */
@@ -18,8 +17,8 @@
 /* Of release manifests, which leave --kube-annotation-prefix as it is. */
 #define FLANNEL_ANNOTATION "flannel.alpha.coreos.com/backend-data"
 
-/* Of the label that the kubelet gives a pod's first container, which holds its network. */
-#define SANDBOXES "{\"label\":[\"io.kubernetes.docker.type=podsandbox\"]}"
+/* The label that the kubelet gives a pod's first container, which holds its network. */
+#define SANDBOX "io.kubernetes.docker.type=podsandbox"
 
 const char *pod_network_of(const json_t *node)
 {
@@ -112,9 +111,7 @@ int pod_network_strays(const struct run *run, const char *cidr, struct deadline 
 {
     _cleanup_strv_ char **reserved = pod_network_reserved_outside(run, cidr);
     _cleanup_json_ json_t *sandboxes = NULL;
-    _cleanup_free_ char *filter = http_escape(SANDBOXES);
-    _cleanup_free_ char *path = xasprintf("/containers/json?filters=%s", filter);
-    if (reserved[0] != NULL && docker_call("GET", path, deadline, &sandboxes, err) < 0) {
+    if (reserved[0] != NULL && docker_containers(SANDBOX, deadline, &sandboxes, err) < 0) {
         return -1;
     }
     char **strays = xcalloc(1, sizeof *strays);

@@ -155,10 +155,7 @@ static size_t count_ready(const json_t *pods)
     size_t i;
     json_t *pod;
     json_array_foreach (pods, i, pod) {
-        const char *reason = NULL;
-        const char *condition = kube_condition(pod, "Ready", &reason);
-        bool leaving = json_text_at(pod, "metadata", "deletionTimestamp", NULL) != NULL;
-        ready += !leaving && condition != NULL && strcmp(condition, "True") == 0;
+        ready += pod_has_condition(pod, "Ready", "True");
     }
     return ready;
 }

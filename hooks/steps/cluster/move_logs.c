@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "hooks/clients/elasticsearch.h"
+#include "hooks/clients/pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/cluster/leaving.h"
 #include "lib/core/json.h"
@@ -346,12 +347,6 @@ struct set_pods {
     long unplaced;
 };
 
-static bool has_condition(const json_t *pod, const char *type, const char *status)
-{
-    const char *is = kube_condition(pod, type, NULL);
-    return is != NULL && strcmp(is, status) == 0;
-}
-
 static int count_pods(struct run *run, struct set_pods *pods, struct error **err)
 {
     _cleanup_json_ json_t *list = NULL;
@@ -362,10 +357,9 @@ static int count_pods(struct run *run, struct set_pods *pods, struct error **err
     size_t i;
     const json_t *pod;
     json_array_foreach (json_object_get(list, "items"), i, pod) {
-        bool ends = json_object_get(json_object_get(pod, "metadata"), "deletionTimestamp") != NULL;
         pods->all++;
-        pods->ready += !ends && has_condition(pod, "Ready", "True");
-        pods->unplaced += !ends && has_condition(pod, "PodScheduled", "False");
+        pods->ready += pod_has_condition(pod, "Ready", "True");
+        pods->unplaced += pod_has_condition(pod, "PodScheduled", "False");
     }
     return 0;
 }

@@ -13,16 +13,13 @@ enum { REQUEST_S = 10, AGAIN_MS = 500 };
  * assigned yet, or another network mode. */
 static int own_node(struct run *run, json_t **node, struct error **err)
 {
-    struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
     _cleanup_json_ json_t *found = NULL;
     _cleanup_error_ struct error *failure = NULL;
-    _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", run->facts->self->node_name);
     *node = NULL;
     if (run->facts->network != NETWORK_FLANNEL) {
         return 0;
     }
-    if (run_kube_as_node(run, &kube, &failure) < 0 ||
-        kube_get(kube, path, run_deadline(run, REQUEST_S), &found, NULL, &failure) < 0) {
+    if (run_own_node(run, run_deadline(run, REQUEST_S), &found, &failure) < 0) {
         if (failure->status == STATUS_INTERRUPTED) {
             return error_move(err, &failure);
         }

@@ -166,18 +166,25 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void make_node(const char *name, const char *annotations)
+static void post(const char *path, const char *text)
 {
     _cleanup_error_ struct error *err = NULL;
+    _cleanup_json_ json_t *object = json_loads(text, 0, NULL);
+    long code = 0;
+    assert_non_null(object);
+    must(kube_post(run.kube, path, object, deadline_in(30000), &code, &err), &err);
+}
+
+static void make_node(const char *name, const char *annotations)
+{
     _cleanup_free_ char *text = xasprintf(
         "{\"metadata\": {\"name\": \"%s\", \"annotations\": %s}, \"status\": {\"conditions\": [{\"type\": \"Ready\", "
         "\"status\": \"True\", \"lastTransitionTime\": \"2026-01-01T00:00:00Z\"}]}}",
         name, annotations);
-    _cleanup_json_ json_t *node = json_loads(text, 0, NULL);
     _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", name);
     long code = 0;
     (void)kube_delete(run.kube, path, deadline_in(30000), &code, NULL);
-    must(kube_post(run.kube, "/api/v1/nodes", node, deadline_in(30000), &code, &err), &err);
+    post("/api/v1/nodes", text);
 }
 
 /* Four log nodes of which the last two leave, and an Elasticsearch in which all is well. */
@@ -293,15 +300,6 @@ static void a_missing_primary_shard_refuses_unless_the_user_gives_it_up(void **s
     err = NULL;
     make_node("log-4", "{\"" DISCARD_ANNOTATION "\": \"true\"}");
     must(step_check_scale_in.apply(&run, &err), &err);
-}
-
-static void post(const char *path, const char *text)
-{
-    _cleanup_error_ struct error *err = NULL;
-    _cleanup_json_ json_t *object = json_loads(text, 0, NULL);
-    long code = 0;
-    assert_non_null(object);
-    must(kube_post(run.kube, path, object, deadline_in(30000), &code, &err), &err);
 }
 
 /* A pod that runs on log-3 and has LABEL, and a budget over it that lets none be evicted. */
