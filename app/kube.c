@@ -162,7 +162,8 @@ int kube_get_lines(struct kube *kube, const char *path, struct deadline deadline
 struct watch {
     bool (*seen)(void *context, const json_t *object);
     void *context;
-    bool over; /* SEEN has seen what it waits for */
+    bool begun; /* an object came */
+    bool over;  /* SEEN has seen what it waits for */
     struct error *failure;
 };
 
@@ -179,6 +180,7 @@ static bool take_event(void *context, const char *line)
         return false;
     }
     if (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0) {
+        watch->begun = true;
         watch->over = !watch->seen(watch->context, object);
     }
     return !watch->over;
@@ -189,10 +191,17 @@ int kube_watch(struct kube *kube, const char *path, struct deadline deadline,
 {
     _cleanup_free_ char *query = xasprintf("%s%cwatch=true", path, strchr(path, '?') == NULL ? '?' : '&');
     struct watch watch = {.seen = seen, .context = context};
-    int r = kube_get_lines(kube, query, deadline, take_event, &watch, err);
+    _cleanup_error_ struct error *broken = NULL;
+    int r = kube_get_lines(kube, query, deadline, take_event, &watch, &broken);
     _cleanup_error_ struct error *failure = watch.failure;
-    if (r < 0 || watch.over) {
-        return r;
+    if (watch.over && r == 0) {
+        return 0;
+    }
+    if (r < 0 && watch.begun && broken->status == STATUS_DEADLINE) { /* no fault of the API server's */
+        return error_new(err, STATUS_DEADLINE, "watching %s%s: no further change", kube->server, path);
+    }
+    if (r < 0) {
+        return error_move(err, &broken);
     }
     return error_new(err, STATUS_API, "watching %s%s: the API server closed the watch: %s", kube->server, path,
                      failure != NULL ? failure->message : "no reason given");

@@ -28,7 +28,7 @@ static const struct step *const stop[] = {
 };
 
 static const struct check *const checks[] = {
-    &check_cluster_api, &check_certificates, &check_cluster_dns, &check_clock, &check_reload, NULL,
+    &check_cluster_api, &check_certificates, &check_cluster_dns, &check_clock, &check_units, &check_reload, NULL,
 };
 
 static const struct figures *const figures[] = {NULL};

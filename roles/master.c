@@ -26,8 +26,9 @@ static const struct step *const init[] = {
 
 /* The system disk may be new: all but what lies on /data is made again. */
 static const struct step *const start[] = {
+    &step_check_restore_finished,
     &step_accept_parameters,
-    &step_check_cloud,
+    &step_query_cloud,
     &step_make_directories,
     &step_write_files,
     &step_apply_system_settings,
@@ -124,6 +125,7 @@ static const struct step *const upgrade_check[] = {
 static const struct step *const upgrade[] = {
     &step_check_data_room,
     &step_check_version_skew,
+    &step_check_restore_finished,
     &step_accept_parameters,
     &step_make_directories,
     &step_write_files,
@@ -180,10 +182,10 @@ static const struct step *const restore[] = {
     &step_expire_cloud_resources,
     &step_start_kubelet,
     &step_wait_for_api_server,
+    &step_set_provider_ids,
     &step_encrypt_secrets,
     &step_apply_cluster_settings,
     &step_adopt_backup,
-    &step_set_provider_ids,
     &step_grant_metrics_access,
     &step_bind_client,
     &step_publish_client_kubeconfig,
@@ -232,6 +234,7 @@ static const struct check *const checks[] = {
     &check_data_inodes,
     &check_clock,
     &check_metadata_guard,
+    &check_units,
     &check_interfaces,
     &check_pod_network,
     &check_reload,

@@ -22,7 +22,7 @@ static const struct step *const init[] = {
 /* The system disk may be new: all but what lies on /data is made again. */
 static const struct step *const start[] = {
     &step_accept_parameters,
-    &step_check_cloud,
+    &step_query_cloud,
     &step_make_directories,
     &step_wait_for_token,
     &step_write_files,
@@ -100,6 +100,7 @@ static const struct check *const checks[] = {
     &check_data_inodes,
     &check_clock,
     &check_metadata_guard,
+    &check_units,
     &check_interfaces,
     &check_pod_network,
     &check_reload,

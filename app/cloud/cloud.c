@@ -17,6 +17,7 @@ enum {
 struct cloud {
     struct cloud_account account;
     struct http *http;
+    char **unknown; /* ids that the API has said it does not know: not queried again */
 };
 
 struct cloud_account cloud_account_of(const struct facts *facts)
@@ -91,6 +92,7 @@ void cloud_free(struct cloud *cloud)
 {
     if (cloud != NULL) {
         http_free(cloud->http);
+        strv_free(cloud->unknown);
         free(cloud);
     }
 }
@@ -166,15 +168,15 @@ static void request_add(struct request *request, const char *name, const char *v
     request->parameters[request->count++] = (struct cloud_parameter){name, value};
 }
 
-static void request_fill(struct request *request, const struct cloud_list *what)
+static void request_fill(struct request *request, const struct cloud_list *what, char *const *ids, size_t n)
 {
     size_t more = 0;
     while (what->more != NULL && what->more[more].name != NULL) {
         more++;
     }
-    request->parameters = xcalloc(2 + more + strv_length(what->ids), sizeof *request->parameters);
-    for (size_t i = 0; what->ids != NULL && what->ids[i] != NULL; i++) {
-        request_add(request, xasprintf("%s.%zu", what->filter, i + 1), what->ids[i]);
+    request->parameters = xcalloc(2 + more + n, sizeof *request->parameters);
+    for (size_t i = 0; i < n; i++) {
+        request_add(request, xasprintf("%s.%zu", what->filter, i + 1), ids[i]);
         request->owned++;
     }
     request_add(request, "limit", "100");
@@ -184,22 +186,18 @@ static void request_fill(struct request *request, const struct cloud_list *what)
     }
 }
 
-int cloud_describe(struct cloud *cloud, const struct cloud_list *what, struct deadline deadline, json_t **list,
-                   struct error **err)
+/* Appends all pages to FOUND, for the first N of IDS. *CODE as in call. */
+static int gather_pages(struct cloud *cloud, const struct cloud_list *what, char *const *ids, size_t n,
+                        struct deadline deadline, json_t *found, json_int_t *code, struct error **err)
 {
-    _cleanup_json_ json_t *found = json_array();
     _cleanup_(request_clear) struct request request = {0};
-    request_fill(&request, what);
-    for (json_int_t total = 1; (json_int_t)json_array_size(found) < total;) {
+    request_fill(&request, what, ids, n);
+    json_int_t got = 0;
+    for (json_int_t total = 1; got < total;) {
         _cleanup_json_ json_t *answer = NULL;
-        _cleanup_error_ struct error *why = NULL;
-        json_int_t code = 0;
-        (void)snprintf(request.offset, sizeof request.offset, "%zu", json_array_size(found));
-        if (call(cloud, what->action, request.parameters, request.count, deadline, &answer, &code, &why) < 0) {
-            if (code != RET_NOT_FOUND) {
-                return error_move(err, &why);
-            }
-            break;
+        (void)snprintf(request.offset, sizeof request.offset, "%" JSON_INTEGER_FORMAT, got);
+        if (call(cloud, what->action, request.parameters, request.count, deadline, &answer, code, err) < 0) {
+            return -1;
         }
         json_t *page = json_object_get(answer, what->set);
         if (!json_is_array(page)) {
@@ -210,7 +208,55 @@ int cloud_describe(struct cloud *cloud, const struct cloud_list *what, struct de
             break;
         }
         json_array_extend(found, page);
+        got += (json_int_t)json_array_size(page);
         total = json_integer_value(json_object_get(answer, "total_count"));
+    }
+    return 0;
+}
+
+/* A call may be refused as a whole for one id that the API does not know: then each half has a call of its own. */
+static int gather(struct cloud *cloud, const struct cloud_list *what, char *const *ids, size_t n,
+                  struct deadline deadline, json_t *found, struct error **err)
+{
+    _cleanup_error_ struct error *why = NULL;
+    json_int_t code = 0;
+    if (gather_pages(cloud, what, ids, n, deadline, found, &code, &why) == 0) {
+        return 0;
+    }
+    if (code != RET_NOT_FOUND) {
+        return error_move(err, &why);
+    }
+    if (n == 1) {
+        strv_push(&cloud->unknown, ids[0]);
+    }
+    if (n < 2) {
+        return 0;
+    }
+    return gather(cloud, what, ids, n / 2, deadline, found, err) < 0
+               ? -1
+               : gather(cloud, what, ids + n / 2, n - n / 2, deadline, found, err);
+}
+
+int cloud_describe(struct cloud *cloud, const struct cloud_list *what, struct deadline deadline, json_t **list,
+                   struct error **err)
+{
+    _cleanup_strv_ char **ids = NULL;
+    _cleanup_json_ json_t *found = json_array();
+    for (char *const *id = what->ids; id != NULL && *id != NULL; id++) {
+        if (!strv_contains(cloud->unknown, *id)) {
+            strv_push(&ids, *id);
+        }
+    }
+    bool lists_all = what->ids == NULL || what->ids[0] == NULL;
+    if (lists_all && gather(cloud, what, NULL, 0, deadline, found, err) < 0) {
+        return -1;
+    }
+    size_t all = strv_length(ids);
+    for (size_t done = 0; ids != NULL && done < all; done += CLOUD_IDS) {
+        size_t n = all - done < CLOUD_IDS ? all - done : CLOUD_IDS;
+        if (gather(cloud, what, ids + done, n, deadline, found, err) < 0) {
+            return -1;
+        }
     }
     *list = STEAL(found);
     return 0;

@@ -33,6 +33,8 @@ struct cloud_parameter {
 char *cloud_query(const struct cloud_account *account, const char *action, const struct cloud_parameter *parameters,
                   size_t count, time_t now);
 
+enum { CLOUD_IDS = 100 }; /* numbered parameters of one call: as many as a page has entries */
+
 struct cloud; /* a connection */
 
 /* What ACCOUNT points at must outlive the connection. */
@@ -55,7 +57,8 @@ struct cloud_list {
     const struct cloud_parameter *more; /* ended by one without a name; NULL: none */
 };
 
-/* All entries of a list, page by page. What the API does not know is not in it. *list is a new reference. */
+/* All entries of a list, page by page, with CLOUD_IDS of the ids in a call. What the API does not know is not in it.
+ * *list is a new reference. */
 int cloud_describe(struct cloud *cloud, const struct cloud_list *what, struct deadline deadline, json_t **list,
                    struct error **err);
 

@@ -5,11 +5,15 @@
 #include "app/facts/parameters.h"
 #include "lib/core/json.h"
 
-static int refused(const struct cloud_account *account, const char *action, json_int_t code, const char *message,
-                   struct error **err)
+/* Ends a refusal that is of the resource's state ("resource [vol-1] is [detaching], ...", "lease info not ready yet,
+ * ..."), with the code of one that is of the key's. */
+#define TRY_LATER "please try later"
+
+static int refused(const struct cloud_account *account, const char *action, json_int_t code, bool busy,
+                   const char *message, struct error **err)
 {
     const char *host = account->host;
-    switch (code) {
+    switch (busy ? RET_SERVER : code) {
     case RET_AUTHENTICATION:
     case RET_DENIED:
         return error_new(err, STATUS_CLOUD_KEY,
@@ -52,8 +56,10 @@ int cloud_answer_read(const struct cloud_account *account, const char *action, c
     }
     *code = json_integer_value(ret_code);
     if (*code != RET_DONE) {
-        _cleanup_free_ char *shown = printable(account, json_text_or(body, "message", ""));
-        return refused(account, action, *code, shown, err);
+        const char *message = json_text_or(body, "message", "");
+        bool busy = *code == RET_DENIED && strstr(message, TRY_LATER) != NULL;
+        _cleanup_free_ char *shown = printable(account, message);
+        return refused(account, action, *code, busy, shown, err);
     }
     *answer = STEAL(body);
     return 0;

@@ -110,6 +110,18 @@ static int check_vpc(const json_t *list, const char *cluster_vxnet, char *const 
                            cluster_vxnet, vpc, outside.data);
 }
 
+/* A router's ip_network is the vxnet's (DescribeVxnets). */
+static int check_apart(const struct facts *facts, const json_t *list, char *const *vxnets, struct error **err)
+{
+    for (; *vxnets != NULL; vxnets++) {
+        const json_t *router = json_object_get(find_entry(list, "vxnet_id", *vxnets), "router");
+        if (facts_check_pod_vxnet(facts, *vxnets, json_text_or(router, "ip_network", ""), err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int check_addresses(const struct facts *facts, struct error **err)
 {
     struct pod_addresses addresses = facts_pod_addresses(facts);
@@ -131,7 +143,8 @@ int cloud_check_vxnets(struct cloud *cloud, const struct facts *facts, struct de
     }
     const struct cloud_list wanted = {"DescribeVxnets", "vxnet_set", "vxnets", all, NULL};
     return cloud_describe(cloud, &wanted, deadline, &list, err) < 0 || check_present(list, vxnets, err) < 0 ||
-                   check_vpc(list, facts->cluster.vxnet, vxnets, err) < 0 || check_addresses(facts, err) < 0
+                   check_vpc(list, facts->cluster.vxnet, vxnets, err) < 0 ||
+                   check_apart(facts, list, vxnets, err) < 0 || check_addresses(facts, err) < 0
                ? -1
                : 0;
 }

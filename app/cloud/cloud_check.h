@@ -10,8 +10,9 @@
 int cloud_check_key(struct cloud *cloud, const struct facts *facts, struct deadline deadline, json_t **classes,
                     struct error **err);
 
-/* The pod vxnets exist (STATUS_VXNET_ABSENT), are in the cluster's VPC (STATUS_VXNET_VPC) and have room for the pods of
- * all nodes (STATUS_VXNET_ADDRESSES). One call for a hundred of them. */
+/* The pod vxnets exist (STATUS_VXNET_ABSENT), are in the cluster's VPC (STATUS_VXNET_VPC), apart from the networks of
+ * services and containers (STATUS_PARAMETER), and have room for the pods of all nodes (STATUS_VXNET_ADDRESSES). One
+ * call for a hundred of them. */
 int cloud_check_vxnets(struct cloud *cloud, const struct facts *facts, struct deadline deadline, struct error **err);
 
 #endif

@@ -8,17 +8,17 @@
 
 #define NAME_PREFIX "hostnic_"
 
-enum { PAGE = 100, POLL_MS = 1000 };
+enum { POLL_MS = 1000 };
 
 /* ACTION on NAME.1, NAME.2, ... a hundred at a time. */
 static int call_on(struct cloud *cloud, const char *action, const char *name, char *const *ids,
                    struct deadline deadline, struct error **err)
 {
     while (*ids != NULL) {
-        struct cloud_parameter parameters[PAGE];
+        struct cloud_parameter parameters[CLOUD_IDS];
         _cleanup_strv_ char **names = NULL;
         size_t n = 0;
-        for (; n < PAGE && ids[n] != NULL; n++) {
+        for (; n < CLOUD_IDS && ids[n] != NULL; n++) {
             _cleanup_free_ char *numbered = xasprintf("%s.%zu", name, n + 1);
             strv_push(&names, numbered);
         }

@@ -51,6 +51,7 @@ struct parameters {
     char **pod_vxnets;
     char **registry_mirrors, **insecure_registries;
     char *private_registry;                        /* NULL: none */
+    char *registry_ca;                             /* PEM, of private_registry; NULL: none */
     char *dockerhub_username, *dockerhub_password; /* NULL: none */
     char *docker_bip;
     int keep_log_days; /* 0: keep all */
@@ -131,6 +132,10 @@ struct pod_addresses facts_pod_addresses(const struct facts *facts);
 /* The vxnets hostnic takes addresses from: pod_vxnets, or the cluster vxnet alone when there are none. The caller
  * frees. */
 char **facts_vxnets(const struct facts *facts);
+
+/* CIDR, that of a vxnet for pods, is apart from the networks of services and containers: STATUS_PARAMETER. Only the
+ * cloud knows it, so it is not a part of facts_load(). What is no CIDR passes. */
+int facts_check_pod_vxnet(const struct facts *facts, const char *vxnet, const char *cidr, struct error **err);
 
 /* What is allowed but probably not meant, a text each (pod_vxnets empty, settings that another one overrides). Never
  * NULL; strv_free. */

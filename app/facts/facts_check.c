@@ -177,7 +177,8 @@ static void check_networks_apart(const struct networks *all, struct problems *pr
     }
 }
 
-void facts_check_networks(const struct facts *facts, struct problems *problems)
+/* Those that the cluster itself takes. */
+static struct networks networks_of(const struct facts *facts)
 {
     struct networks all = {.n = 0};
     add_network(&all, NULL, "services", SERVICE_CIDR);
@@ -185,6 +186,27 @@ void facts_check_networks(const struct facts *facts, struct problems *problems)
         add_network(&all, NULL, "pods", POD_CIDR);
     }
     add_network(&all, "docker_bip", "containers of Docker", facts->parameters.docker_bip);
+    return all;
+}
+
+int facts_check_pod_vxnet(const struct facts *facts, const char *vxnet, const char *cidr, struct error **err)
+{
+    struct networks all = networks_of(facts);
+    uint32_t address = 0;
+    int prefix = 0;
+    for (size_t i = 0; syntax_cidr(cidr, &address, &prefix) && i < all.n; i++) {
+        if (cidr_overlap(all.list[i].address, all.list[i].prefix, address, prefix)) {
+            return error_new(err, STATUS_PARAMETER,
+                             "pod_vxnets \"%s\": a vxnet apart from %s, the network of the %s; this one has %s", vxnet,
+                             all.list[i].cidr, all.list[i].what, cidr);
+        }
+    }
+    return 0;
+}
+
+void facts_check_networks(const struct facts *facts, struct problems *problems)
+{
+    struct networks all = networks_of(facts);
     check_networks_apart(&all, problems);
     check_host_addresses(facts, &all, problems);
     check_server("es_server", facts->parameters.es_host, &all, problems);

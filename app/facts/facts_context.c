@@ -265,6 +265,7 @@ static json_t *registry_context(const struct facts *facts)
     put_values(registry, "mirrors", p->registry_mirrors);
     put_values(registry, "insecure", p->insecure_registries);
     put_text(registry, "server", p->private_registry == NULL ? PUBLIC_REGISTRY : p->private_registry);
+    put_text(registry, "ca", p->registry_ca);
     bool guest = p->dockerhub_username == NULL && p->private_registry == NULL;
     put_flag(registry, "login", guest || p->dockerhub_username != NULL);
     put_text(registry, "username", guest ? PUBLIC_REGISTRY_GUEST : p->dockerhub_username);

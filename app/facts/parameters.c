@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/core/syntax.h"
+#include "lib/crypto/crypto.h"
 
 #define DIGITS "0123456789"
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
@@ -141,6 +142,16 @@ static bool set_private_registry(struct parameters *p, const char *value)
     return good;
 }
 
+static bool set_registry_ca(struct parameters *p, const char *value)
+{
+    _cleanup_free_ char *pem = NULL;
+    if (*value != '\0' && certificates_from_text(value, &pem, NULL) < 0) {
+        return false;
+    }
+    replace(&p->registry_ca, pem == NULL ? "" : pem);
+    return true;
+}
+
 static bool set_dockerhub_username(struct parameters *p, const char *value)
 {
     replace(&p->dockerhub_username, value);
@@ -210,6 +221,10 @@ const struct parameter parameter_table[] = {
     {"insecure-registries", "", "host, host:port or CIDR, separated by blanks", false, set_insecure_registries,
      insecure_registry_word},
     {"private-registry", "", "empty, host or host:port", false, set_private_registry, NULL},
+    {"registry_ca", "",
+     "empty, or CA certificates in PEM form (-----BEGIN CERTIFICATE----- ... -----END CERTIFICATE-----), with or "
+     "without line breaks, and nothing beside them",
+     true /* a private key may be pasted here */, set_registry_ca, NULL},
     {"dockerhub_username", "", "any text", false, set_dockerhub_username, NULL},
     {"dockerhub_password", "", "any text", true, set_dockerhub_password, NULL},
     {"docker_bip", "172.30.0.1/16", "the address of docker0 with its prefix, such as 172.30.0.1/16, from /8 to /30",
@@ -312,6 +327,10 @@ void parameters_read(struct parameters *parameters, const json_t *env, struct pr
         problem_add(problems, STATUS_PARAMETER, "max_pods \"%d\": at most %d with enable_hostnic \"true\"",
                     parameters->max_pods, HOSTNIC_PODS);
     }
+    if (parameters->registry_ca != NULL && parameters->private_registry == NULL) {
+        problem_add(problems, STATUS_PARAMETER,
+                    "registry_ca: only with private-registry, whose certificate it verifies: set that, or empty this");
+    }
 }
 
 static void wipe(char **secret)
@@ -330,6 +349,7 @@ void parameters_clear(struct parameters *parameters)
     strv_free(parameters->registry_mirrors);
     strv_free(parameters->insecure_registries);
     free(parameters->private_registry);
+    free(parameters->registry_ca);
     free(parameters->dockerhub_username);
     free(parameters->docker_bip);
     free(parameters->fluent_forward_host);

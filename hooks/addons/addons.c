@@ -245,7 +245,9 @@ static const char *reason_to_keep(const struct addons_plan *plan, const char *ke
     if (!addons_inventory_has(plan->inventory, key)) {
         return "this master has no record of having created it";
     }
-    return live_object_is(object, "exempt") ? "its annotation " RECONCILE_ANNOTATION " requires it" : NULL;
+    return live_object_is(object, "exempt") ? "its annotation " RECONCILE_ANNOTATION " requires it"
+           : live_object_is(object, "kept") ? "its annotation " KEEP_ANNOTATION " requires it"
+                                            : NULL;
 }
 
 /* The cluster's record alone deletes nothing: whoever may edit ConfigMaps can write any object into it. */

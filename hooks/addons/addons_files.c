@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hooks/addons/addons_context.h"
 #include "hooks/engine/run.h"
@@ -27,6 +28,12 @@ static int load(const struct run *run, const char *name, char **text, struct err
         return 0;
     }
     return error_move(err, &why);
+}
+
+bool addon_file_there(const struct run *run, const char *name)
+{
+    _cleanup_free_ char *path = path_of(run, name);
+    return access(path, F_OK) == 0;
 }
 
 bool addon_file_same(const struct run *run, const struct rendered_addon *addon)

@@ -123,11 +123,12 @@ static json_t *summary(const json_t *object)
     const json_t *metadata = json_object_get(object, "metadata");
     const json_t *annotations = json_object_get(metadata, "annotations");
     const char *wish = json_text(annotations, RECONCILE_ANNOTATION);
+    bool kept = strcmp(json_text_or(annotations, KEEP_ANNOTATION, ""), "keep") == 0;
     bool managed = false;
     _cleanup_free_ char *owned = owned_fields(metadata, &managed);
     bool ours = managed || json_object_get(annotations, ADDON_ANNOTATION) != NULL;
-    return json_pack("{s:b, s:b, s:b, s:s}", "ours", ours, "exempt", wish != NULL && strcmp(wish, "disabled") == 0,
-                     "deleting", json_object_get(metadata, "deletionTimestamp") != NULL, "owned", owned);
+    return json_pack("{s:b, s:b, s:b, s:b, s:s}", "ours", ours, "exempt", wish != NULL && strcmp(wish, "disabled") == 0,
+                     "kept", kept, "deleting", json_object_get(metadata, "deletionTimestamp") != NULL, "owned", owned);
 }
 
 static int read_one(struct reader *reader, const char *key, json_t *live, struct error **err)

@@ -9,6 +9,7 @@
 
 /* A user's word that an object is to be left as it is: an annotation with the value "disabled". */
 #define RECONCILE_ANNOTATION "k8s-hooks/reconcile"
+#define KEEP_ANNOTATION "helm.sh/resource-policy" /* "keep": never deleted, as Helm has it */
 
 /* *live is a new object {key: {"ours", "exempt", "deleting": booleans, "owned": text}} of those of KEYS (an array) that
  * the cluster has. ours: k8s-hooks created it: it has the annotation of addons_render.h, or (made by a former version)

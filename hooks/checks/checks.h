@@ -42,6 +42,8 @@ struct check {
 extern const struct check check_docker;
 /* kubelet.service is active. */
 extern const struct check check_kubelet;
+/* The timers that `start` starts are active, on the master also the socket of `admit`. */
+extern const struct check check_units;
 /* The kubelet's /healthz answers ok. */
 extern const struct check check_kubelet_healthz;
 /* master: the API server's /readyz answers ok. */
@@ -68,7 +70,8 @@ extern const struct check check_interfaces;
 extern const struct check check_pod_network;
 /* What pods send to the metadata servers is dropped: the kernel has the rules of /etc/k8s-metadata-guard. */
 extern const struct check check_metadata_guard;
-/* What the last test of the cloud API found; the API itself is not queried. */
+/* What the last test of the cloud API found; the API itself is not queried. master: also a pod that waits for an
+ * address which it was refused, and how many addresses are left. */
 extern const struct check check_hostnic;
 /* log: the cluster health that Elasticsearch reports. */
 extern const struct check check_elasticsearch;
@@ -92,6 +95,10 @@ bool flannel_mac_published(const json_t *node, const char *mac);
 struct etcd_size;
 /* Part of check_etcd: what SIZE means. */
 void etcd_size_find(const struct etcd_size *size, const struct check_limits *limits, struct finding *finding);
+
+/* Part of check_hostnic: what it means that pods can have LEFT of ALL addresses; the cloud accepted the settings
+ * MINUTES ago. */
+void pod_addresses_find(int64_t left, int64_t all, int64_t minutes, struct finding *finding);
 
 /* Part of check_pod_network: NODE is this host's node object. */
 void pod_network_compare(const struct run *run, const json_t *node, struct deadline deadline, struct finding *finding);

@@ -16,26 +16,38 @@ static int64_t minutes_since(const struct cloud_state *state)
     return seconds < 0 ? 0 : seconds / 60;
 }
 
-/* A pod that gets none waits, and its events say so; here it is seen before. */
+void pod_addresses_find(int64_t left, int64_t all, int64_t minutes, struct finding *finding)
+{
+    if (all == 0) {
+        finding_warns(finding, "read the log of hostnic-controller in kube-system",
+                      "hostnic has no addresses for pods yet");
+    } else if (left < FEW_ADDRESSES) {
+        finding_warns(finding, "add a vxnet to pod_vxnets; none can be removed later",
+                      "%" PRId64 " of %" PRId64 " pod addresses are left", left, all);
+    } else {
+        finding_ok(finding, ACCEPTED ", %" PRId64 " of %" PRId64 " pod addresses are left", minutes, left, all);
+    }
+}
+
+/* Pods that wait for an address, and how many addresses are left before pods have to. */
 static void probe_addresses(const struct check_context *context, const struct cloud_state *state,
                             struct finding *finding)
 {
-    static const char remedy[] = "add a vxnet to pod_vxnets; none can be removed later";
+    static const char refused[] = "look at the quota of network cards and at the pod vxnets on the console; "
+                                  "the pod starts as soon as the cloud has given its node a card";
+    _cleanup_free_ char *refusal = NULL;
     struct kube *kube __attribute__((cleanup(kube_freep))) = NULL;
     struct error *err = NULL;
     int64_t left = 0;
     int64_t all = 0;
     if (run_kube_open(context->run, &kube, &err) < 0 ||
-        pod_addresses_left(kube, context->run->facts, context->deadline, &left, &all, &err) < 0) {
+        pod_addresses_left(kube, context->run->facts, context->deadline, &left, &all, &err) < 0 ||
+        pod_address_refusal(kube, context->run->facts, context->deadline, &refusal, &err) < 0) {
         finding_error(finding, "see `kubectl -n kube-system get pods -l app=hostnic-controller` on the client", err);
-    } else if (all == 0) {
-        finding_warns(finding, "read the log of hostnic-controller in kube-system",
-                      "hostnic has no addresses for pods yet");
-    } else if (left < FEW_ADDRESSES) {
-        finding_warns(finding, remedy, "%" PRId64 " of %" PRId64 " pod addresses are left", left, all);
+    } else if (refusal != NULL) {
+        finding_warns(finding, refused, "%s", refusal);
     } else {
-        finding_ok(finding, ACCEPTED ", %" PRId64 " of %" PRId64 " pod addresses are left", minutes_since(state), left,
-                   all);
+        pod_addresses_find(left, all, minutes_since(state), finding);
     }
 }
 

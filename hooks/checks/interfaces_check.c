@@ -5,6 +5,7 @@
 #include "hooks/checks/checks.h"
 #include "hooks/checks/own_node.h"
 #include "hooks/engine/run.h"
+#include "hooks/files/pod_network.h"
 #include "lib/core/json.h"
 #include "lib/system/file.h"
 
@@ -80,24 +81,14 @@ static bool mac_differs(const struct check_context *context, const char *interfa
     return !flannel_mac_published(node, mac);
 }
 
-/* An image's networkd configures eth0 alone (05-eth0.network): under another name it has no address by DHCP. */
-static bool lacks_eth0(const struct run *run)
-{
-    _cleanup_free_ char *network = run_path(run, "/etc/systemd/network/05-eth0.network");
-    _cleanup_free_ char *eth0 = run_path(run, "/sys/class/net/eth0");
-    return access(network, F_OK) == 0 && access(eth0, F_OK) < 0;
-}
-
 static void probe_interfaces(const struct check_context *context, struct finding *finding)
 {
     static const char networkd[] =
         "exclude it in /etc/systemd/network (Unmanaged=yes), as 10-others.network of the image";
     static const char udev[] = "give flannel* a .link file with MACAddressPolicy=none, and restart flannel's pod here";
-    static const char names[] =
-        "start the kernel with net.ifnames=0 (/etc/default/grub.d, update-grub), and bake the image "
-        "from a VM that has it";
-    if (lacks_eth0(context->run)) {
-        finding_warns(finding, names, "there is no interface eth0, which the image's network configuration is for");
+    if (pod_network_lacks_eth0(context->run)) {
+        finding_warns(finding, POD_NETWORK_ETH0_REMEDY,
+                      "there is no interface eth0, which the image's network configuration is for");
         return;
     }
     _cleanup_free_ char *path = run_path(context->run, "/sys/class/net");

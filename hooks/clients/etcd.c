@@ -30,13 +30,19 @@ int etcd_health(const char *url, struct deadline deadline, struct error **err)
         reason == NULL ? "" : ", ", reason == NULL ? "" : reason);
 }
 
+/* A petabyte: what is said to be larger is no size, and does not fit into what is computed of it. */
+static const double LARGEST = 1e15;
+
 static bool take(const char *line, const char *name, int64_t *value)
 {
     size_t len = strlen(name);
     if (strncmp(line, name, len) != 0 || line[len] != ' ') {
         return false;
     }
-    *value = (int64_t)strtod(line + len + 1, NULL);
+    double bytes = strtod(line + len + 1, NULL);
+    if (bytes >= 0 && bytes < LARGEST) {
+        *value = (int64_t)bytes;
+    }
     return true;
 }
 

@@ -93,3 +93,63 @@ int pod_addresses_left(struct kube *kube, const struct facts *facts, struct dead
     }
     return 0;
 }
+
+/* How hostnic's plugin begins what it reports to the kubelet (hostnic-cni v1.0, cmd/hostnic). */
+#define NO_ADDRESS "failed to alloc addr"
+
+/* The newest event of POD that says so, from those words on; NULL: none. Borrowed. */
+static const char *refusal_in(const json_t *events, const json_t *pod)
+{
+    const char *uid = json_text_at(pod, "metadata", "uid", NULL);
+    const char *why = NULL;
+    const char *newest = "";
+    size_t i;
+    json_t *event;
+    json_array_foreach (json_object_get(events, "items"), i, event) {
+        const char *when = json_text_or(event, "lastTimestamp", "");
+        const char *of = json_text_at(event, "involvedObject", "uid", NULL);
+        const char *text = strstr(json_text_or(event, "message", ""), NO_ADDRESS);
+        if (uid != NULL && of != NULL && text != NULL && strcmp(uid, of) == 0 && strcmp(when, newest) >= 0) {
+            newest = when;
+            why = text;
+        }
+    }
+    return why;
+}
+
+static bool holds_key(const struct parameters *p, const char *text)
+{
+    return (p->access_key_id != NULL && strstr(text, p->access_key_id) != NULL) ||
+           (p->secret_access_key != NULL && strstr(text, p->secret_access_key) != NULL);
+}
+
+int pod_address_refusal(struct kube *kube, const struct facts *facts, struct deadline deadline, char **refusal,
+                        struct error **err)
+{
+    static const char pending[] = "/api/v1/pods?fieldSelector=status.phase%3DPending%2Cspec.nodeName%21%3D&limit=500";
+    static const char failures[] = "/api/v1/events?fieldSelector=reason%3DFailedCreatePodSandBox&limit=500";
+    _cleanup_json_ json_t *pods = NULL;
+    _cleanup_json_ json_t *events = NULL;
+    size_t i;
+    json_t *pod;
+    if (kube_get(kube, pending, deadline, &pods, NULL, err) < 0) {
+        return -1;
+    }
+    *refusal = NULL;
+    if (json_array_size(json_object_get(pods, "items")) == 0) {
+        return 0;
+    }
+    if (kube_get(kube, failures, deadline, &events, NULL, err) < 0) {
+        return -1;
+    }
+    json_array_foreach (json_object_get(pods, "items"), i, pod) {
+        const char *why = refusal_in(events, pod);
+        if (why != NULL && json_text_at(pod, "status", "podIP", NULL) == NULL) {
+            *refusal = xasprintf("%s/%s on %s: %.300s", pod_namespace(pod), pod_name(pod),
+                                 json_text_or(json_object_get(pod, "spec"), "nodeName", "?"),
+                                 holds_key(&facts->parameters, why) ? NO_ADDRESS " (the rest holds the API key)" : why);
+            return 0;
+        }
+    }
+    return 0;
+}

@@ -19,6 +19,12 @@ char *pods_that_move(const json_t *pods);
 int pod_addresses_left(struct kube *kube, const struct facts *facts, struct deadline deadline, int64_t *left,
                        int64_t *all, struct error **err);
 
+/* With hostnic: a pod that waits because it was refused an address, most often since the cloud refused its node a
+ * network card: "NAMESPACE/NAME on NODE: WHY" as the kubelet's event has it, without the API key. *REFUSAL, which the
+ * caller frees, is NULL where there is none. */
+int pod_address_refusal(struct kube *kube, const struct facts *facts, struct deadline deadline, char **refusal,
+                        struct error **err);
+
 /* Whether the condition TYPE ("Ready") of POD is STATUS ("True"); false for a pod that is being deleted. */
 bool pod_has_condition(const json_t *pod, const char *type, const char *status);
 

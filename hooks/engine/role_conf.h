@@ -4,7 +4,8 @@
  *   include = {"kubelet.conf"}     # files beside this one, whose sections count as this one's
  *   file "kubelet" {
  *       template = "kubelet/kubelet.yaml.mustache"   # below paths.templates; partials are found there too
- *       path = "/etc/kubernetes/kubelet.yaml"
+ *       path = "/etc/kubernetes/kubelet.yaml"        # or "/DIRECTORY/{{name}}/FILE", with a name of the context: below
+ *                                                    # other names there, FILE is removed where it is ours (FILE_MARK)
  *       format = "yaml"            # of lib/text/mustache.h; default plain
  *       mode = "0644"              # octal; default 0644, with secret 0600
  *       owner = "root"  group = "root"
@@ -26,6 +27,9 @@
 
 #include "lib/core/error.h"
 #include "lib/text/mustache.h"
+
+/* How a file begins that may lie below a name of the context: what does not is not ours. */
+#define FILE_MARK "# Written by k8s-hooks"
 
 struct file_conf {
     char *name;

@@ -111,8 +111,7 @@ static int make_backup(struct run *run, const char *name, struct error **err)
 {
     _cleanup_free_ char *final = backup_path(name, "");
     final[strlen(final) - 1] = '\0';
-    if (dir_make(BACKUP_DIRECTORY, 0700, err) < 0 || tree_remove(BACKUP_UNFINISHED, err) < 0 ||
-        backup_remove(name, err) < 0 || check_room(err) < 0) {
+    if (dir_make(BACKUP_DIRECTORY, 0700, err) < 0 || backup_remove(name, err) < 0 || check_room(err) < 0) {
         return -1;
     }
     if (fill_backup(run, name, err) < 0) {
@@ -127,12 +126,15 @@ static int make_backup(struct run *run, const char *name, struct error **err)
     return tree_sync(BACKUP_DIRECTORY, err);
 }
 
-static int remove_old(long keep, struct error **err)
+/* The newest pushes old ones out; one that was made long ago and is asked for again does not. */
+static int remove_old(const struct backup_request *request, struct error **err)
 {
     _cleanup_strv_ char **names = backup_list();
-    long extra = keep == 0 ? 0 : (long)strv_length(names) - keep;
+    size_t count = strv_length(names);
+    bool newest = count > 0 && strcmp(names[count - 1], request->name) == 0;
+    long extra = !newest || request->keep == 0 ? 0 : (long)count - request->keep;
     for (long i = 0; i < extra; i++) {
-        log_info("backup %s is older than the %ld that are kept", names[i], keep);
+        log_info("backup %s is older than the %ld that are kept", names[i], request->keep);
         if (backup_remove(names[i], err) < 0) {
             return -1;
         }
@@ -175,6 +177,17 @@ static int preview(const struct backup_request *request, struct error **err)
     return 0;
 }
 
+/* One that is there may be of an event that was killed before the old ones were deleted. */
+static int complete(struct run *run, const struct backup_request *request, bool there, struct error **err)
+{
+    if (backup_remove_leftovers(err) < 0 || (!there && make_backup(run, request->name, err) < 0) ||
+        remove_old(request, err) < 0) {
+        return -1;
+    }
+    puts(request->name);
+    return 0;
+}
+
 int event_backup(struct run *run, struct error **err)
 {
     _cleanup_(backup_request_clear) struct backup_request request = {0};
@@ -188,17 +201,13 @@ int event_backup(struct run *run, struct error **err)
         request.name = name_of_now();
     }
     int there = already_there(request.name, err);
-    if (there != 0) {
-        return there < 0 ? -1 : 0;
-    }
-    if (run->dry_run) {
-        return preview(&request, err);
-    }
-    if (make_backup(run, request.name, err) < 0 || remove_old(request.keep, err) < 0) {
+    if (there < 0) {
         return -1;
     }
-    puts(request.name);
-    return 0;
+    if (run->dry_run) {
+        return there > 0 ? 0 : preview(&request, err);
+    }
+    return complete(run, &request, there > 0, err);
 }
 
 int event_delete_snapshot(struct run *run, struct error **err)

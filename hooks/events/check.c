@@ -24,7 +24,7 @@ static void report(const struct run *run, const struct check_results *results)
 {
     const struct host *self = run->facts->self;
     _cleanup_error_ struct error *err = NULL;
-    if (str_empty(run->conf->report.url)) {
+    if (run->dry_run || str_empty(run->conf->report.url)) {
         return;
     }
     _cleanup_json_ json_t *health = check_results_report(results);

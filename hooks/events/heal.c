@@ -99,8 +99,8 @@ static int heal_space(struct run *run, const char **done, struct error **err)
 {
     size_t removed = 0;
     *done = "stopped containers and unused images were removed";
-    /* What a killed `backup` left; none runs now, as this event has the lock. */
-    if (tree_remove(BACKUP_UNFINISHED, err) < 0) {
+    /* None is made or deleted now, as this event has the lock. */
+    if (backup_remove_leftovers(err) < 0) {
         return -1;
     }
     if (docker_remove_stopped(run_deadline(run, UNIT_S), err) < 0 ||
@@ -220,6 +220,12 @@ static int heal_metadata_guard(struct run *run, const char **done, struct error 
                : 1;
 }
 
+static int heal_units(struct run *run, const char **done, struct error **err)
+{
+    *done = "the units of this machine that `start` starts were started";
+    return step_start_units.apply(run, err) < 0 ? -1 : 1;
+}
+
 static int heal_pod_network(struct run *run, const char **done, struct error **err)
 {
     *done = "flannel and the pods with addresses of the former pod network were restarted";
@@ -241,5 +247,6 @@ const struct heal heals[] = {
     {.check = &check_node_ready, .alone = true, .apply = heal_node_ready},
     {.check = &check_pod_network, .at_once = true, .apply = heal_pod_network},
     {.check = &check_cluster_api, .at_once = true, .apply = heal_cluster_api},
+    {.check = &check_units, .at_once = true, .apply = heal_units},
     {.check = NULL},
 };

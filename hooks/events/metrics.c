@@ -10,10 +10,10 @@ enum { PER_MILLE = 1000, MS = 1000 };
 
 static const double nano = 1e9;
 
-/* To the nearest, for what is not negative. */
+/* To the nearest; -1, which is no figure, for what is negative or beyond what an integer holds. */
 static int64_t whole(double value)
 {
-    return (int64_t)(value + 0.5);
+    return value >= 0 && value < (double)INT64_MAX / 2 ? (int64_t)(value + 0.5) : -1;
 }
 
 static double number(const json_t *object, const char *group, const char *name)
@@ -97,8 +97,7 @@ int64_t prometheus_value(const json_t *answer)
     const char *text = json_string_value(json_array_get(sample, 1));
     char *end = NULL;
     double value = text == NULL ? -1 : strtod(text, &end);
-    return end == NULL || *end != '\0' || end == text || !(value >= 0) || value > (double)INT64_MAX / 2 ? -1
-                                                                                                        : whole(value);
+    return end == NULL || *end != '\0' || end == text ? -1 : whole(value);
 }
 
 json_t *api_sample_json(const struct api_sample *sample)

@@ -105,7 +105,7 @@ static int add_api(struct run *run, json_t *items, struct deadline deadline, str
     struct api_use use = api_use_between(&before, &now);
     put(items, "api_requests", use.requests_per_second);
     put(items, "api_latency", use.latency_ms);
-    return keep_sample(run, &now, err);
+    return run->dry_run ? 0 : keep_sample(run, &now, err);
 }
 
 static int add_etcd(struct run *run, json_t *items, struct deadline deadline, struct error **err)

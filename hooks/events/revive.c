@@ -7,6 +7,7 @@
 #include "hooks/events/events.h"
 #include "hooks/events/heal.h"
 #include "hooks/files/stopped.h"
+#include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
 #include "lib/text/utf8.h"
@@ -180,6 +181,10 @@ int event_revive(struct run *run, struct error **err)
         log_notice("this machine was stopped: nothing changed, `start` starts it");
         (void)(run->json && puts("[]") < 0);
         return 0;
+    }
+    /* The kubelet would start the restored etcd with the keys of the cluster that was. */
+    if (run->role->control_plane && step_check_restore_finished.done(run, NULL) != 1) {
+        return step_check_restore_finished.apply(run, err);
     }
     if (checks_run(run, run->role->checks, deadline_earlier(run->deadline, deadline_in(CHECKS_MS)), &results, err) <
         0) {

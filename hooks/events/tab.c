@@ -2,6 +2,9 @@
 #include <time.h>
 
 #include "app/paths.h"
+#include "hooks/addons/addons_files.h"
+#include "hooks/clients/etcd.h"
+#include "hooks/clients/static_pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/events/events.h"
 #include "hooks/events/tables.h"
@@ -47,6 +50,27 @@ static int tab_nodes(struct run *run, json_t **table, struct error **err)
     return 0;
 }
 
+enum { PROBE_MS = 5000 };
+
+/* What the control plane on this host answers itself, for components_table(). The kubelet of 1.20 may report the state
+ * of a static pod two minutes late: after a create the table would show a scheduler that works as not ready. */
+static json_t *probe_control_plane(struct run *run, struct kube *kube)
+{
+    static const struct component *const components[] = {&component_scheduler, &component_controller_manager};
+    struct deadline deadline = deadline_earlier(run->deadline, deadline_in(PROBE_MS));
+    _cleanup_free_ char *text = NULL;
+    json_t *healthy =
+        json_pack("{sb}", "kube-apiserver", kube_get_text(kube, "/readyz", deadline, &text, NULL, NULL) == 0);
+    deadline = deadline_earlier(run->deadline, deadline_in(PROBE_MS));
+    json_object_set_new(healthy, "etcd", json_boolean(etcd_health(ETCD_METRICS, deadline, NULL) == 0));
+    for (size_t i = 0; i < ELEMENTS(components); i++) {
+        deadline = deadline_earlier(run->deadline, deadline_in(PROBE_MS));
+        json_object_set_new(healthy, components[i]->name,
+                            json_boolean(component_probe(components[i], deadline, NULL) == 0));
+    }
+    return healthy;
+}
+
 static int tab_components(struct run *run, json_t **table, struct error **err)
 {
     static const char *const paths[] = {
@@ -62,7 +86,8 @@ static int tab_components(struct run *run, json_t **table, struct error **err)
         r = kube_get(api.kube, paths[i], run->deadline, &lists[i], NULL, err);
     }
     if (r == 0) {
-        *table = components_table(lists[0], lists[1], lists[2], lists[3]);
+        _cleanup_json_ json_t *healthy = run->role->control_plane ? probe_control_plane(run, api.kube) : NULL;
+        *table = components_table(lists[0], healthy, lists[1], lists[2], lists[3]);
     }
     for (size_t i = 0; i < ELEMENTS(lists); i++) {
         json_decref(lists[i]);
@@ -79,6 +104,14 @@ static int tab_certificates(struct run *run, json_t **table, struct error **err)
     return 0;
 }
 
+/* The address of the client, which has k8s-dashboard; NULL without one, and where the dashboard is off. The master
+ * alone knows what add-ons are on. */
+static const char *find_dashboard(const struct run *run)
+{
+    const struct host *client = run->facts->client;
+    return client != NULL && addon_file_there(run, "dashboard") ? client->ip : NULL;
+}
+
 /* The master has its own for kubeadm; where there is root's, that is the one to show. */
 static int tab_kubeconfig(struct run *run, json_t **table, struct error **err)
 {
@@ -87,7 +120,7 @@ static int tab_kubeconfig(struct run *run, json_t **table, struct error **err)
         struct kubeconfig config __attribute__((cleanup(kubeconfig_free))) = {0};
         _cleanup_free_ char *path = run_path_followed(run, paths[i]);
         if (kubeconfig_read(path, &config, NULL) == 0) {
-            *table = kubeconfig_table(paths[i], &config, time(NULL));
+            *table = kubeconfig_table(paths[i], &config, find_dashboard(run), time(NULL));
             return 0;
         }
     }

@@ -107,25 +107,33 @@ static const char *version_of(const json_t *containers)
     return tag == NULL ? NULL : tag + 1;
 }
 
-static void add_pods(json_t *table, const json_t *pods)
+static void add_pod(json_t *table, const json_t *pod, const json_t *healthy)
+{
+    const char *component = json_text_at(pod, "metadata", "labels", "component", NULL);
+    const char *reason = NULL;
+    const char *ready = kube_condition(pod, "Ready", &reason);
+    bool reported = ready != NULL && strcmp(ready, "True") == 0;
+    const json_t *probed = component == NULL ? NULL : json_object_get(healthy, component);
+    bool is_ready = probed == NULL ? reported : json_is_true(probed);
+    const char *const cells[] = {
+        component,
+        "control plane",
+        is_ready ? "1/1" : "0/1",
+        is_ready         ? "ready"
+        : reported       ? "unhealthy"
+        : reason != NULL ? reason
+                         : json_text_at(pod, "status", "phase", NULL),
+        version_of(json_object_get(json_object_get(pod, "spec"), "containers")),
+    };
+    add_row(table, cells, ELEMENTS(cells));
+}
+
+static void add_pods(json_t *table, const json_t *pods, const json_t *healthy)
 {
     size_t i = 0;
     const json_t *pod = NULL;
     json_array_foreach (json_object_get(pods, "items"), i, pod) {
-        const char *reason = NULL;
-        const char *ready = kube_condition(pod, "Ready", &reason);
-        bool is_ready = ready != NULL && strcmp(ready, "True") == 0;
-        const char *phase = json_text_at(pod, "status", "phase", NULL);
-        const char *const cells[] = {
-            json_text_at(pod, "metadata", "labels", "component", NULL),
-            "control plane",
-            is_ready ? "1/1" : "0/1",
-            is_ready         ? "ready"
-            : reason != NULL ? reason
-                             : phase,
-            version_of(json_object_get(json_object_get(pod, "spec"), "containers")),
-        };
-        add_row(table, cells, ELEMENTS(cells));
+        add_pod(table, pod, healthy);
     }
 }
 
@@ -151,12 +159,12 @@ static void add_sets(json_t *table, const json_t *sets, const char *kind, const 
     }
 }
 
-json_t *components_table(const json_t *pods, const json_t *deployments, const json_t *daemon_sets,
-                         const json_t *stateful_sets)
+json_t *components_table(const json_t *pods, const json_t *healthy, const json_t *deployments,
+                         const json_t *daemon_sets, const json_t *stateful_sets)
 {
     static const char *const labels[] = {"Name", "Kind", "Ready", "Status", "Version", NULL};
     json_t *table = new_table(labels);
-    add_pods(table, pods);
+    add_pods(table, pods, healthy);
     add_sets(table, deployments, "Deployment", "replicas", "readyReplicas");
     add_sets(table, daemon_sets, "DaemonSet", "desiredNumberScheduled", "numberReady");
     add_sets(table, stateful_sets, "StatefulSet", "replicas", "readyReplicas");
@@ -207,7 +215,7 @@ static char *describe(const char *pem)
     return xasprintf("%s, until %s", info.subject, to);
 }
 
-json_t *kubeconfig_table(const char *path, const struct kubeconfig *config, time_t now)
+json_t *kubeconfig_table(const char *path, const struct kubeconfig *config, const char *dashboard, time_t now)
 {
     static const char *const labels[] = {"Item", "Value", NULL};
     json_t *table = new_table(labels);
@@ -221,6 +229,10 @@ json_t *kubeconfig_table(const char *path, const struct kubeconfig *config, time
     if (config->cert != NULL && cert_parse(config->cert, strlen(config->cert), &info, NULL) == 0) {
         _cleanup_free_ char *left = xasprintf("%ld", cert_days_left(&info, now));
         add_pair(table, "Days left", left);
+    }
+    if (dashboard != NULL) {
+        _cleanup_free_ char *way = xasprintf("run k8s-dashboard on the client (%s)", dashboard);
+        add_pair(table, "Dashboard", way);
     }
     return table;
 }

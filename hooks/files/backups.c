@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "app/paths.h"
@@ -150,8 +151,18 @@ char **backup_list(void)
 
 int backup_remove(const char *name, struct error **err)
 {
-    _cleanup_free_ char *manifest = backup_path(name, "manifest.json");
     _cleanup_free_ char *path = xasprintf(BACKUP_DIRECTORY "/%s", name);
-    /* Without its manifest what is left counts as nothing, should this be interrupted. */
-    return file_remove(manifest, NULL, err) < 0 ? -1 : tree_remove(path, err);
+    if (tree_remove(BACKUP_REMOVED, err) < 0) {
+        return -1;
+    }
+    if (rename(path, BACKUP_REMOVED) < 0) {
+        return errno == ENOENT ? 0 : error_errno(err, STATUS_BACKUP, errno, "cannot rename %s to delete it", path);
+    }
+    /* No file of it is lost before its name is, should the power be cut. */
+    return tree_sync(BACKUP_DIRECTORY, err) < 0 ? -1 : tree_remove(BACKUP_REMOVED, err);
+}
+
+int backup_remove_leftovers(struct error **err)
+{
+    return tree_remove(BACKUP_UNFINISHED, err) < 0 ? -1 : tree_remove(BACKUP_REMOVED, err);
 }

@@ -1,7 +1,8 @@
 /* Backups on /data: etcd's snapshot and what makes the cluster itself (CAs, keys, token).
  *
  * /data/backup/NAME/ holds etcd.db, kubernetes.tar and manifest.json, which has the SHA-256 of the other two; a backup
- * without a manifest was never finished. .making/ holds the one that is being made, or what a killed `backup` left. */
+ * without a manifest was never finished. .making/ holds the one that is being made, .removing/ the one that is being
+ * deleted, or what a killed event left of them. */
 #ifndef HOOKS_FILES_BACKUPS_H
 #define HOOKS_FILES_BACKUPS_H
 
@@ -13,6 +14,7 @@
 #include "lib/core/util.h"
 
 #define BACKUP_UNFINISHED BACKUP_DIRECTORY "/.making"
+#define BACKUP_REMOVED BACKUP_DIRECTORY "/.removing"
 
 /* What a backup consists of beside its manifest; NULL-terminated. */
 extern const char *const backup_files[];
@@ -37,8 +39,12 @@ int backup_manifest(const char *name, json_t **manifest, struct error **err);
  * the file, what was expected and what was found. *manifest is a new reference. */
 int backup_verify(const char *name, json_t **manifest, struct error **err);
 
-/* Deletes NAME, finished or not; absent is fine. */
+/* Deletes NAME, finished or not; absent is fine. Interrupted, it leaves either all of it or a part of BACKUP_REMOVED.
+ */
 int backup_remove(const char *name, struct error **err);
+
+/* Deletes what a killed event left under BACKUP_UNFINISHED and BACKUP_REMOVED. For who holds the lock. */
+int backup_remove_leftovers(struct error **err);
 
 /* FILE of backup NAME. The caller frees. */
 char *backup_path(const char *name, const char *file);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "hooks/engine/run.h"
+#include "hooks/files/stale_files.h"
 #include "lib/core/json.h"
 #include "lib/core/logger.h"
 
@@ -106,6 +107,27 @@ json_t *files_context(const struct run *run)
     return context;
 }
 
+/* file->path and ->wanted. */
+static int place_file(const struct run *run, const json_t *context, struct rendered_file *file, struct error **err)
+{
+    const struct mustache_options options = {.format = FORMAT_PLAIN, .strict = true};
+    const char *path = file->conf->path;
+    _cleanup_buffer_ struct buffer name = {0};
+    if (mustache_render(file->conf->name, path, strlen(path), context, &options, &name, err) < 0) {
+        return -1;
+    }
+    file->path = run_path(run, name.data);
+    file->wanted = when_holds(file->conf->when, context);
+    return 0;
+}
+
+/* Whether FILE stays in the list. One that is not wanted is removed, unless another section writes it; or its path
+ * depends on the context: then whose it is decides (stale_files.h). */
+static bool is_kept(const struct rendered_file *file, const json_t *wanted)
+{
+    return file->wanted || (json_object_get(wanted, file->path) == NULL && strstr(file->conf->path, "{{") == NULL);
+}
+
 static int render_all(const struct run *run, struct rendered *rendered, struct error **err)
 {
     _cleanup_json_ json_t *context = files_context(run);
@@ -115,8 +137,9 @@ static int render_all(const struct run *run, struct rendered *rendered, struct e
     for (size_t i = 0; i < rendered->n_files; i++) {
         struct rendered_file *file = &rendered->files[i];
         file->conf = &rendered->conf->files[i];
-        file->path = run_path(run, file->conf->path);
-        file->wanted = when_holds(file->conf->when, context);
+        if (place_file(run, context, file, err) < 0) {
+            return -1;
+        }
         if (!file->wanted) {
             continue;
         }
@@ -133,13 +156,14 @@ static int render_all(const struct run *run, struct rendered *rendered, struct e
     size_t kept = 0;
     for (size_t i = 0; i < rendered->n_files; i++) {
         struct rendered_file *file = &rendered->files[i];
-        if (file->wanted || json_object_get(wanted, file->path) == NULL) {
+        if (is_kept(file, wanted)) {
             rendered->files[kept++] = *file;
         } else {
             free(file->path);
         }
     }
     rendered->n_files = kept;
+    stale_files_add(run, rendered, wanted);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hooks/clients/docker.h"
 #include "hooks/engine/run.h"
@@ -19,6 +20,14 @@
 
 /* The label that the kubelet gives a pod's first container, which holds its network. */
 #define SANDBOX "io.kubernetes.docker.type=podsandbox"
+
+bool pod_network_lacks_eth0(const struct run *run)
+{
+    _cleanup_free_ char *network = run_path(run, "/etc/systemd/network/05-eth0.network");
+    _cleanup_free_ char *interfaces = run_path(run, "/sys/class/net");
+    _cleanup_free_ char *eth0 = path_join(interfaces, "eth0");
+    return access(network, F_OK) == 0 && access(interfaces, F_OK) == 0 && access(eth0, F_OK) < 0;
+}
 
 const char *pod_network_of(const json_t *node)
 {

@@ -8,6 +8,14 @@
 
 #include "hooks/engine/role.h"
 
+/* True when the machine has no interface eth0 although its image configures that one alone (05-eth0.network) for the
+ * network. hostnic takes eth0 for the machine's own card (hostnic-cni, pkg/constants: DefaultPrimaryNic). False in a
+ * root whose interfaces are not to be seen. */
+bool pod_network_lacks_eth0(const struct run *run);
+
+#define POD_NETWORK_ETH0_REMEDY                                                                                        \
+    "start the kernel with net.ifnames=0 (/etc/default/grub.d, update-grub), and bake the image from a VM that has it"
+
 /* spec.podCIDR of NODE: "A.B.C.D/N"; NULL when none is assigned yet. Borrowed. */
 const char *pod_network_of(const json_t *node);
 

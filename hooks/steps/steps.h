@@ -16,6 +16,11 @@ extern const struct step step_probe_elasticsearch;
  * the pod vxnets exist, belong to one VPC and are large enough. Not queried again while the answer cannot have changed;
  * the health check reads the recorded answer. STATUS_CLOUD_*, STATUS_VXNET_*. */
 extern const struct step step_check_cloud;
+/* The same, for a machine that starts: queried each time, since the key may have been revoked while the cluster was
+ * stopped. That the API does not answer or has no quota left is a warning where it accepted the same inputs before,
+ * and the accepted answer stays recorded. Not a step of `upgrade`: that fails back to the old image, which has the same
+ * key. */
+extern const struct step step_query_cloud;
 /* With hostnic, once images are loaded: CNI plugins, and hostnic's records on /data, in a directory of the instance's
  * name: on another machine what they say of network cards is wrong, and pods would wait for those without end.
  * Docker's unit sets the FORWARD policy. */
@@ -154,6 +159,9 @@ extern const struct step step_verify_backup;
 extern const struct step step_unpack_snapshot;
 extern const struct step step_restore_etcd;
 extern const struct step step_restore_keys;
+/* Refuses, before anything starts, to go on from a restore that was killed between etcd's data and the keys that belong
+ * to it. STATUS_BACKUP. */
+extern const struct step step_check_restore_finished;
 /* Once the cluster runs on what was restored: from then on it is what another restore keeps as the way back. */
 extern const struct step step_accept_restored;
 /* Closes API watches, so that their clients list the restored cluster again. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -15,6 +16,56 @@ static int load(const char *pem, size_t len, X509 **cert, struct error **err)
     _cleanup_bio_ BIO *bio = BIO_new_mem_buf(pem, (int)len);
     *cert = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
     return *cert != NULL ? 0 : error_new(err, STATUS_CRYPTO, "no certificate in PEM form in it");
+}
+
+#define PEM_BEGIN "-----BEGIN CERTIFICATE-----"
+#define PEM_END "-----END CERTIFICATE-----"
+#define BLANKS " \t\r\n"
+
+/* BODY is the base64 between the two. */
+static int append_certificate(const char *body, size_t len, BIO *out, struct error **err)
+{
+    _cleanup_buffer_ struct buffer digits = {0};
+    _cleanup_free_ unsigned char *der = NULL;
+    size_t der_len = 0;
+    buffer_puts(&digits, "");
+    for (size_t i = 0; i < len; i++) {
+        if (strchr(BLANKS, body[i]) == NULL) {
+            buffer_append(&digits, body + i, 1);
+        }
+    }
+    if (base64_decode(digits.data, &der, &der_len, err) < 0) {
+        return -1;
+    }
+    const unsigned char *at = der;
+    _cleanup_x509_ X509 *cert = d2i_X509(NULL, &at, (long)der_len);
+    if (cert == NULL || at != der + der_len || PEM_write_bio_X509(out, cert) != 1) {
+        ERR_clear_error();
+        return error_new(err, STATUS_CRYPTO, "between \"" PEM_BEGIN "\" and \"" PEM_END "\" is not a certificate");
+    }
+    return 0;
+}
+
+int certificates_from_text(const char *text, char **pem, struct error **err)
+{
+    _cleanup_bio_ BIO *out = BIO_new(BIO_s_mem());
+    do {
+        text += strspn(text, BLANKS);
+        const char *end = str_starts(text, PEM_BEGIN) ? strstr(text, PEM_END) : NULL;
+        if (out == NULL || end == NULL) {
+            return error_new(err, STATUS_CRYPTO, "it holds more, or other things, than certificates in PEM form");
+        }
+        text += strlen(PEM_BEGIN);
+        if (append_certificate(text, (size_t)(end - text), out, err) < 0) {
+            return -1;
+        }
+        text = end + strlen(PEM_END);
+        text += strspn(text, BLANKS);
+    } while (*text != '\0');
+    char *written = NULL;
+    long len = BIO_get_mem_data(out, &written);
+    *pem = xstrndup(written, (size_t)len);
+    return 0;
 }
 
 static void add_name(char ***names, const GENERAL_NAME *name)

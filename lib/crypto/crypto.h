@@ -26,6 +26,10 @@ int sha256_file(const char *path, char **hex, struct error **err);
 int bootstrap_token_new(char **token, struct error **err);
 bool bootstrap_token_valid(const char *token);
 
+/* TEXT holds certificates in PEM form and nothing else; its line breaks may have become blanks, or been lost, as
+ * happens in a form's single line. *pem is the same as files have them. STATUS_CRYPTO. */
+int certificates_from_text(const char *text, char **pem, struct error **err);
+
 /* "sha256:<hex>" of the DER SubjectPublicKeyInfo of the first certificate in PATH: what kubeadm's
  * --discovery-token-ca-cert-hash takes. */
 int ca_public_key_hash(const char *path, char **hash, struct error **err);

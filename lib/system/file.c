@@ -282,6 +282,15 @@ int file_put(const struct file_spec *spec, bool *changed, struct error **err)
     return sync_parent(spec->path, err);
 }
 
+int file_replace(const char *path, const char *from, mode_t mode, struct error **err)
+{
+    _cleanup_close_ int fd = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(from, path) < 0) {
+        return error_errno(err, STATUS_FILE, errno, "cannot put %s in the place of %s", from, path);
+    }
+    return sync_parent(path, err);
+}
+
 /* -1 with errno; EFBIG past the limit. */
 static int read_all(int fd, size_t limit, struct buffer *data)
 {

@@ -40,6 +40,10 @@ int file_put(const struct file_spec *spec, bool *changed, struct error **err);
 /* The same for a text that this user alone may read: mode 0600. */
 int file_put_private(const char *path, const char *text, struct error **err);
 
+/* Puts the file FROM, which another program wrote, in the place of PATH in the same directory, with MODE; the content
+ * is on the disk before the name is. STATUS_FILE. */
+int file_replace(const char *path, const char *from, mode_t mode, struct error **err);
+
 /* Opens PATH for reading, never waiting: -1 with errno, which is EISDIR for a directory, and EMEDIUMTYPE for a FIFO or
  * a socket in the place of a file. FLAGS are added to those of open. */
 int file_open(const char *path, int flags);

@@ -35,7 +35,7 @@ static void check_table(json_t *table)
 static void read_json(const json_t *value)
 {
     check_table(nodes_table(value));
-    check_table(components_table(value, value, value, value));
+    check_table(components_table(value, value, value, value, value));
     _cleanup_strv_ char **unused = docker_unused_images(value, value, value, 0);
     _cleanup_free_ char *moving = pods_that_move(value);
     const char *reason = NULL;

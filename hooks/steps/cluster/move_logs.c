@@ -268,15 +268,32 @@ static void log_failure(int result, struct error **why)
     }
 }
 
+/* Where those that left have just ended, Elasticsearch may have no master for a while. A name that stays excluded gets
+ * no logs when a log node of that name is added. */
+static void take_back(const struct run *run, const char *method, const char *path, const json_t *body)
+{
+    struct deadline deadline = run_deadline(run, ELECTION_S);
+    for (;;) {
+        _cleanup_error_ struct error *why = NULL;
+        if (elasticsearch_call(run->facts, method, path, body, deadline_earlier(deadline, short_deadline(run)), NULL,
+                               &why) == 0) {
+            return;
+        }
+        if (run_pause(PAUSE_MS, deadline, NULL) < 0) {
+            log_warning("Elasticsearch keeps what was set for log nodes that left; once it answers, take it back by "
+                        "%s %s: %s",
+                        method, path, why->message);
+            return;
+        }
+    }
+}
+
 static void clear_exclusions(const struct run *run, const struct logs_move *move)
 {
-    struct error *why = NULL;
-    log_failure(set_excluded(run, json_null(), &why), &why);
+    _cleanup_json_ json_t *settings = json_pack("{s{sn}}", "persistent", EXCLUDE);
+    take_back(run, "PUT", "/_cluster/settings", settings);
     if (move->voting) {
-        log_failure(elasticsearch_call(run->facts, "DELETE",
-                                       "/_cluster/voting_config_exclusions?wait_for_removal=false", NULL,
-                                       short_deadline(run), NULL, &why),
-                    &why);
+        take_back(run, "DELETE", "/_cluster/voting_config_exclusions?wait_for_removal=false", NULL);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "hooks/clients/static_pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/stamp.h"
+#include "hooks/steps/control_plane/kube_proxy.h"
 #include "hooks/steps/control_plane/kubeadm.h"
 #include "hooks/steps/control_plane/version_skew.h"
 #include "hooks/steps/steps.h"
@@ -33,6 +34,12 @@ int kubeadm_kubeconfigs(struct run *run, const char *directory, struct error **e
 static char *configuration_hash(const struct run *run)
 {
     return stamp_of_files(run, KUBEADM_CONFIG, VERSIONS, NULL);
+}
+
+/* What kubeadm and kube_proxy_apply bring into the cluster follows from these. */
+static char *settings_hash(const struct run *run)
+{
+    return stamp_of_files(run, KUBEADM_CONFIG, VERSIONS, KUBE_PROXY_MANIFEST, NULL);
 }
 
 /* etcd last: with a linked etcd there is none here. */
@@ -109,7 +116,7 @@ const struct step step_wait_for_control_plane = {"wait for control plane", NULL,
 static int cluster_settings_done(struct run *run, struct error **err)
 {
     (void)err;
-    _cleanup_free_ char *hash = configuration_hash(run);
+    _cleanup_free_ char *hash = settings_hash(run);
     bool moving = strcmp(run->event, "upgrade") != 0 && upgrade_pending(run);
     return moving || stamp_same(run, "cluster-settings", hash);
 }
@@ -120,7 +127,7 @@ static int upload_settings(struct run *run, struct error **err)
     return kubeadm_phase(run, "upload-config", "all", err) == 0 &&
                    kubeadm_phase(run, "mark-control-plane", NULL, err) == 0 &&
                    kubeadm_phase(run, "kubelet-finalize", "all", err) == 0 &&
-                   kubeadm_phase(run, "addon", "kube-proxy", err) == 0 &&
+                   kubeadm_phase(run, "addon", "kube-proxy", err) == 0 && kube_proxy_apply(run, err) == 0 &&
                    (!dns || kubeadm_phase(run, "addon", "coredns", err) == 0)
                ? 0
                : -1;
@@ -130,7 +137,7 @@ static int upload_settings(struct run *run, struct error **err)
  * is tried once more, with the new one. */
 static int cluster_settings_apply(struct run *run, struct error **err)
 {
-    _cleanup_free_ char *hash = configuration_hash(run);
+    _cleanup_free_ char *hash = settings_hash(run);
     _cleanup_error_ struct error *failure = NULL;
     if (upload_settings(run, &failure) < 0) {
         if (failure->status == STATUS_INTERRUPTED || failure->status == STATUS_DEADLINE) {

@@ -19,6 +19,7 @@
 #define CONFIGURATION PKI_DIRECTORY "/encryption.yaml"
 #define API_SERVER STATIC_PODS "/kube-apiserver.yaml"
 #define STAMP "encryption"
+#define STAMP_FILE "stamps/" STAMP
 
 enum { KEY_BYTES = 32 /* secretbox: XSalsa20 and Poly1305 */, PAGE = 500 };
 
@@ -83,11 +84,33 @@ static bool in_use(const struct run *run)
     return file_read(path, 0, &text, NULL, NULL) == 0 && strstr(text, "--encryption-provider-config=") != NULL;
 }
 
+/* The name of the key that Secrets were last encrypted with, as `encrypt Secrets` recorded it; NULL when it did not.
+ * The caller frees. */
+static char *recorded_key(const struct run *run)
+{
+    _cleanup_free_ char *path = run_state_path(run, STAMP_FILE);
+    _cleanup_free_ char *name = NULL;
+    return file_read(path, 0, &name, NULL, NULL) < 0 || str_empty(name) ? NULL : STEAL(name);
+}
+
+static bool holds(const json_t *configuration, const char *name)
+{
+    size_t i;
+    json_t *key;
+    json_array_foreach (keys_of(configuration), i, key) {
+        if (strcmp(json_text(key, "name"), name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int generate_done(struct run *run, struct error **err)
 {
     (void)err;
     _cleanup_json_ json_t *configuration = NULL;
-    return load(run, &configuration, NULL) == 0;
+    _cleanup_free_ char *recorded = recorded_key(run);
+    return load(run, &configuration, NULL) == 0 && (recorded == NULL || holds(configuration, recorded));
 }
 
 /* A new key in the place of a lost one would leave Secrets that nobody can read. */
@@ -97,14 +120,22 @@ static int generate_apply(struct run *run, struct error **err)
     _cleanup_json_ json_t *configuration = NULL;
     json_t *key = NULL;
     _cleanup_free_ char *path = run_path(run, CONFIGURATION);
+    _cleanup_free_ char *recorded = recorded_key(run);
+    _cleanup_free_ char *stamp = run_state_path(run, STAMP_FILE);
     bool there = access(path, F_OK) == 0;
     if (load(run, &configuration, &absence) == 0) {
-        return 0;
+        return recorded == NULL || holds(configuration, recorded)
+                   ? 0
+                   : error_new(err, STATUS_CRYPTO,
+                               "%s lacks key %s, and this cluster's Secrets are encrypted with it; the keys were not "
+                               "changed: put the file back, or run `k8s-master restore` with a backup of this cluster; "
+                               "if the Secrets were encrypted with another key by hand, delete %s",
+                               path, recorded, stamp);
     }
-    if (there || in_use(run)) {
+    if (there || in_use(run) || recorded != NULL) {
         return error_new(
             err, absence->status,
-            "%s, and this cluster's Secrets are encrypted with it; nothing was changed: put the file back, or "
+            "%s, and this cluster's Secrets are encrypted with it; the keys were not changed: put the file back, or "
             "run `k8s-master restore` with a backup of this cluster",
             absence->message);
     }
@@ -184,8 +215,13 @@ static int encrypt_apply(struct run *run, struct error **err)
     do {
         _cleanup_json_ json_t *page = NULL;
         _cleanup_free_ char *path = xasprintf("/api/v1/secrets?limit=%d&continue=%s", PAGE, next);
-        if (kube_get(run->kube, path, run_deadline(run, 60), &page, NULL, err) < 0) {
-            return -1;
+        long code = 0;
+        if (kube_get(run->kube, path, run_deadline(run, 60), &page, &code, err) < 0) {
+            return code != 500 || err == NULL || strstr((*err)->message, "unable to transform key") == NULL
+                       ? -1
+                       : error_wrap(err, "Secrets cannot be read: are the keys in " CONFIGURATION " this cluster's? If "
+                                         "not, put the right file back, or run `k8s-master restore` with a backup of "
+                                         "this cluster");
         }
         size_t i;
         json_t *secret;

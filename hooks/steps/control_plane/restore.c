@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/paths.h"
@@ -19,7 +20,7 @@
 #define RESTORED DATA_ETCD ".restored"
 #define REPLACED DATA_ETCD ".before-restore"
 #define MARK "replaced-by-restore"
-#define UNFINISHED "restore-unfinished"
+#define UNFINISHED "restore-unfinished" /* empty until the keys are restored */
 
 /* The requested one, or the newest. */
 static int chosen(const struct run *run, char **name, struct error **err)
@@ -135,6 +136,32 @@ static int etcd_restored_apply(struct run *run, struct error **err)
 
 const struct step step_restore_etcd = {"restore etcd data", NULL, etcd_restored_apply, NULL};
 
+static bool keys_restored(void)
+{
+    struct stat st;
+    return stat(DATA_ETCD "/" UNFINISHED, &st) < 0 || st.st_size > 0;
+}
+
+static int restore_finished_done(struct run *run, struct error **err)
+{
+    (void)run;
+    (void)err;
+    return keys_restored();
+}
+
+static int restore_finished_apply(struct run *run, struct error **err)
+{
+    (void)run;
+    return error_new(
+        err, STATUS_BACKUP,
+        "a restore was interrupted after it had replaced etcd's data and before it restored the keys, "
+        "without which the cluster's Secrets cannot be read; nothing was changed: run `k8s-master restore` "
+        "with the same backup again; what was there before is " REPLACED);
+}
+
+const struct step step_check_restore_finished = {"check for an unfinished restore", restore_finished_done,
+                                                 restore_finished_apply, NULL};
+
 static int restored_accepted_done(struct run *run, struct error **err)
 {
     (void)run;
@@ -220,10 +247,12 @@ static int keys_restored_apply(struct run *run, struct error **err)
                          "first",
                          name);
     }
-    if (extract_keys(run, name, foreign, err) < 0) {
+    if (extract_keys(run, name, foreign, err) < 0 || tree_sync(DATA_KUBERNETES, err) < 0) {
         return -1;
     }
-    return tree_sync(DATA_KUBERNETES, err);
+    return access(DATA_ETCD "/" UNFINISHED, F_OK) < 0
+               ? 0
+               : file_put_private(DATA_ETCD "/" UNFINISHED, "keys restored\n", err);
 }
 
 const struct step step_restore_keys = {"restore CAs and keys", NULL, keys_restored_apply, NULL};

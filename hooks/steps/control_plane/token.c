@@ -58,6 +58,14 @@ static int token_value_apply(struct run *run, struct error **err)
 
 const struct step step_generate_token = {"generate join token", token_value_done, token_value_apply, NULL};
 
+/* The lost file of the token that machines will join with; a new token would be nobody's. */
+static int recover_token(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *path = run_state_path(run, "bootstrap-token");
+    _cleanup_secret_ char *token = token_value_done(run, NULL) ? NULL : published_token(run);
+    return token == NULL ? 0 : file_put_private(path, token, err);
+}
+
 /* kubeadm takes tokens only from a configuration file or its command line; the file keeps it out of the latter. */
 static int write_token_config(const struct run *run, const char *path, struct error **err)
 {
@@ -83,7 +91,7 @@ static int write_token_config(const struct run *run, const char *path, struct er
 static int enable_token_apply(struct run *run, struct error **err)
 {
     _cleanup_free_ char *path = run_state_path(run, "kubeadm-token.yaml");
-    if (write_token_config(run, path, err) < 0) {
+    if (recover_token(run, err) < 0 || write_token_config(run, path, err) < 0) {
         return -1;
     }
     int made = proc_exec(run->deadline, err, "kubeadm", "init", "phase", "bootstrap-token", "--config", path, NULL);

@@ -7,7 +7,8 @@
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 
-enum { LIMIT_S = 60 };
+/* A start of an accepted cluster goes on without an answer, so it waits for one no longer than it must. */
+enum { LIMIT_S = 60, LIMIT_OF_ACCEPTED_S = 15 };
 
 /* Of every cluster the master's key is checked: volumes and load balancers need it. With hostnic each host with a
  * kubelet calls the API, so each must reach it. A root that is not this machine's has no network to check. */
@@ -53,12 +54,9 @@ static char *inputs_of(const struct run *run)
     return sha256_hex(text.data, text.len);
 }
 
-static int check_cloud_done(struct run *run, struct error **err)
+/* The API accepted these inputs when it answered last. */
+static bool accepted(const struct run *run)
 {
-    (void)err;
-    if (!wanted(run)) {
-        return 1;
-    }
     _cleanup_(cloud_state_clear) struct cloud_state state = {0};
     _cleanup_free_ char *inputs = inputs_of(run);
     struct pod_addresses addresses = facts_pod_addresses(run->facts);
@@ -66,10 +64,16 @@ static int check_cloud_done(struct run *run, struct error **err)
            (!vxnets_wanted(run) || addresses.have >= addresses.need);
 }
 
-static int query(struct run *run, json_t **classes, struct error **err)
+static int check_cloud_done(struct run *run, struct error **err)
+{
+    (void)err;
+    return !wanted(run) || accepted(run);
+}
+
+static int query(struct run *run, int seconds, json_t **classes, struct error **err)
 {
     const struct cloud_account account = cloud_account_of(run->facts);
-    struct deadline deadline = run_deadline(run, LIMIT_S);
+    struct deadline deadline = run_deadline(run, seconds);
     _cleanup_(cloud_freep) struct cloud *cloud = NULL;
     if (cloud_open(&cloud, &account, err) < 0 || cloud_check_key(cloud, run->facts, deadline, classes, err) < 0) {
         return -1;
@@ -86,14 +90,17 @@ static void keep_classes(const struct run *run, json_t **classes)
     }
 }
 
-static int check_cloud_apply(struct run *run, struct error **err)
+/* KNOWN: the answer before was good, and holds on where there is none now. */
+static int check(struct run *run, bool known, struct error **err)
 {
-    if (!wanted(run)) {
-        return 0;
-    }
     _cleanup_error_ struct error *refusal = NULL;
     _cleanup_(cloud_state_clear) struct cloud_state state = {.inputs = inputs_of(run)};
-    int result = query(run, &state.classes, &refusal);
+    int result = query(run, known ? LIMIT_OF_ACCEPTED_S : LIMIT_S, &state.classes, &refusal);
+    if (known && result < 0 && (refusal->status == STATUS_CLOUD_UNREACHABLE || refusal->status == STATUS_CLOUD_QUOTA)) {
+        log_warning("%s; the API accepted these settings before: going on (status %d: %s)", refusal->message,
+                    (int)refusal->status, status_row((int)refusal->status)->remedy);
+        return 0;
+    }
     keep_classes(run, &state.classes);
     state.status = result == 0 ? STATUS_OK : (int)refusal->status;
     state.message = xstrdup(result == 0 ? "" : refusal->message);
@@ -106,4 +113,21 @@ static int check_cloud_apply(struct run *run, struct error **err)
     return error_move(err, &refusal);
 }
 
+static int check_cloud_apply(struct run *run, struct error **err)
+{
+    return wanted(run) ? check(run, false, err) : 0;
+}
+
+static int query_cloud_done(struct run *run, struct error **err)
+{
+    (void)err;
+    return !wanted(run);
+}
+
+static int query_cloud_apply(struct run *run, struct error **err)
+{
+    return wanted(run) ? check(run, accepted(run), err) : 0;
+}
+
 const struct step step_check_cloud = {"check cloud API", check_cloud_done, check_cloud_apply, NULL};
+const struct step step_query_cloud = {"query cloud API", query_cloud_done, query_cloud_apply, NULL};

@@ -5,6 +5,7 @@
 
 #include "app/paths.h"
 #include "hooks/engine/run.h"
+#include "hooks/files/pod_network.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/json.h"
 #include "lib/system/file.h"
@@ -12,11 +13,14 @@
 
 #define PLUGINS "/opt/cni/bin"
 #define PLUGIN PLUGINS "/hostnic"
+#define CONTAINER "k8s-hooks-hostnic"
 
+/* An empty one is what a power cut left of a file that was not on the disk yet. */
 static bool executable(const struct run *run, const char *path)
 {
     _cleanup_free_ char *full = run_path(run, path);
-    return access(full, X_OK) == 0;
+    struct stat st;
+    return stat(full, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && access(full, X_OK) == 0;
 }
 
 static char *records(const struct run *run)
@@ -29,30 +33,30 @@ static int host_done(struct run *run, struct error **err)
     (void)err;
     _cleanup_free_ char *link = run_path(run, HOSTNIC_DIRECTORY);
     _cleanup_free_ char *target = records(run);
-    return run->facts->network != NETWORK_HOSTNIC ||
-           (executable(run, PLUGIN) && executable(run, PLUGINS "/loopback") && link_is(link, target));
+    return run->facts->network != NETWORK_HOSTNIC || (executable(run, PLUGIN) && executable(run, PLUGINS "/loopback") &&
+                                                      link_is(link, target) && !pod_network_lacks_eth0(run));
+}
+
+static void remove_container(struct run *run)
+{
+    (void)proc_exec(run_deadline(run, 60), NULL, "docker", "rm", "--force", CONTAINER, NULL);
 }
 
 /* Out of the release's own image, so that the plugin is always of the version that runs beside it. */
 static int take_plugin(struct run *run, const char *image, struct error **err)
 {
-    _cleanup_proc_ struct proc_result created = {0};
     struct deadline deadline = run_deadline(run, 300);
-    const char *create[] = {"docker", "create", "--network=none", image, NULL};
-    const struct proc proc = {.argv = create, .keep_output = true, .deadline = deadline};
-    if (proc_run(&proc, &created, err) < 0) {
-        return error_wrap(err, "taking the CNI plugin out of %s", image);
-    }
-    char *id = created.output;
-    id[strcspn(id, "\r\n")] = '\0';
-    _cleanup_free_ char *source = xasprintf("%s:/app/hostnic", id);
     _cleanup_free_ char *beside = run_path(run, PLUGINS "/.hostnic");
     _cleanup_free_ char *plugin = run_path(run, PLUGIN);
-    int r = proc_exec(deadline, err, "docker", "cp", source, beside, NULL);
-    if (r == 0 && (chmod(beside, 0755) < 0 || rename(beside, plugin) < 0)) {
-        r = error_errno(err, STATUS_FILE, errno, "putting %s in its place", plugin);
+    remove_container(run); /* of an event that was killed here */
+    if (proc_exec(deadline, err, "docker", "create", "--name", CONTAINER, "--network=none", image, NULL) < 0) {
+        return error_wrap(err, "taking the CNI plugin out of %s", image);
     }
-    (void)proc_exec(run_deadline(run, 60), NULL, "docker", "rm", id, NULL);
+    int r = proc_exec(deadline, err, "docker", "cp", CONTAINER ":/app/hostnic", beside, NULL);
+    if (r == 0) {
+        r = file_replace(plugin, beside, 0755, err);
+    }
+    remove_container(run);
     return r;
 }
 
@@ -66,6 +70,11 @@ static int host_apply(struct run *run, struct error **err)
     _cleanup_free_ char *link = run_path(run, HOSTNIC_DIRECTORY);
     if (run->facts->network != NETWORK_HOSTNIC) {
         return 0;
+    }
+    if (pod_network_lacks_eth0(run)) {
+        return error_new(
+            err, STATUS_FILE,
+            "there is no interface eth0, which hostnic takes for the machine's own card: " POD_NETWORK_ETH0_REMEDY);
     }
     if (dir_make(plugins, 0755, err) < 0 || dir_make(kept, 0700, err) < 0 || link_make(target, link, NULL, err) < 0) {
         return -1;

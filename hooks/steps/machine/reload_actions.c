@@ -10,7 +10,6 @@
 #include "hooks/steps/node/node_object.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
-#include "lib/crypto/crypto.h"
 #include "lib/system/proc.h"
 
 static int daemon_reload(struct run *run, struct error **err)
@@ -109,35 +108,10 @@ static int control_plane(struct run *run, struct error **err)
     return 0;
 }
 
-/* A changed ConfigMap replaces no pods by itself; a changed annotation of their template does, one after the other. */
-static int proxy_take_configuration(struct run *run, struct error **err)
-{
-    struct deadline deadline = run_deadline(run, run->conf->timeouts.api_s);
-    _cleanup_json_ json_t *configuration = NULL;
-    if (run_kube(run, err) < 0 || kube_get(run->kube, "/api/v1/namespaces/kube-system/configmaps/kube-proxy", deadline,
-                                           &configuration, NULL, err) < 0) {
-        return -1;
-    }
-    _cleanup_free_ char *data = json_dumps(json_object_get(configuration, "data"), JSON_SORT_KEYS);
-    _cleanup_free_ char *hash = sha256_hex(data == NULL ? "" : data, data == NULL ? 0 : strlen(data));
-    _cleanup_json_ json_t *patch = json_pack("{s:{s:{s:{s:{s:s}}}}}", "spec", "template", "metadata", "annotations",
-                                             "k8s-hooks/configuration", hash);
-    return kube_merge_patch(run->kube, "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", patch, deadline,
-                            err);
-}
-
-/* The file is a part of the DaemonSet, which the client alone would find incomplete. */
+/* Its manifest is one of the cluster's settings. */
 static int kube_proxy(struct run *run, struct error **err)
 {
-    if (step_run(run, &step_apply_cluster_settings, err) < 0) {
-        return -1;
-    }
-    if (proc_exec(run->deadline, err, "kubectl", "--kubeconfig", ADMIN_KUBECONFIG, "apply", "--server-side",
-                  "--force-conflicts", "--validate=false", "--field-manager=k8s-hooks",
-                  "--filename=" KUBE_PROXY_MANIFEST, (char *)NULL) < 0) {
-        return -1;
-    }
-    return proxy_take_configuration(run, err);
+    return step_run(run, &step_apply_cluster_settings, err) < 0 ? -1 : 0;
 }
 
 /* Only the master sees every node. While its kubelet is down there is no API server either, and `start` has the step.

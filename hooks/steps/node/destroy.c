@@ -1,5 +1,7 @@
 #include <dirent.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/paths.h"
 #include "hooks/clients/elasticsearch.h"
@@ -90,7 +92,13 @@ static int linked_etcd_clean_apply(struct run *run, struct error **err)
 
 const struct step step_clean_linked_etcd = {"clean linked etcd", NULL, linked_etcd_clean_apply, NULL};
 
-/* What made this machine a member: with it gone, a machine that gets this /data again joins again. */
+static bool read_only(const char *path)
+{
+    return access(path, W_OK) < 0 && errno == EROFS;
+}
+
+/* What made this machine a member: with it gone, a machine that gets this /data again joins again. A disk that takes no
+ * more writes is no reason to keep the machine. */
 static int membership_removed_apply(struct run *run, struct error **err)
 {
     static const char *const paths[] = {DATA_KUBERNETES "/pki", DATA_KUBERNETES "/manifests",
@@ -98,6 +106,10 @@ static int membership_removed_apply(struct run *run, struct error **err)
     static const char *const files[] = {DATA_KUBERNETES "/kubelet.conf", DATA_KUBERNETES "/bootstrap-kubelet.conf",
                                         DATA_KUBERNETES "/admin.conf"};
     _cleanup_free_ char *stamps = run_state_path(run, "stamps");
+    if (read_only(DATA_KUBERNETES)) {
+        log_warning("/data is read-only, so keys and kubeconfigs of this node stay there: give it to no other machine");
+        return 0;
+    }
     for (size_t i = 0; i < ELEMENTS(files); i++) {
         if (file_remove(files[i], NULL, err) < 0) {
             return -1;

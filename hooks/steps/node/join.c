@@ -19,17 +19,25 @@ static const char kubelet_certificate[] = KUBELET_CLIENT_CERTIFICATE;
 /* kubeadm removes it when the kubelet has its own: one that is there is of a join that was interrupted. */
 static const char bootstrap_kubeconfig[] = KUBERNETES_DIRECTORY "/bootstrap-kubelet.conf";
 
+/* A kubelet does not start without. kubeadm join writes it once, and leaves one that is there as it is. */
+static const char client_ca[] = CA_CERTIFICATE;
+
+static bool certificate_lasts(const char *path)
+{
+    struct cert_info info = {0};
+    bool lasts = cert_read(path, &info, NULL) == 0 && info.not_after > time(NULL);
+    cert_info_free(&info);
+    return lasts;
+}
+
 /* An expired certificate, as on a machine that was off for a year, gives no access; nor does a file that a power cut
  * left empty. With such the machine is not a member. */
 static bool is_member(void)
 {
-    struct cert_info info = {0};
     struct kubeconfig config = {0};
-    bool lasts = kubeconfig_read(kubelet_kubeconfig, &config, NULL) == 0 &&
-                 cert_read(kubelet_certificate, &info, NULL) == 0 && info.not_after > time(NULL);
-    cert_info_free(&info);
+    bool readable = kubeconfig_read(kubelet_kubeconfig, &config, NULL) == 0;
     kubeconfig_free(&config);
-    return lasts;
+    return readable && certificate_lasts(kubelet_certificate) && certificate_lasts(client_ca);
 }
 
 static int join_done(struct run *run, struct error **err)
@@ -136,9 +144,9 @@ static int join_apply(struct run *run, struct error **err)
         log_notice("an interrupted join is finished");
         return file_remove(bootstrap_kubeconfig, NULL, err);
     }
-    /* The kubelet requests a certificate only where it has none. */
+    /* The kubelet requests a certificate only where it has none, and kubeadm writes the CA only where there is none. */
     if (file_remove(kubelet_kubeconfig, NULL, err) < 0 || file_remove(kubelet_certificate, NULL, err) < 0 ||
-        kubeadm_join(run, err) < 0) {
+        file_remove(client_ca, NULL, err) < 0 || kubeadm_join(run, err) < 0) {
         return -1;
     }
     return tree_sync(DATA, err);

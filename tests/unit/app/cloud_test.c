@@ -157,6 +157,59 @@ static void a_filter_is_a_numbered_list(void **state)
     assert_string_equal(json_text(json_array_get(nics, 0), "nic_id"), "n2");
 }
 
+static void ids_are_queried_a_hundred_at_a_time(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *data = data_with_vxnets(300);
+    cloudapi_data(api, data);
+    _cleanup_(cloud_freep) struct cloud *cloud = connect_api();
+    _cleanup_json_ json_t *list = NULL;
+    _cleanup_strv_ char **ids = NULL;
+    for (size_t i = 0; i < 250; i++) {
+        _cleanup_free_ char *id = xasprintf("vxnet-%05zu", i);
+        strv_push(&ids, id);
+    }
+    assert_int_equal(cloud_describe(cloud, &(struct cloud_list){"DescribeVxnets", "vxnet_set", "vxnets", ids, NULL},
+                                    deadline_in(WAIT_MS), &list, NULL),
+                     0);
+    assert_int_equal(json_array_size(list), 250);
+    assert_int_equal(cloudapi_requests(api), 3);
+}
+
+/* A refusal names the first id that is not known, and the answer has none of the others. */
+static void an_unknown_id_hides_no_other(void **state)
+{
+    (void)state;
+    _cleanup_(cloud_freep) struct cloud *cloud = connect_api();
+    _cleanup_json_ json_t *list = NULL;
+    char *ids[] = {(char *)"vxnet-00002", (char *)"vxnet-absent", (char *)"vxnet-00000", NULL};
+    set_fault(CLOUDAPI_ERROR, 2100, "ResourceNotFound, resource [vxnet-absent] does not exist", 1);
+    assert_int_equal(cloud_describe(cloud, &(struct cloud_list){"DescribeVxnets", "vxnet_set", "vxnets", ids, NULL},
+                                    deadline_in(WAIT_MS), &list, NULL),
+                     0);
+    assert_int_equal(json_array_size(list), 2);
+}
+
+/* Halving costs two calls an unknown id: once, also where the deadline comes in between. */
+static void unknown_ids_are_not_queried_again(void **state)
+{
+    (void)state;
+    _cleanup_(cloud_freep) struct cloud *cloud = connect_api();
+    _cleanup_strv_ char **ids = NULL;
+    for (int i = 0; i < 100; i++) {
+        _cleanup_free_ char *id = xasprintf("vxnet-gone%d", i);
+        strv_push(&ids, id);
+    }
+    const struct cloud_list vxnets = {"DescribeVxnets", "vxnet_set", "vxnets", ids, NULL};
+    set_fault(CLOUDAPI_ERROR, 2100, "ResourceNotFound", 0);
+    for (int i = 0; i < 2; i++) {
+        _cleanup_json_ json_t *list = NULL;
+        assert_int_equal(cloud_describe(cloud, &vxnets, deadline_in(WAIT_MS), &list, NULL), 0);
+        assert_int_equal(json_array_size(list), 0);
+        assert_int_equal(cloudapi_requests(api), 199);
+    }
+}
+
 static void a_wrong_key_has_the_status_of_the_key(void **state)
 {
     (void)state;
@@ -187,6 +240,14 @@ static void refusals_have_their_status(void **state)
         assert_call_fails(deadline_in(WAIT_MS), cases[i].status, "\"the reason\\nwhy\"");
         assert_int_equal(cloudapi_requests(api) - before, 2);
     }
+    set_fault(CLOUDAPI_ERROR, 1400, "PermissionDenied, resource [vol-1] lease info not ready yet, please try later", 0);
+    assert_call_fails(deadline_in(WAIT_MS), STATUS_CLOUD_UNREACHABLE, "lease info");
+    set_fault(
+        CLOUDAPI_ERROR, 1400,
+        "PermissionDenied, resource [vol-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa] "
+        "is being detached, please try later",
+        0);
+    assert_call_fails(deadline_in(WAIT_MS), STATUS_CLOUD_UNREACHABLE, "1400");
     set_fault(CLOUDAPI_HTTP, 429, "slow down", 0);
     assert_call_fails(deadline_in(WAIT_MS), STATUS_CLOUD_QUOTA, "429");
 }
@@ -275,6 +336,9 @@ int main(void)
         cmocka_unit_test(the_published_example_is_signed_as_published),
         cmocka_unit_test_setup_teardown(values_of_any_kind_are_signed_right, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_list_is_gathered_from_all_its_pages, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ids_are_queried_a_hundred_at_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_unknown_id_hides_no_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(unknown_ids_are_not_queried_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_filter_is_a_numbered_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_wrong_key_has_the_status_of_the_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refusals_have_their_status, set_up, tear_down),

@@ -385,6 +385,37 @@ static void ten_thousand_hosts_are_taken(void **state)
     assert_int_equal(json_array_size(json_object_get(context, "others")), 10005);
 }
 
+static json_int_t number_of(const char *memory, const char *pods, const char *section, const char *key)
+{
+    _cleanup_json_ json_t *tree = metadata("three-logs", "log", 1);
+    put(tree, "/hosts/log/i-log00001/memory", "65536");
+    put(tree, "/hosts/log/i-log00002/memory", memory);
+    put(tree, "/hosts/log/i-log00003/memory", "65536");
+    put(tree, "/host/memory", memory);
+    put(tree, "/env/max_pods", pods);
+    _cleanup_(facts_freep) struct facts *facts = load(tree);
+    _cleanup_json_ json_t *context = facts_context(facts);
+    return json_integer_value(json_object_get(json_object_get(context, section), key));
+}
+
+static void the_heap_and_what_the_kubelet_reserves_follow_the_memory(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *memory, *pods;
+        int heap, reserved, millis;
+    } cases[] = {{"2048", "60", 1024, 402, 100},    {"1024", "60", 512, 256, 100},
+                 {"4096", "60", 2048, 504, 100},    {"4096", "240", 2048, 1024, 280},
+                 {"16384", "240", 8192, 2019, 280}, {"65536", "60", 31744, 3576, 100}};
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        const char *memory = cases[i].memory;
+        const char *pods = cases[i].pods;
+        assert_int_equal(number_of(memory, pods, "logging", "heap_mib"), cases[i].heap);
+        assert_int_equal(number_of(memory, pods, "kube", "reserved_memory_mib"), cases[i].reserved);
+        assert_int_equal(number_of(memory, pods, "kube", "reserved_cpu_millis"), cases[i].millis);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_token_is_absent_or_unusable),
         cmocka_unit_test(scaling_roles_are_read_in_any_form),
         cmocka_unit_test(ten_thousand_hosts_are_taken),
+        cmocka_unit_test(the_heap_and_what_the_kubelet_reserves_follow_the_memory),
     };
     return cmocka_run_group_tests_name("facts", tests, NULL, NULL);
 }

@@ -18,12 +18,21 @@
 static struct {
     unsigned code;
     const char *body;
+    bool open; /* the answer does not end with the body */
     char method[16], path[128], content_type[64];
     struct buffer received;
 } api;
 
 static struct MHD_Daemon *server;
 static struct kube *kube;
+
+static ssize_t send_and_hold(void *body, uint64_t at, char *buffer, size_t size)
+{
+    size_t left = strlen(body) - (size_t)at;
+    size_t n = left < size ? left : size;
+    memcpy(buffer, (char *)body + at, n);
+    return (ssize_t)n;
+}
 
 static enum MHD_Result on_request(void *data, struct MHD_Connection *connection, const char *url, const char *method,
                                   const char *version, const char *upload, size_t *upload_len, void **request)
@@ -45,7 +54,8 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
     (void)snprintf(api.path, sizeof api.path, "%s", url);
     (void)snprintf(api.content_type, sizeof api.content_type, "%s", type == NULL ? "" : type);
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(api.body), xstrdup(api.body), MHD_RESPMEM_MUST_FREE);
+        api.open ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, send_and_hold, xstrdup(api.body), free)
+                 : MHD_create_response_from_buffer(strlen(api.body), xstrdup(api.body), MHD_RESPMEM_MUST_FREE);
     enum MHD_Result result = MHD_queue_response(connection, api.code, response);
     MHD_destroy_response(response);
     return result;
@@ -76,6 +86,7 @@ static int tear_down(void **state)
 
 static void answers(unsigned code, const char *body)
 {
+    api.open = false;
     api.code = code;
     api.body = body;
 }
@@ -221,6 +232,19 @@ static void a_watch_that_ends_before_is_an_error(void **state)
     }
 }
 
+static void a_watch_without_the_change_names_no_fault_of_the_api_server(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    int seen = 0;
+    answers(200, EVENT("ADDED", "False"));
+    api.open = true;
+    assert_int_equal(kube_watch(kube, "/api/v1/nodes", deadline_in(500), until_ready, &seen, &err), -1);
+    assert_int_equal(err->status, STATUS_DEADLINE);
+    assert_true(str_ends(err->message, "/api/v1/nodes: no further change"));
+    assert_int_equal(seen, 1);
+}
+
 static void a_failing_readyz_reports_only_the_failed_checks(void **state)
 {
     (void)state;
@@ -310,6 +334,7 @@ int main(void)
         cmocka_unit_test(no_more_lines_come_than_are_wanted),
         cmocka_unit_test(a_watch_ends_with_what_is_waited_for),
         cmocka_unit_test(a_watch_that_ends_before_is_an_error),
+        cmocka_unit_test(a_watch_without_the_change_names_no_fault_of_the_api_server),
         cmocka_unit_test(a_failing_readyz_reports_only_the_failed_checks),
         cmocka_unit_test(a_patch_is_a_merge_patch),
         cmocka_unit_test(a_409_is_returned_through_code),

@@ -12,6 +12,15 @@
 #define KEY "ABCDEFGHIJKLMNOPQRST"
 #define SECRET "0123456789abcdefghijABCDEFGHIJ0123456789"
 #define MOST 16
+#define PEM_BEGIN "-----BEGIN CERTIFICATE-----"
+#define PEM_END "-----END CERTIFICATE-----"
+#define DER                                                                                                            \
+    "MIIBfjCCASWgAwIBAgIUMlqf2nvL25dvefhxLXqpVLaOdNkwCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJSGFyYm9yIENBMCAXDTI2"             \
+    "MTEyNjAzNDcxMloYDzIxMjYxMTAyMDM0NzEyWjAUMRIwEAYDVQQDDAlIYXJib3IgQ0EwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC"             \
+    "AAQOqSNuiSsnul+/oeWlTM0QpPRTYpr6f6oB8JLBzSu92B3yK7tMJWeToGjsGYTLGVdOH4RBhPQvJtNQ0tpexP2Vo1MwUTAdBgNV"             \
+    "HQ4EFgQUpySMpyEH6HBEIvIAiLbz8PgYn5cwHwYDVR0jBBgwFoAUpySMpyEH6HBEIvIAiLbz8PgYn5cwDwYDVR0TAQH/BAUwAwEB"             \
+    "/zAKBggqhkjOPQQDAgNHADBEAiBLgvjbFZ8keN7tyLJWZqPLyulQ0hlekaIfaR1xqLLppAIgLaYPrzNxBjJfhnEsP5M0nfXyASL0"             \
+    "OyqSsiAVqEinRIw="
 
 static const struct {
     const char *key;
@@ -45,6 +54,11 @@ static const struct {
     {"private-registry",
      {"", "hub.example.com", "10.0.0.1:5000"},
      {"http://hub", "hub/x", "a b", "hub:x", "10.0.0.0/8", "{{x}}"}},
+    {"registry_ca",
+     {"", PEM_BEGIN DER PEM_END, PEM_BEGIN " " DER " " PEM_END " " PEM_BEGIN "\r\n" DER "\n" PEM_END "\n"},
+     {" ", "/root/ca.crt", DER, PEM_BEGIN DER, PEM_BEGIN PEM_END, PEM_BEGIN "x" DER PEM_END, PEM_BEGIN DER DER PEM_END,
+      PEM_BEGIN DER PEM_END "-----BEGIN PRIVATE KEY-----" DER "-----END PRIVATE KEY-----",
+      "-----BEGIN PRIVATE KEY-----" DER "-----END PRIVATE KEY-----", PEM_BEGIN "bm90IGEgY2VydGlmaWNhdGU=" PEM_END}},
     {"dockerhub_username", {"", "guest", "a\"b\n{{c}}", "中文"}, {NULL}},
     {"dockerhub_password", {"", "guest", "$(id)'\"\\\n{{c}}", "密码"}, {NULL}},
     {"docker_bip",
@@ -67,6 +81,9 @@ static json_t *environment(const char *key, const char *value)
     json_t *env = json_pack("{s:s, s:s}", "access_key_id", KEY, "secret_access_key", SECRET);
     if (key != NULL) {
         json_object_set_new(env, key, json_string(value));
+    }
+    if (key != NULL && strcmp(key, "registry_ca") == 0) {
+        json_object_set_new(env, "private-registry", json_string("hub.example.com"));
     }
     return env;
 }
@@ -140,6 +157,7 @@ static void defaults_are_those_of_the_guide(void **state)
     assert_string_equal(p.registry_mirrors[0], "https://registry.docker-cn.com");
     assert_int_equal(strv_length(p.insecure_registries), 0);
     assert_null(p.private_registry);
+    assert_null(p.registry_ca);
     assert_null(p.dockerhub_username);
     assert_null(p.dockerhub_password);
     assert_string_equal(p.docker_bip, "172.30.0.1/16");
@@ -221,6 +239,28 @@ static void hostnic_has_room_for_60_pods(void **state)
     assert_null(complaint(env, NULL));
 }
 
+static void a_ca_without_its_registry_is_refused(void **state)
+{
+    (void)state;
+    json_t *env = environment("registry_ca", PEM_BEGIN DER PEM_END);
+    json_object_set_new(env, "private-registry", json_string(""));
+    _cleanup_free_ char *text = complaint(env, NULL);
+    assert_string_equal(text, "\n  registry_ca: only with private-registry, whose certificate it verifies: set that, "
+                              "or empty this");
+}
+
+/* Docker reads lines of 64 characters, whatever the form made of them. */
+static void a_ca_has_its_line_breaks_again(void **state)
+{
+    (void)state;
+    struct parameters p = {0};
+    assert_null(complaint(environment("registry_ca", PEM_BEGIN DER PEM_END), &p));
+    assert_true(str_starts(p.registry_ca, PEM_BEGIN "\nMIIBfjCC"));
+    assert_int_equal(strcspn(strchr(p.registry_ca, '\n') + 1, "\n"), 64);
+    assert_true(str_ends(p.registry_ca, "RIw=\n" PEM_END "\n"));
+    parameters_clear(&p);
+}
+
 static void quoting_keeps_a_message_on_its_line(void **state)
 {
     (void)state;
@@ -253,6 +293,8 @@ int main(void)
         cmocka_unit_test(the_unacceptable_word_of_a_list_is_named),
         cmocka_unit_test(a_value_that_is_not_a_string_is_refused),
         cmocka_unit_test(hostnic_has_room_for_60_pods),
+        cmocka_unit_test(a_ca_without_its_registry_is_refused),
+        cmocka_unit_test(a_ca_has_its_line_breaks_again),
         cmocka_unit_test(quoting_keeps_a_message_on_its_line),
     };
     return cmocka_run_group_tests_name("parameters", tests, NULL, NULL);

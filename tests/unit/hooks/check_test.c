@@ -15,6 +15,7 @@
 #include "app/metadata/meta.h"
 #include "hooks/checks/checks.h"
 #include "hooks/clients/elasticsearch.h"
+#include "hooks/clients/pods.h"
 #include "hooks/events/events.h"
 #include "lib/core/json.h"
 #include "lib/system/proc.h"
@@ -212,7 +213,9 @@ static void the_hostnic_check_uses_the_recorded_answer_only(void **state)
     assert_int_equal(verdict_of(&check_hostnic, 0, 0), VERDICT_FAILS);
 }
 
-static const char *elasticsearch_says;
+#define IP_POOLS "/apis/network.qingcloud.com/v1alpha1/ippools"
+
+static const char *server_says;
 
 /* What was reported, and where. */
 static struct {
@@ -236,9 +239,10 @@ static enum MHD_Result answer(void *data, struct MHD_Connection *connection, con
     }
     (void)snprintf(reported.method, sizeof reported.method, "%s", method);
     (void)snprintf(reported.url, sizeof reported.url, "%s", url);
-    unsigned code = strcmp(url, "/_cluster/health") == 0 || strcmp(method, "PUT") == 0 ? 200 : 404;
+    unsigned code =
+        strcmp(url, "/_cluster/health") == 0 || strcmp(url, IP_POOLS) == 0 || strcmp(method, "PUT") == 0 ? 200 : 404;
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(elasticsearch_says), xstrdup(elasticsearch_says), MHD_RESPMEM_MUST_FREE);
+        MHD_create_response_from_buffer(strlen(server_says), xstrdup(server_says), MHD_RESPMEM_MUST_FREE);
     enum MHD_Result result = MHD_queue_response(connection, code, response);
     MHD_destroy_response(response);
     return result;
@@ -256,6 +260,55 @@ static struct MHD_Daemon *serve(void)
 static unsigned port_of(struct MHD_Daemon *server)
 {
     return MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+/* What the check finds when hostnic's IPPools are these. */
+static struct finding addresses_of(const char *pools)
+{
+    static char first[] = "vxnet-pods01";
+    static char second[] = "vxnet-pods02";
+    char *vxnets[] = {first, second, NULL};
+    struct facts of_hostnic = {.parameters.pod_vxnets = vxnets};
+    struct finding finding = {0};
+    int64_t left = 0;
+    int64_t all = 0;
+    server_says = pools;
+    struct MHD_Daemon *server = serve();
+    _cleanup_free_ char *url = xasprintf("http://127.0.0.1:%u", port_of(server));
+    struct kube *kube = NULL;
+    assert_int_equal(kube_open(&kube, url, NULL, NULL), 0);
+    assert_int_equal(pod_addresses_left(kube, &of_hostnic, deadline_in(30000), &left, &all, NULL), 0);
+    kube_free(kube);
+    MHD_stop_daemon(server);
+    pod_addresses_find(left, all, 1, &finding);
+    return finding;
+}
+
+#define POOL(name, allocations, unallocated)                                                                           \
+    "{\"metadata\": {\"name\": \"" name                                                                                \
+    "\"}, \"status\": {\"capacity\": 256, \"reserved\": 15, \"allocations\": " allocations                             \
+    ", \"unallocated\": " unallocated "}}"
+
+static void fewer_than_thirty_pod_addresses_are_a_warning(void **state)
+{
+    (void)state;
+    struct finding finding =
+        addresses_of("{\"items\": [" POOL("vxnet-pods01", "230", "11") ", " POOL("vxnet-pods02", "222", "19") "]}");
+    assert_int_equal(finding.verdict, VERDICT_OK);
+    assert_string_equal(finding.reason,
+                        "the cloud API accepted the settings 1 minutes ago, 30 of 482 pod addresses are left");
+    free(finding.reason);
+    /* those of other vxnets are not for these pods */
+    finding = addresses_of("{\"items\": [" POOL("vxnet-pods01", "231", "10") ", " POOL(
+        "vxnet-pods02", "222", "19") ", " POOL("vxnet-other", "0", "241") "]}");
+    assert_int_equal(finding.verdict, VERDICT_WARNS);
+    assert_string_equal(finding.reason, "29 of 482 pod addresses are left");
+    assert_string_equal(finding.remedy, "add a vxnet to pod_vxnets; none can be removed later");
+    free(finding.reason);
+    finding = addresses_of("{\"items\": []}");
+    assert_int_equal(finding.verdict, VERDICT_WARNS);
+    assert_string_equal(finding.reason, "hostnic has no addresses for pods yet");
+    free(finding.reason);
 }
 
 /* Runs the event and gives what it prints: TAP has the real standard output. */
@@ -313,7 +366,7 @@ static void the_result_is_the_same_when_it_cannot_be_reported(void **state)
         .role = &healthy_role, .root = "", .conf = &conf, .facts = &facts, .deadline = deadline_in(60000)};
     facts.self = &self;
     facts.cluster.id = id;
-    elasticsearch_says = "OK";
+    server_says = "OK";
     struct MHD_Daemon *server = serve();
     conf.report.url = xasprintf("http://127.0.0.1:%u", port_of(server));
     free(printed(&event_run, 0, STATUS_OK));
@@ -338,13 +391,13 @@ static void elasticsearch_is_as_its_colour(void **state)
     static char loopback[] = "127.0.0.1";
     facts.es_host = loopback;
     facts.es_port = (int)port_of(server);
-    elasticsearch_says = "{\"status\":\"green\"}";
+    server_says = "{\"status\":\"green\"}";
     assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_OK);
-    elasticsearch_says = "{\"status\":\"yellow\",\"unassigned_shards\":3}";
+    server_says = "{\"status\":\"yellow\",\"unassigned_shards\":3}";
     assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_WARNS);
-    elasticsearch_says = "{\"status\":\"red\",\"unassigned_shards\":3}";
+    server_says = "{\"status\":\"red\",\"unassigned_shards\":3}";
     assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_FAILS);
-    elasticsearch_says = "not JSON";
+    server_says = "not JSON";
     assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_FAILS);
     MHD_stop_daemon(server);
     assert_int_equal(verdict_of(&check_elasticsearch, 0, 0), VERDICT_FAILS);
@@ -404,6 +457,25 @@ static void a_report_leaves_nothing_of_the_one_before(void **state)
     }
 }
 
+static void a_dry_run_reports_nothing(void **state)
+{
+    (void)state;
+    _cleanup_metad_ struct metad *metad = NULL;
+    static char names[][8] = {"node", "i-1", "cl-1"};
+    struct host self = {.role = names[0], .instance_id = names[1]};
+    struct facts of_host = {.self = &self, .cluster.id = names[2]};
+    struct run event_run = {.role = &foreign_role, .root = "", .conf = &conf, .facts = &of_host, .dry_run = true};
+    event_run.deadline = deadline_in(60000);
+    assert_int_equal(metad_start(&metad, "127.0.0.1", 0, "127.0.0.1", 0, NULL), 0);
+    conf.report.url = xasprintf("http://127.0.0.1:%u", metad_manage_port(metad));
+    for (int round = 0; round < 2; round++, event_run.dry_run = false) {
+        _cleanup_free_ char *text = printed(&event_run, -1, STATUS_UNHEALTHY);
+        _cleanup_json_ json_t *kept = metad_get(metad, "/clusters/cl-1/hosts/node/i-1/health");
+        assert_int_equal(kept != NULL, round == 1);
+    }
+    free(STEAL(conf.report.url));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,8 +487,10 @@ int main(void)
         cmocka_unit_test(the_json_form_has_the_same_fields),
         cmocka_unit_test(disk_use_is_compared_with_both_limits),
         cmocka_unit_test(the_hostnic_check_uses_the_recorded_answer_only),
+        cmocka_unit_test(fewer_than_thirty_pod_addresses_are_a_warning),
         cmocka_unit_test(each_check_has_its_line),
         cmocka_unit_test(a_reason_that_is_not_utf8_is_not_lost),
+        cmocka_unit_test(a_dry_run_reports_nothing),
         cmocka_unit_test(a_report_leaves_nothing_of_the_one_before),
         cmocka_unit_test(the_result_is_the_same_when_it_cannot_be_reported),
         cmocka_unit_test(elasticsearch_is_as_its_colour),

@@ -1,14 +1,17 @@
 /* What may lie in the place of a state file, and what other programs may have written into it: nothing hangs, and what
  * was not done stays on record. */
+#include "app/paths.h"
 #include "hooks/checks/checks.h"
 #include "hooks/clients/elasticsearch_release.h"
 #include "hooks/events/backoff.h"
 #include "hooks/files/cloud_state.h"
 #include "hooks/files/reload_record.h"
+#include "hooks/steps/steps.h"
 #include "lib/core/json.h"
 #include "tests/unit/hooks/engine_fixture.h"
 
 #include <sys/stat.h>
+#include <time.h>
 
 enum { HANG_S = 20 };
 
@@ -95,6 +98,36 @@ static void a_damaged_record_counts_as_owed(void **state)
     }
 }
 
+/* What `check` says of it: nothing while none is owed, and then why, for how long and what to do. */
+static void an_owed_reload_is_warned_of_until_one_succeeds(void **state)
+{
+    (void)state;
+    enum { MINUTES = 90 };
+    const struct check_context context = {.run = &run};
+    struct finding before = {0};
+    struct finding owed = {0};
+    struct finding after = {0};
+    check_reload.probe(&context, &before);
+    assert_int_equal(before.verdict, VERDICT_OK);
+    assert_string_equal(before.reason, "the last reload succeeded");
+    _cleanup_free_ char *record =
+        xasprintf("{\"since\": %lld, \"status\": 110, \"message\": \"api.qingcloud.com: no route\"}",
+                  (long long)time(NULL) - MINUTES * 60L - 20);
+    put_state(RELOAD_RECORD, record);
+    check_reload.probe(&context, &owed);
+    assert_int_equal(owed.verdict, VERDICT_WARNS);
+    assert_string_equal(owed.reason,
+                        "a change of the metadata is not applied for 90 minutes: api.qingcloud.com: no route");
+    assert_string_equal(owed.remedy, "correct what the reason names and run `reload`");
+    assert_int_equal(check_reload.severity, WARNS);
+    reload_record(&run, NULL);
+    check_reload.probe(&context, &after);
+    assert_int_equal(after.verdict, VERDICT_OK);
+    free(before.reason);
+    free(owed.reason);
+    free(after.reason);
+}
+
 /* Opening a FIFO waits for a writer. */
 static void a_fifo_in_the_place_of_a_file_does_not_hang(void **state)
 {
@@ -138,12 +171,40 @@ static void times_out_of_range_end_no_arithmetic(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, enter, leave)
 
+static void put_plugin(const char *name, const char *text)
+{
+    _cleanup_free_ char *path = xasprintf("%s/opt/cni/bin/%s", directory, name);
+    const struct file_spec plugin = {path, text, strlen(text), 0755, (uid_t)-1, (gid_t)-1};
+    assert_int_equal(file_put(&plugin, NULL, NULL), 0);
+}
+
+/* As a power cut leaves a file that was not written to the disk yet. */
+static void a_plugin_without_content_is_installed_again(void **state)
+{
+    (void)state;
+    struct host self = {.instance_id = "i-self"};
+    struct facts facts = {.network = NETWORK_HOSTNIC, .self = &self};
+    _cleanup_free_ char *link = path_join(directory, HOSTNIC_DIRECTORY);
+    run.root = directory;
+    run.facts = &facts;
+    assert_int_equal(link_make(DATA_HOSTNIC "/i-self", link, NULL, NULL), 0);
+    put_plugin("loopback", "a program");
+    put_plugin("hostnic", "");
+    assert_int_equal(step_install_hostnic.done(&run, NULL), 0);
+    put_plugin("hostnic", "a program");
+    assert_int_equal(step_install_hostnic.done(&run, NULL), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_failed_reload_stays_on_record),      TEST(a_message_that_is_not_utf8_is_recorded),
-        TEST(a_damaged_record_counts_as_owed),      TEST(a_fifo_in_the_place_of_a_file_does_not_hang),
+        TEST(a_failed_reload_stays_on_record),
+        TEST(a_message_that_is_not_utf8_is_recorded),
+        TEST(a_damaged_record_counts_as_owed),
+        TEST(an_owed_reload_is_warned_of_until_one_succeeds),
         TEST(times_out_of_range_end_no_arithmetic),
+        TEST(a_fifo_in_the_place_of_a_file_does_not_hang),
+        TEST(a_plugin_without_content_is_installed_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

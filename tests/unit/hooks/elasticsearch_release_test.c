@@ -6,13 +6,17 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <microhttpd.h>
 
 #include "hooks/clients/elasticsearch_release.h"
 #include "lib/core/json.h"
+#include "lib/core/logger.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
 
@@ -98,6 +102,49 @@ static void test_releases(void **state)
     }
 }
 
+/* What is logged when an Elasticsearch of the release OF is found for the first time. The caller frees. */
+static char *find_logged(const char *of)
+{
+    _cleanup_free_ char *path = path_join(directory, "logged");
+    _cleanup_free_ char *record = path_join(directory, "state/elasticsearch.json");
+    char *text = NULL;
+    assert_int_equal(file_remove(record, NULL, NULL), 0);
+    int before = dup(STDERR_FILENO);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(before >= 0 && fd >= 0);
+    assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+    log_open("test", NULL, NULL, LOG_LEVEL_INFO);
+    version = of;
+    elasticsearch_find_release(&run);
+    (void)fflush(stderr);
+    assert_int_equal(dup2(before, STDERR_FILENO), STDERR_FILENO);
+    (void)close(before);
+    (void)close(fd);
+    assert_int_equal(file_read(path, 0, &text, NULL, NULL), 0);
+    return text;
+}
+
+static void test_leaving_kibana_out_is_warned_of(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *version, *named;
+    } refused[] = {
+        {"{\"number\": \"8.11.3\"}", "Elasticsearch 8.11"},
+        {"{\"number\": \"2.11.0\", \"distribution\": \"opensearch\"}", "OpenSearch 2.11"},
+    };
+    for (size_t i = 0; i < ELEMENTS(refused); i++) {
+        _cleanup_free_ char *logged = find_logged(refused[i].version);
+        _cleanup_free_ char *wanted =
+            xasprintf("warning: %s at 127.0.0.1:%d: Kibana 7.10 refuses it and is not installed: use one of that "
+                      "version, as the ELK app brings; logs are written there all the same\n",
+                      refused[i].named, facts.es_port);
+        assert_string_equal(logged, wanted);
+    }
+    _cleanup_free_ char *none = find_logged("{\"number\": \"7.17.9\"}");
+    assert_string_equal(none, "");
+}
+
 static void test_record_outlives_an_outage(void **state)
 {
     (void)state;
@@ -146,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_releases),
+        cmocka_unit_test(test_leaving_kibana_out_is_warned_of),
         cmocka_unit_test(test_record_outlives_an_outage),
         cmocka_unit_test(test_record_is_of_one_address),
         cmocka_unit_test(test_dry_run_records_nothing),

@@ -1,7 +1,9 @@
-/* What `revive` does about a failing check, on a machine of its own: nobody else's /run, /data and loopback. */
+/* What `revive` does about a failing check, and `reload` about a disk that fills up, on a machine of its own: nobody
+ * else's /run, /data, /opt and loopback. */
 #include "tests/unit/hooks/engine_fixture.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -21,6 +23,7 @@
 #include "hooks/files/backups.h"
 #include "hooks/files/stopped.h"
 #include "hooks/steps/steps.h"
+#include "lib/system/proc.h"
 
 enum { ETCD_PORT = 2381, LONG_AGO_S = 3600, CALLS = 8 };
 
@@ -32,6 +35,7 @@ static struct {
     int64_t created;   /* of the container that runs */
     char running[64];  /* its name in the pod */
     unsigned refusing; /* the status of everything; 0: all goes well */
+    const char *layer; /* the file that goes with the unused image; NULL: it frees nothing */
 } docker;
 
 static struct facts facts;
@@ -71,6 +75,9 @@ static enum MHD_Result answer_docker(void *data, struct MHD_Connection *connecti
         const char *signal = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "signal");
         docker.calls[docker.n++] =
             xasprintf("%s %s%s%s", method, url, signal == NULL ? "" : " ", signal == NULL ? "" : signal);
+    }
+    if (docker.layer != NULL && strcmp(method, "DELETE") == 0 && strcmp(url, "/images/unused") == 0) {
+        (void)unlink(docker.layer);
     }
     if (docker.refusing != 0) {
         return respond(connection, docker.refusing, "{\"message\":\"the disk is gone\"}");
@@ -124,6 +131,7 @@ static int set_up_machine(void **state)
     assert_int_equal(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
     mount_empty("/run");
     mount_empty(DATA);
+    mount_empty("/opt");
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &loopback), 0);
     return close(fd);
@@ -177,6 +185,7 @@ static void causes_are_healed_before_what_follows_from_them(void **state)
         {&check_docker, &check_kubelet},
         {&check_data_space, &check_kubelet},
         {&check_certificates, &check_kubelet},
+        {&check_node_ready, &check_units},
         {&check_kubelet, &check_kubelet_healthz},
         {&check_kubelet_healthz, &check_etcd},
         {&check_etcd, &check_api_server},
@@ -277,6 +286,68 @@ static void a_full_disk_loses_what_nobody_uses(void **state)
     assert_string_equal(docker.calls[1], "DELETE /images/unused");
     assert_int_equal(access(BACKUP_UNFINISHED, F_OK), -1);
     assert_int_equal(access(BACKUP_DIRECTORY "/first", F_OK), 0);
+}
+
+#define DOCKER_DISK DATA "/var/lib/docker"
+#define ARCHIVE "/opt/kubernetes/images/pause.tar"
+
+enum { MIB = 1024 * 1024 };
+
+static void allocate(const char *path, off_t bytes)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(posix_fallocate(fd, 0, bytes), 0);
+    assert_int_equal(close(fd), 0);
+}
+
+/* 16 MiB for Docker, and an image that brings pause, which Docker's command line says it does not have. */
+static void make_small_disk(void)
+{
+    static const char command[] = "#!/bin/sh\n[ \"$1\" = load ] || exit 1\necho \"$*\" >>/run/loaded\n";
+    const struct file_spec program = {
+        "/opt/kubernetes/bin/docker", command, strlen(command), 0755, (uid_t)-1, (gid_t)-1};
+    assert_int_equal(proc_exec(deadline_in(10000), NULL, "mkdir", "-p", DOCKER_DISK, "/opt/kubernetes/bin",
+                               "/opt/kubernetes/images", NULL),
+                     0);
+    assert_int_equal(mount("tmpfs", DOCKER_DISK, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m"), 0);
+    assert_int_equal(file_put(&program, NULL, NULL), 0);
+    assert_int_equal(file_put_private(ARCHIVE, "", NULL), 0);
+    (void)unlink("/run/loaded");
+    conf.paths.opt = (char *)"/opt/kubernetes";
+    (void)strcpy(docker.running, "etcd");
+}
+
+static void a_disk_that_fills_up_loses_unused_images_but_the_machines_own(void **state)
+{
+    (void)state;
+    make_small_disk();
+    allocate(DOCKER_DISK "/others", 15L * MIB);
+    assert_int_equal(step_keep_images.apply(&run, NULL), 0);
+    assert_int_equal(docker.n, 1);
+    assert_string_equal(docker.calls[0], "DELETE /images/unused");
+    /* still full: what is loaded now would be the next to go */
+    assert_int_equal(access("/run/loaded", F_OK), -1);
+    assert_int_equal(umount(DOCKER_DISK), 0);
+}
+
+static void what_is_missing_is_loaded_once_there_is_room(void **state)
+{
+    (void)state;
+    _cleanup_free_ char *loaded = NULL;
+    make_small_disk();
+    allocate(DOCKER_DISK "/others", 1L * MIB);
+    docker.layer = DOCKER_DISK "/layer";
+    allocate(docker.layer, 14L * MIB);
+    assert_int_equal(step_keep_images.apply(&run, NULL), 0);
+    assert_int_equal(docker.n, 1);
+    assert_string_equal(docker.calls[0], "DELETE /images/unused");
+    assert_int_equal(file_read("/run/loaded", 0, &loaded, NULL, NULL), 0);
+    assert_string_equal(loaded, "load --quiet --input " ARCHIVE "\n");
+    /* with room, what nobody uses may stay */
+    assert_int_equal(step_keep_images.apply(&run, NULL), 0);
+    assert_int_equal(docker.n, 1);
+    assert_int_equal(umount(DOCKER_DISK), 0);
 }
 
 static int applied;
@@ -386,17 +457,39 @@ static void a_restart_that_was_killed_half_way_is_revived(void **state)
     assert_int_equal(revive_status(), STATUS_UNHEALTHY);
 }
 
+static void a_restore_that_was_killed_half_way_is_not_revived(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    assert_int_equal(revive_status(), STATUS_UNHEALTHY); /* makes what an event needs */
+    struct role master = stoppable;
+    master.control_plane = true;
+    run.role = &master;
+    _cleanup_free_ char *tries = xasprintf("%s/revive.json", directory);
+    assert_int_equal(unlink(tries), 0);
+    assert_int_equal(file_put_private(DATA_ETCD "/restore-unfinished", "", NULL), 0);
+    assert_int_equal(event_revive(&run, &err), -1);
+    assert_true(err->status == STATUS_BACKUP && strstr(err->message, "k8s-master restore") != NULL);
+    assert_int_equal(access(tries, F_OK), -1);
+    assert_int_equal(file_put_private(DATA_ETCD "/restore-unfinished", "done", NULL), 0);
+    assert_int_equal(event_revive(&run, NULL), -1);
+    assert_int_equal(access(tries, F_OK), 0);
+}
+
 #define ON_A_MASTER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_A_MASTER(causes_are_healed_before_what_follows_from_them),
+        ON_A_MASTER(a_restore_that_was_killed_half_way_is_not_revived),
         ON_A_MASTER(a_hanging_static_pod_is_killed_and_no_other),
         ON_A_MASTER(a_static_pod_that_is_starting_is_left),
         ON_A_MASTER(an_etcd_that_answers_is_not_killed),
         ON_A_MASTER(a_docker_that_refuses_is_reported),
         ON_A_MASTER(a_full_disk_loses_what_nobody_uses),
+        ON_A_MASTER(a_disk_that_fills_up_loses_unused_images_but_the_machines_own),
+        ON_A_MASTER(what_is_missing_is_loaded_once_there_is_room),
         ON_A_MASTER(a_client_without_access_runs_the_steps_of_start),
         ON_A_MASTER(a_node_cannot_renew_its_own_certificate),
         ON_A_MASTER(without_systemd_no_unit_counts_as_healed),

@@ -77,6 +77,24 @@ static void a_run_is_recorded_from_its_first_moment(void **state)
     assert_true(json_integer_value(json_object_get(last, "peak_kib")) > 0);
 }
 
+/* What a program printed before it failed is part of the message: a JSON string cannot hold it as it is. */
+static void an_error_that_is_not_utf8_is_kept(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    struct history *history = history_begin(&run);
+    history_step_begin(history, "start kubelet");
+    history_step_end(history, "failed", 12);
+    (void)error_new(&err, STATUS_COMMAND, "kubectl: \xff\xfe bad \xe4\xb8");
+    history_end(history, err);
+    _cleanup_free_ char *text = status_output();
+    assert_non_null(strstr(text, "kubectl: ?? bad ??"));
+    run.json = true;
+    _cleanup_free_ char *json = status_output();
+    _cleanup_json_ json_t *runs = json_loads(json, 0, NULL);
+    assert_string_equal(json_text(json_array_get(runs, 0), "error"), "kubectl: ?? bad ??");
+}
+
 static void only_the_last_thirty_are_kept(void **state)
 {
     (void)state;
@@ -123,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_old_history_prints_with_its_own_names),
         TEST(a_run_is_recorded_from_its_first_moment),
+        TEST(an_error_that_is_not_utf8_is_kept),
         TEST(only_the_last_thirty_are_kept),
         TEST(a_damaged_file_counts_as_empty_and_is_replaced),
         TEST(a_failure_to_record_never_fails_the_event),

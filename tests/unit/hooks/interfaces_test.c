@@ -11,6 +11,7 @@
 
 #include "hooks/checks/checks.h"
 #include "hooks/files/pod_network.h"
+#include "hooks/steps/steps.h"
 #include "lib/core/json.h"
 #include "lib/system/file.h"
 #include "lib/system/proc.h"
@@ -60,6 +61,30 @@ static void an_image_whose_first_interface_has_another_name_is_seen(void **state
     _cleanup_free_ char *eth0 = xasprintf("%s/sys/class/net/eth0", root);
     assert_int_equal(proc_exec(deadline_in(10000), NULL, "rm", "-r", eth0, NULL), 0);
     assert_int_equal(probe(), VERDICT_WARNS);
+}
+
+static void hostnic_is_not_installed_where_eth0_is_missing(void **state)
+{
+    (void)state;
+    struct host self = {.instance_id = "i-self"};
+    struct facts facts = {.network = NETWORK_HOSTNIC, .self = &self};
+    struct run event = run;
+    event.facts = &facts;
+    _cleanup_error_ struct error *err = NULL;
+    assert_int_equal(step_install_hostnic.done(&event, NULL), 0);
+    assert_int_equal(step_install_hostnic.apply(&event, &err), -1);
+    assert_non_null(strstr(err->message, "there is no interface eth0"));
+    _cleanup_free_ char *plugins = path_join(root, "/opt/cni/bin");
+    assert_int_equal(access(plugins, F_OK), -1);
+
+    facts.network = NETWORK_FLANNEL;
+    assert_int_equal(step_install_hostnic.done(&event, NULL), 1);
+    facts.network = NETWORK_HOSTNIC;
+    put("/sys/class/net/eth0/ifindex", "2\n");
+    error_free(err);
+    err = NULL;
+    assert_int_equal(step_install_hostnic.apply(&event, &err), -1);
+    assert_non_null(strstr(err->message, "no image \"hostnic\""));
 }
 
 static void another_mac_than_flannel_published_is_seen(void **state)
@@ -154,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(networkd_must_leave_plugins_interfaces_alone),
         cmocka_unit_test(an_image_whose_first_interface_has_another_name_is_seen),
+        cmocka_unit_test(hostnic_is_not_installed_where_eth0_is_missing),
         cmocka_unit_test(another_mac_than_flannel_published_is_seen),
         cmocka_unit_test(before_flannel_has_started_nothing_is_wrong),
         cmocka_unit_test(flannel_with_the_former_network_fails),

@@ -39,6 +39,13 @@ static void figures_missing_from_the_summary_are_marked(void **state)
     assert_int_equal(node_use_of(NULL, 0).cpu_permille, -1);
 }
 
+static void a_figure_beyond_integers_is_marked(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *summary = json_pack("{s{s{sf}}}", "node", "cpu", "usageNanoCores", 1e75);
+    assert_int_equal(node_use_of(summary, 2).cpu_permille, -1);
+}
+
 static const char metrics[] = "# HELP apiserver_request_total [ALPHA] Counter of apiserver requests\n"
                               "# TYPE apiserver_request_total counter\n"
                               "apiserver_request_total{code=\"200\",verb=\"GET\"} 100\n"
@@ -138,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_kubelets_summary_becomes_shares),
         cmocka_unit_test(figures_missing_from_the_summary_are_marked),
+        cmocka_unit_test(a_figure_beyond_integers_is_marked),
         cmocka_unit_test(counters_are_summed),
         cmocka_unit_test(two_samples_make_a_rate),
         cmocka_unit_test(without_an_earlier_sample_the_rate_is_zero),

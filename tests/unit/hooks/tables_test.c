@@ -109,7 +109,7 @@ static void components_show_how_many_are_ready(void **state)
         set("coredns", "replicas", 2, "readyReplicas", 1, "registry.local:5000/coredns:1.7.0");
     _cleanup_json_ json_t *daemon_sets =
         set("kube-proxy", "desiredNumberScheduled", 3, "numberReady", 3, "registry.local:5000/kube-proxy");
-    _cleanup_json_ json_t *table = components_table(pods, deployments, daemon_sets, NULL);
+    _cleanup_json_ json_t *table = components_table(pods, NULL, deployments, daemon_sets, NULL);
     assert_fits(table);
     assert_int_equal(rows(table), 4);
     assert_string_equal(cell(table, 0, 0), "etcd");
@@ -125,6 +125,30 @@ static void components_show_how_many_are_ready(void **state)
     assert_string_equal(cell(table, 3, 2), "3/3");
     assert_string_equal(cell(table, 3, 3), "ready");
     assert_string_equal(cell(table, 3, 4), "");
+}
+
+static void a_component_is_as_healthy_as_its_probe_says(void **state)
+{
+    (void)state;
+    /* etcd's pod is reported as ready, the scheduler's not yet, the API server's was not probed */
+    _cleanup_json_ json_t *pods =
+        json_pack("{s[{s{s{ss}} s{s[{ss ss}]}} {s{s{ss}} s{ss s[{ss ss ss}]}} {s{s{ss}} s{s[{ss ss}]}}]}", "items",
+                  "metadata", "labels", "component", "etcd", "status", "conditions", "type", "Ready", "status", "True",
+                  "metadata", "labels", "component", "kube-scheduler", "status", "phase", "Running", "conditions",
+                  "type", "Ready", "status", "False", "reason", "ContainersNotReady", "metadata", "labels", "component",
+                  "kube-apiserver", "status", "conditions", "type", "Ready", "status", "True");
+    _cleanup_json_ json_t *healthy = json_pack("{sb sb}", "etcd", 0, "kube-scheduler", 1);
+    _cleanup_json_ json_t *table = components_table(pods, healthy, NULL, NULL, NULL);
+    assert_fits(table);
+    assert_string_equal(cell(table, 0, 2), "0/1");
+    assert_string_equal(cell(table, 0, 3), "unhealthy");
+    assert_string_equal(cell(table, 1, 2), "1/1");
+    assert_string_equal(cell(table, 1, 3), "ready");
+    assert_string_equal(cell(table, 2, 2), "1/1");
+    json_object_set_new(healthy, "kube-scheduler", json_false());
+    _cleanup_json_ json_t *later = components_table(pods, healthy, NULL, NULL, NULL);
+    assert_string_equal(cell(later, 1, 2), "0/1");
+    assert_string_equal(cell(later, 1, 3), "ContainersNotReady");
 }
 
 static void certificates_show_their_expiry(void **state)
@@ -158,7 +182,7 @@ static void the_kubeconfig_table_holds_no_secret(void **state)
     char cert[] = "-----BEGIN CERTIFICATE-----\nCLIENT\n";
     char key[] = "-----BEGIN PRIVATE KEY-----\nSECRET\n";
     const struct kubeconfig config = {.server = server, .ca = ca, .cert = cert, .key = key};
-    _cleanup_json_ json_t *table = kubeconfig_table("/root/.kube/config", &config, 0);
+    _cleanup_json_ json_t *table = kubeconfig_table("/root/.kube/config", &config, "192.168.0.9", 0);
     assert_fits(table);
     assert_string_equal(cell(table, 0, 1), "/root/.kube/config");
     assert_string_equal(cell(table, 1, 1), server);
@@ -170,6 +194,20 @@ static void the_kubeconfig_table_holds_no_secret(void **state)
     }
 }
 
+static void the_dashboard_is_told_of_where_there_is_one(void **state)
+{
+    (void)state;
+    char server[] = "https://192.168.0.2:6443";
+    const struct kubeconfig config = {.server = server};
+    _cleanup_json_ json_t *with = kubeconfig_table("/root/.kube/config", &config, "192.168.0.9", 0);
+    _cleanup_json_ json_t *without = kubeconfig_table("/root/.kube/config", &config, NULL, 0);
+    assert_fits(with);
+    assert_int_equal(rows(with), 5);
+    assert_string_equal(cell(with, 4, 0), "Dashboard");
+    assert_string_equal(cell(with, 4, 1), "run k8s-dashboard on the client (192.168.0.9)");
+    assert_int_equal(rows(without), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,8 +215,10 @@ int main(void)
         cmocka_unit_test(a_long_table_is_cut_and_names_the_remaining_rows),
         cmocka_unit_test(as_many_as_fit_are_not_cut),
         cmocka_unit_test(components_show_how_many_are_ready),
+        cmocka_unit_test(a_component_is_as_healthy_as_its_probe_says),
         cmocka_unit_test(certificates_show_their_expiry),
         cmocka_unit_test(the_kubeconfig_table_holds_no_secret),
+        cmocka_unit_test(the_dashboard_is_told_of_where_there_is_one),
     };
     return cmocka_run_group_tests_name("tables", tests, NULL, NULL);
 }

@@ -49,7 +49,7 @@ static void mount_at(const char *from, const char *to)
     _cleanup_free_ char *source = from == NULL ? xstrdup("tmpfs") : path_join(root, from);
     _cleanup_free_ char *target = path_join(root, to);
     assert_int_equal(dir_make(target, 0755, NULL), 0);
-    assert_int_equal(mount(source, target, from == NULL ? "tmpfs" : NULL, from == NULL ? 0 : MS_BIND, NULL), 0);
+    assert_int_equal(mount(source, target, from == NULL ? "tmpfs" : "none", from == NULL ? 0 : MS_BIND, NULL), 0);
 }
 
 static bool mounted(const char *at)

@@ -210,6 +210,23 @@ static void a_write_that_fails_leaves_the_old_file(void **state)
     assert_non_null(strstr(err->message, "f/in"));
 }
 
+static void a_file_of_another_program_replaces(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    put("f", "old");
+    put("from", "new");
+    assert_int_equal(file_replace("f", "from", 0755, NULL), 0);
+    expect_text("f", "new");
+    assert_int_equal(mode_of("f"), 0755);
+    assert_int_equal(entries("."), 1);
+    assert_int_equal(file_replace("f", "from", 0700, &err), -1);
+    assert_int_equal(err->status, STATUS_FILE);
+    assert_non_null(strstr(err->message, "cannot put from in the place of f"));
+    expect_text("f", "new");
+    assert_int_equal(mode_of("f"), 0755);
+}
+
 static void reading_tells_absence_and_excess(void **state)
 {
     (void)state;
@@ -311,6 +328,7 @@ int main(void)
         TEST(a_link_in_place_of_the_temporary_file_is_not_written_through),
         TEST(two_writers_do_not_mix),
         TEST(a_write_that_fails_leaves_the_old_file),
+        TEST(a_file_of_another_program_replaces),
         TEST(reading_tells_absence_and_excess),
         TEST(removing_twice_is_fine),
         TEST(directories_are_made_with_their_mode),

@@ -9,5 +9,6 @@ if [ -e "$archive" ] && ! docker image inspect "$image" >/dev/null 2>&1; then
     docker load --quiet --input "$archive"
 fi
 here=$(cd "$(dirname "$0")" && pwd)
-exec docker run --rm --interactive --network host --volume "$here/fluent-bit.conf:/fluent-bit/etc/fluent-bit.conf:ro" \
-    "$image" /fluent-bit/bin/fluent-bit -c /fluent-bit/etc/fluent-bit.conf
+exec docker run --rm --interactive --network host --entrypoint /fluent-bit/bin/fluent-bit \
+    --volume "$here/fluent-bit.conf:/fluent-bit/etc/fluent-bit.conf:ro" \
+    "$image" -c /fluent-bit/etc/fluent-bit.conf
