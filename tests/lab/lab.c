@@ -41,14 +41,34 @@ static char *other_labs(void)
     return names.data;
 }
 
-static int need_lab(const struct lab *lab, struct error **err)
+static int need_lab(const struct lab *lab, const struct verb *verb, struct error **err)
 {
-    if (lab->n_machines > 0) {
+    if (lab->n_machines > 0 || (verb->kind == VERB_RECORD && lab_exists(lab))) {
         return 0;
+    }
+    if (lab_exists(lab)) {
+        return error_new(err, STATUS_USAGE,
+                         "lab %s has no machines: its cluster was deleted, or what began it did not come so far; `lab "
+                         "down` removes what there is",
+                         lab->name);
     }
     _cleanup_free_ char *others = other_labs();
     return error_new(err, STATUS_USAGE, "there is no lab %s: `lab create` makes one%s%s", lab->name,
                      *others == '\0' ? "" : "; there are (--name):", others);
+}
+
+/* Into the lab's network. It is gone, with all machines, after a restart of this host: `start` makes it again. */
+static int enter(const struct lab *lab, const struct verb *verb, struct error **err)
+{
+    if (network_is_up(lab)) {
+        return network_enter(lab, err);
+    }
+    return verb->run == verb_start
+               ? 0
+               : error_new(err, STATUS_USAGE,
+                           "lab %s has no network, as after a restart of this host: `lab start` boots its machines, "
+                           "`lab down` removes them",
+                           lab->name);
 }
 
 static int run_verb(struct command *command, char **argv, struct error **err)
@@ -60,8 +80,8 @@ static int run_verb(struct command *command, char **argv, struct error **err)
     if (verb->kind == VERB_EVENT && lab_exists(lab) && lock < 0) {
         return -1;
     }
-    if (app_load(lab, err) != 0 || (verb->kind != VERB_ALONE && need_lab(lab, err) != 0) ||
-        (verb->kind >= VERB_INSIDE && network_enter(lab, err) != 0)) {
+    if (app_load(lab, err) != 0 || (verb->kind != VERB_ALONE && need_lab(lab, verb, err) != 0) ||
+        (verb->kind >= VERB_INSIDE && enter(lab, verb, err) != 0)) {
         return -1;
     }
     if (verb->kind != VERB_EVENT) {
@@ -74,7 +94,7 @@ static int run_verb(struct command *command, char **argv, struct error **err)
 static bool wants_help(char *const *argv)
 {
     for (; *argv != NULL; argv++) {
-        if (strcmp(*argv, "--help") == 0) {
+        if (strcmp(*argv, "--help") == 0 || strcmp(*argv, "-h") == 0) {
             return true;
         }
     }
@@ -97,15 +117,30 @@ static int help(const struct command *command, char *const *argv, struct error *
     }
     const struct verb *verb = verb_find(*argv);
     if (verb == NULL) {
-        return error_new(err, STATUS_USAGE, "no verb '%s'; see lab --help", *argv);
+        return error_new(err, STATUS_USAGE, "no verb '%s'", *argv);
     }
     help_verb(verb, stdout);
     return 0;
 }
 
+/* For `down`, a state that cannot be read is none: it ends also what is in no state. */
+static int open_lab(struct command *command, struct error **err)
+{
+    _cleanup_error_ struct error *why = NULL;
+    if (lab_open(&command->lab, command->name, &why) == 0) {
+        return 0;
+    }
+    return why->status == STATUS_FILE && command->verb != NULL && command->verb->run == verb_down
+               ? lab_open_anew(&command->lab, command->name, err)
+               : error_move(err, &why);
+}
+
 static int run(struct command *command, int argc, char **argv, struct error **err)
 {
     command->name = argc > 1 && strcmp(argv[1], "e2e") == 0 ? "e2e" : "demo";
+    if (argc == 2 && strcmp(argv[1], "--name") == 0) {
+        return error_new(err, STATUS_USAGE, "--name requires a value");
+    }
     if (argc > 2 && strcmp(argv[1], "--name") == 0) {
         command->name = argv[2];
         argv += 2;
@@ -119,15 +154,16 @@ static int run(struct command *command, int argc, char **argv, struct error **er
         help_usage(stdout);
         return 0;
     }
-    if (lab_open(&command->lab, command->name, err) != 0) {
+    command->verb = verb_find(argv[1]);
+    if (open_lab(command, err) != 0) {
         return -1;
     }
     if (strcmp(argv[1], "help") == 0) {
         return help(command, argv + 2, err);
     }
-    const struct verb *verb = verb_find(argv[1]);
+    const struct verb *verb = command->verb;
     if (verb == NULL) {
-        return error_new(err, STATUS_USAGE, "no verb '%s'; see lab --help", argv[1]);
+        return error_new(err, STATUS_USAGE, "no verb '%s'", argv[1]);
     }
     /* what exec passes on is not ours */
     if (wants_help(argv + 2) && (verb->words != WORDS_MACHINES || argc < 5)) {
@@ -137,14 +173,13 @@ static int run(struct command *command, int argc, char **argv, struct error **er
     if (geteuid() != 0) {
         return error_new(err, STATUS_USAGE, "the lab makes machines: run it as root");
     }
-    command->verb = verb;
-    return run_verb(command, argv + 2, err);
+    return arrange_options(verb, argv + 2, err) == 0 ? run_verb(command, argv + 2, err) : -1;
 }
 
 int main(int argc, char **argv)
 {
     _cleanup_error_ struct error *err = NULL;
-    struct command command = {.began = record_now()};
+    struct command command = {.name = "demo", .began = record_now()};
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     log_open("k8s-lab", NULL, NULL, LOG_LEVEL_WARNING);
     /* before there is another thread, which would not have the signals blocked */
@@ -159,9 +194,7 @@ int main(int argc, char **argv)
     }
     if (r != 0) {
         (void)fprintf(stderr, "lab: %s\n", err == NULL ? "failed" : err->message);
-        if (command.verb != NULL) {
-            advise(command.lab, command.verb, command.began, err, stderr);
-        }
+        advise(command.lab, command.name, command.verb, command.began, err, stderr);
     }
     lab_free(command.lab);
     return r == 0 ? 0 : err == NULL ? STATUS_FAILED : err->status;

@@ -207,6 +207,10 @@ func same(r resource, text []byte, mode os.FileMode) bool {
 
 // replace puts text in the place of the file once check_cmd, which sees it as {{.src}}, has accepted it.
 func (a *agent) replace(r resource, text []byte, mode os.FileMode) error {
+	if _, err := os.Stat(filepath.Dir(r.Dest)); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("dest %s: there is no %s, which the app's image has to bring: confd does not make it", r.Dest,
+			filepath.Dir(r.Dest))
+	}
 	stage, err := os.CreateTemp(filepath.Dir(r.Dest), "."+filepath.Base(r.Dest))
 	if err != nil {
 		return err

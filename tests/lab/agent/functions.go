@@ -123,98 +123,120 @@ func (s store) list(directory string, onlyDirectories bool) []string {
 	return names
 }
 
+// operand is a number as AppCenter's confd reckons with it: text with a "." in it, and what was reckoned from such, is a
+// fraction (and prints as Go prints a float64: 1e+07), all else is whole.
+type operand struct {
+	whole    int64
+	exact    float64
+	fraction bool
+}
+
+func fraction(value float64) operand {
+	return operand{int64(value), value, true}
+}
+
+func whole(value int64) operand {
+	return operand{value, float64(value), false}
+}
+
 // number takes what a template has: a number, or text that holds one.
-func number(value interface{}) (float64, error) {
+func number(value interface{}) (operand, error) {
 	switch value := value.(type) {
 	case int:
-		return float64(value), nil
+		return whole(int64(value)), nil
 	case int64:
-		return float64(value), nil
+		return whole(value), nil
 	case uint64:
-		return float64(value), nil
+		return whole(int64(value)), nil
 	case float64:
-		return value, nil
+		return fraction(value), nil
 	case string:
-		found, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-		if err != nil {
-			return 0, fmt.Errorf("%q is not a number", value)
+		if strings.Contains(value, ".") {
+			found, err := strconv.ParseFloat(value, 64)
+			if err == nil {
+				return fraction(found), nil
+			}
+		} else if found, err := strconv.ParseInt(value, 10, 64); err == nil {
+			return whole(found), nil
 		}
-		return found, nil
+		return operand{}, fmt.Errorf("%q is not a number", value)
 	}
-	return 0, fmt.Errorf("%v is not a number", value)
+	return operand{}, fmt.Errorf("%v is not a number", value)
 }
 
-// whole is an int where the result is one, so that it prints without a fraction.
-func whole(value float64) interface{} {
-	if value == math.Trunc(value) && math.Abs(value) < 1<<53 {
-		return int(value)
+func numbers(a, b interface{}) (operand, operand, error) {
+	x, err := number(a)
+	if err != nil {
+		return x, x, err
 	}
-	return value
+	y, err := number(b)
+	return x, y, err
 }
 
-func fraction(value interface{}) bool {
-	switch value := value.(type) {
-	case float64:
-		return true
-	case string:
-		return strings.Contains(value, ".")
-	}
-	return false
-}
-
-func arithmetic(operate func(a, b float64) (float64, error)) func(a, b interface{}) (interface{}, error) {
+// arithmetic is whole where both numbers are.
+func arithmetic(ofWhole func(x, y int64) int64, ofFractions func(x, y float64) float64) func(a, b interface{}) (interface{}, error) {
 	return func(a, b interface{}) (interface{}, error) {
-		x, err := number(a)
+		x, y, err := numbers(a, b)
 		if err != nil {
 			return nil, err
 		}
-		y, err := number(b)
-		if err != nil {
-			return nil, err
+		if x.fraction || y.fraction {
+			return ofFractions(x.exact, y.exact), nil
 		}
-		result, err := operate(x, y)
-		return whole(result), err
+		return ofWhole(x.whole, y.whole), nil
 	}
 }
 
-// divide keeps to whole numbers where both are.
 func divide(a, b interface{}) (interface{}, error) {
-	exact := fraction(a) || fraction(b)
-	return arithmetic(func(x, y float64) (float64, error) {
-		if y == 0 {
-			return 0, errors.New("division by zero")
-		}
-		if exact {
-			return x / y, nil
-		}
-		return math.Trunc(x / y), nil
-	})(a, b)
-}
-
-func remainder(x, y float64) (float64, error) {
-	if math.Trunc(y) == 0 {
-		return 0, errors.New("division by zero")
+	if _, y, err := numbers(a, b); err == nil && y.exact == 0 {
+		return nil, errors.New("division by zero")
 	}
-	return math.Mod(math.Trunc(x), math.Trunc(y)), nil
+	return arithmetic(func(x, y int64) int64 { return x / y }, func(x, y float64) float64 { return x / y })(a, b)
 }
 
-// comparable is a number where value is one or text that holds one.
-func comparable(value interface{}) interface{} {
-	if found, err := number(value); err == nil {
-		return found
+func remainder(a, b interface{}) (int64, error) {
+	x, y, err := numbers(a, b)
+	if err == nil && (x.fraction || y.fraction) {
+		err = errors.New("mod: whole numbers are required")
 	}
-	return value
+	if err == nil && y.whole == 0 {
+		err = errors.New("division by zero")
+	}
+	if err != nil {
+		return 0, err
+	}
+	return x.whole % y.whole, nil
 }
 
-// equal takes "1" and 1 as equal: AppCenter's parameters are all text.
+// extreme is a fraction always, so that a size in bytes comes out as 1.073741824e+09.
+func extreme(choose func(x, y float64) float64) func(a, b interface{}) (float64, error) {
+	return func(a, b interface{}) (float64, error) {
+		x, y, err := numbers(a, b)
+		return choose(x.exact, y.exact), err
+	}
+}
+
+// equal takes "1", 1 and "1.0" as equal: AppCenter's parameters are all text.
 func equal(a, b interface{}) bool {
-	return reflect.DeepEqual(comparable(a), comparable(b))
+	if x, y, err := numbers(a, b); err == nil {
+		return x.exact == y.exact
+	}
+	return reflect.DeepEqual(a, b)
 }
 
-// size is what lists, maps, numbers and text are ordered by; text that holds no number is 0.
+// size is what lists, maps, numbers, times and text are ordered by; text that holds no number is 0.
 func size(value interface{}) float64 {
+	switch value := value.(type) {
+	case string:
+		if found, err := strconv.ParseFloat(value, 64); err == nil {
+			return found
+		}
+		return 0
+	case time.Time:
+		return float64(value.Unix())
+	}
 	if found, err := number(value); err == nil {
-		return found
+		return found.exact
 	}
 	switch reflected := reflect.ValueOf(value); reflected.Kind() {
 	case reflect.Array, reflect.Map, reflect.Slice:
@@ -223,12 +245,21 @@ func size(value interface{}) float64 {
 	return 0
 }
 
-// order is negative where a comes before b: two texts by their letters, all else by size.
+// words is true of two texts that hold no number.
+func words(a, b interface{}) bool {
+	for _, value := range []interface{}{a, b} {
+		text, isText := value.(string)
+		if _, err := strconv.ParseFloat(text, 64); !isText || err == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// order is negative where a comes before b: words by their letters, all else by size.
 func order(a, b interface{}) float64 {
-	left, isText := comparable(a).(string)
-	right, areText := comparable(b).(string)
-	if isText && areText {
-		return float64(strings.Compare(left, right))
+	if words(a, b) {
+		return float64(strings.Compare(a.(string), b.(string)))
 	}
 	return size(a) - size(b)
 }
@@ -264,29 +295,29 @@ func toJSON(value interface{}) (string, error) {
 	return string(text), err
 }
 
+// services in an order that does not change with that of the answers, which would render a file anew.
 func services(service, protocol, name string) []*net.SRV {
 	_, found, err := net.LookupSRV(service, protocol, name)
 	if err != nil {
 		return nil
 	}
-	sort.Slice(found, func(i, j int) bool { return fmt.Sprint(*found[i]) < fmt.Sprint(*found[j]) })
+	key := func(i int) string {
+		return fmt.Sprintf("%s %d %d %d", found[i].Target, found[i].Port, found[i].Priority, found[i].Weight)
+	}
+	sort.Slice(found, func(i, j int) bool { return key(i) < key(j) })
 	return found
 }
 
 func sequence(first, last interface{}) ([]int, error) {
-	from, err := number(first)
+	from, to, err := numbers(first, last)
 	if err != nil {
 		return nil, err
 	}
-	to, err := number(last)
-	if err != nil {
-		return nil, err
+	found := []int{}
+	for i := int(from.whole); i <= int(to.whole); i++ {
+		found = append(found, i)
 	}
-	numbers := []int{}
-	for i := int(from); i <= int(to); i++ {
-		numbers = append(numbers, i)
-	}
-	return numbers, nil
+	return found, nil
 }
 
 func object(text string) (map[string]interface{}, error) {
@@ -341,17 +372,33 @@ func byLength(values []string) []string {
 	return found
 }
 
-func addresses(host string) []string {
-	found, err := net.LookupIP(host)
-	names := []string{}
-	for _, address := range found {
-		names = append(names, address.String())
-	}
-	if err != nil {
+func byKeyLength(values []pair) []pair {
+	found := append([]pair{}, values...)
+	sort.SliceStable(found, func(i, j int) bool { return len(found[i].Key) < len(found[j].Key) })
+	return found
+}
+
+// addresses of the host of which WANTED holds, sorted; none where there is no such host.
+func addresses(wanted func(address net.IP) bool) func(host string) []string {
+	return func(host string) []string {
+		found, _ := net.LookupIP(host)
+		names := []string{}
+		for _, address := range found {
+			if wanted(address) {
+				names = append(names, address.String())
+			}
+		}
+		sort.Strings(names)
 		return names
 	}
-	sort.Strings(names)
-	return names
+}
+
+func isV4(address net.IP) bool {
+	return address.To4() != nil
+}
+
+func isV6(address net.IP) bool {
+	return address.To4() == nil
 }
 
 func environment(key string, otherwise ...string) string {
@@ -367,7 +414,9 @@ func decoded(text string) (string, error) {
 	return string(found), err
 }
 
-// functions are confd's (docs/templates.md of github.com/kelseyhightower/confd) and those that AppCenter's confd adds.
+// functions are those of AppCenter's confd (docs/templates.md of github.com/yunify/confd), which count, compare and look up
+// IPv4 addresses in its way, and those that only confd 0.16 has (github.com/kelseyhightower/confd). Neither are cget, cgets,
+// cgetv and cgetvs, whose values are encrypted for a key ring that no AppCenter machine has.
 func functions(known store) map[string]interface{} {
 	return map[string]interface{}{
 		"exists": known.exists, "get": known.get, "gets": known.gets, "getv": known.getv, "getvs": known.getvs,
@@ -376,28 +425,26 @@ func functions(known store) map[string]interface{} {
 
 		"base": path.Base, "dir": path.Dir, "split": strings.Split, "join": strings.Join, "contains": strings.Contains,
 		"replace": strings.Replace, "trimSuffix": strings.TrimSuffix, "toUpper": strings.ToUpper,
-		"toLower": strings.ToLower, "reverse": backwards, "sortByLength": byLength,
+		"toLower": strings.ToLower, "reverse": backwards, "sortByLength": byLength, "sortKVByLength": byKeyLength,
 		"json": object, "jsonArray": array, "map": dictionary, "base64Decode": decoded,
 		"base64Encode": func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) },
-		"parseBool":    strconv.ParseBool, "atoi": strconv.Atoi, "getenv": environment, "lookupIP": addresses,
-		"datetime": time.Now,
+		"parseBool":    strconv.ParseBool, "atoi": strconv.Atoi, "getenv": environment, "datetime": time.Now,
+		"lookupIP": addresses(isV4), "lookupIPV4": addresses(isV4), "lookupIPV6": addresses(isV6), "lookupSRV": services,
 		"fileExists": func(name string) bool {
 			_, err := os.Stat(name)
 			return err == nil
 		},
 
-		"add": arithmetic(func(x, y float64) (float64, error) { return x + y, nil }),
-		"sub": arithmetic(func(x, y float64) (float64, error) { return x - y, nil }),
-		"mul": arithmetic(func(x, y float64) (float64, error) { return x * y, nil }),
-		"max": arithmetic(func(x, y float64) (float64, error) { return math.Max(x, y), nil }),
-		"min": arithmetic(func(x, y float64) (float64, error) { return math.Min(x, y), nil }),
-		"eq":  equal, "ne": func(a, b interface{}) bool { return !equal(a, b) },
+		"add": arithmetic(func(x, y int64) int64 { return x + y }, func(x, y float64) float64 { return x + y }),
+		"sub": arithmetic(func(x, y int64) int64 { return x - y }, func(x, y float64) float64 { return x - y }),
+		"mul": arithmetic(func(x, y int64) int64 { return x * y }, func(x, y float64) float64 { return x * y }),
+		"div": divide, "mod": remainder, "max": extreme(math.Max), "min": extreme(math.Min), "seq": sequence,
+		"eq": equal, "ne": func(a, b interface{}) bool { return !equal(a, b) },
 		"lt": func(a, b interface{}) bool { return order(a, b) < 0 },
 		"le": func(a, b interface{}) bool { return order(a, b) <= 0 },
 		"gt": func(a, b interface{}) bool { return order(a, b) > 0 },
 		"ge": func(a, b interface{}) bool { return order(a, b) >= 0 },
 
-		"filter": filter, "toJson": toJSON, "lookupSRV": services,
-		"div": divide, "mod": arithmetic(remainder), "seq": sequence,
+		"filter": filter, "toJson": toJSON, "toYaml": toYAML,
 	}
 }

@@ -10,7 +10,9 @@ _k8s_lab() {
         words=("${words[@]:2}")
     fi
     case $previous in
-    --values) mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}") ;;
+    --values | --package | --confd | --from | report)
+        mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+        ;;
     *)
         mapfile -t COMPREPLY < <(compgen -W "$("$1" "${name[@]}" help --words "${words[@]}" 2>/dev/null)" \
             -- "${COMP_WORDS[COMP_CWORD]}")

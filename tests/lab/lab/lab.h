@@ -19,6 +19,9 @@
 #define LAB_VXNET "vxnet-lab0000"
 #define LAB_GATEWAY_MAC "52:54:00:00:64:01" /* 64 is the network's 100, as in the machines' */
 
+/* What to do, in the message of a failure: advise() adds the lab's name. */
+#define MACHINE_OFF "`lab start` boots what is stopped, `lab fault end power-cut` what lost its power"
+
 #define LAB_APP "templates/appcenter"     /* the product's package, in the source tree */
 #define LAB_DIRECTORY "/var/tmp/k8s-lab-" /* and the lab's name */
 
@@ -71,10 +74,12 @@ struct lab {
 
 /* The lab NAME as its state file has it, or a fresh one that is not on disk yet. */
 int lab_open(struct lab **lab, const char *name, struct error **err);
+/* The same where the state file cannot be read, which goes. */
+int lab_open_anew(struct lab **lab, const char *name, struct error **err);
 int lab_save(const struct lab *lab, struct error **err);
 bool lab_exists(const struct lab *lab); /* on disk */
-/* The processes and instances of LAB's machines as the state on disk has them: another program may have changed them.
- */
+/* The image of LAB, and its machines' processes and instances, as the state on disk has them: another program may have
+ * changed them. */
 int lab_refresh(struct lab *lab, struct error **err);
 /* A descriptor that keeps other programs from changing the lab until it is closed; -1 with STATUS_USAGE where one does,
  * which the message names. */
@@ -90,6 +95,9 @@ struct machine *lab_add(struct lab *lab, const char *role);
 void lab_remove(struct lab *lab, struct machine *machine);
 /* By "node-2", or by role alone where there is one of it. */
 struct machine *lab_find(const struct lab *lab, const char *name, struct error **err);
+/* Whether NAME is ROLE-N with a role of the package, also where the state knows no such machine: what is named LAB-NAME
+ * is then lab's, and not that of a lab "LAB-ROLE". */
+bool lab_is_machine_name(const struct lab *lab, const char *name);
 size_t lab_count(const struct lab *lab, const char *role);
 
 /* PREFIX and 8 random characters of a-z0-9: "i-x3k...". */

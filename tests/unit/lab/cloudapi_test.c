@@ -221,6 +221,10 @@ static void a_job_takes_its_time_and_may_fail(void **state)
     _cleanup_free_ char *job = text_of("AttachVolumes", attach, "job_id");
     _cleanup_free_ char *jobs = xasprintf("jobs.1=%s", job);
     assert_text("DescribeJobs", jobs, "job_set.0.status", "failed");
+    assert_text("DescribeJobs", jobs, "job_set.0.job_action", "AttachVolumes");
+    _cleanup_free_ char *directive = xasprintf(
+        "{\"action\":\"AttachVolumes\",\"instance\":\"i-standard\",\"volumes\":[\"%s\"],\"zone\":\"pek3a\"}", ready);
+    assert_text("DescribeJobs", jobs, "job_set.0.directive", directive);
     assert_text("DescribeVolumes", its, "volume_set.0.status", "available");
     assert_int_equal(code_of("AttachVolumes", attach), 0);
     assert_text("DescribeVolumes", its, "volume_set.0.status", "in-use");

@@ -86,6 +86,44 @@ static void test_wrong_counts(void **state)
     }
 }
 
+/* WORDS behind VERB, arranged, with blanks between; the caller frees. */
+static char *arranged(const char *verb, const char *words)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_strv_ char **argv = strv_split(words);
+    _cleanup_buffer_ struct buffer all = {0};
+    buffer_puts(&all, "");
+    if (arrange_options(verb_find(verb), argv, &err) != 0) {
+        return xstrdup(err->message);
+    }
+    for (char **word = argv; *word != NULL; word++) {
+        buffer_printf(&all, "%s%s", word == argv ? "" : " ", *word);
+    }
+    return xstrdup(all.data);
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"health", "node-1 --rounds 2 --interval 1", "--interval 1 --rounds 2 node-1"},
+        {"create", "master=1 --set a=b node=1 --package /p --set c=d --unchecked",
+         "--package /p --set a=b --set c=d --unchecked master=1 node=1"},
+        {"logs", "node-1 init -f", "-f node-1 init"},
+        {"fault", "clock-off node-1 -3h --for 5", "--for 5 clock-off node-1 -3h"},
+        {"metadata", "--as --text", "--as --text"},
+        {"events", "-n", "-n"},
+        {"status", "--watched", "'--watched' is not an option of lab status: `lab status --help` has them"},
+        {"health", "--interval=1", "'--interval=1' is not an option of lab health: `lab health --help` has them"},
+        {"exec", "node-1 ls --all", "node-1 ls --all"},
+        {"set", "kube_log_level --x", "kube_log_level --x"},
+    };
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        _cleanup_free_ char *found = arranged(cases[i][0], cases[i][1]);
+        assert_string_equal(found, cases[i][2]);
+    }
+}
+
 static void test_table(void **state)
 {
     (void)state;
@@ -110,7 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verbs),        cmocka_unit_test(test_faults), cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_wrong_counts), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_wrong_counts), cmocka_unit_test(test_table),  cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Stands for csi-attacher v2.2: VolumeAttachments of the driver are attached and detached through it; what it answers
+/* Stands for csi-attacher v4.4: VolumeAttachments of the driver are attached and detached through it; what it answers
  * is in their status. */
 #include <stdio.h>
 #include <string.h>
@@ -9,20 +9,23 @@
 #include "tests/lab/images/shared/protobuf.h"
 #include "tests/lab/images/shared/sidecar.h"
 
-#define API "/apis/storage.k8s.io/v1beta1/volumeattachments"
+#define API "/apis/storage.k8s.io/v1/volumeattachments"
+#define NODE_ANNOTATION "csi.alpha.kubernetes.io/node-id"
 
 static struct sidecar sidecar = {.lease = "external-attacher-leader-",
                                  .capability = CSI_PUBLISH_UNPUBLISH,
                                  .capability_name = "ControllerPublishVolume"};
 static char *finalizer;
 
-/* The node as the driver calls it, which the kubelet wrote into the node's CSINode. */
-static char *driver_node(const char *node)
+/* The node as the driver calls it, which the kubelet wrote into the node's CSINode; where the driver is not registered
+ * at this moment, as it was when OBJECT was attached. NULL where neither is known. */
+static char *driver_node(const json_t *object)
 {
-    _cleanup_free_ char *path = xasprintf("/apis/storage.k8s.io/v1/csinodes/%s", node);
-    _cleanup_json_ json_t *object = cluster_get(path);
-    const json_t *entry = csi_node_driver(object, sidecar.driver);
-    return entry == NULL ? NULL : xstrdup(text_at(entry, "nodeID"));
+    _cleanup_free_ char *path = xasprintf("/apis/storage.k8s.io/v1/csinodes/%s", text_at(object, "spec nodeName"));
+    _cleanup_json_ json_t *csinode = cluster_get(path);
+    const json_t *entry = csi_node_driver(csinode, sidecar.driver);
+    const char *then = text_at(object, "metadata annotations " NODE_ANNOTATION);
+    return entry != NULL ? xstrdup(text_at(entry, "nodeID")) : then[0] != '\0' ? xstrdup(then) : NULL;
 }
 
 static json_t *volume_of(const json_t *attachment)
@@ -55,7 +58,8 @@ static void report(const char *path, bool attached, const char *member, const ch
     now[20] = '\0';
     json_object_set_new(json_object_get(status, "status"), member,
                         error == NULL ? json_null() : json_pack("{ss ss}", "message", error, "time", now));
-    (void)(cluster_patch(path, patch) && cluster_patch(path, status));
+    _cleanup_free_ char *sub = xasprintf("%s/status", path);
+    (void)(cluster_patch(path, patch) && cluster_patch(sub, status));
 }
 
 static void hold_volume(const json_t *volume, bool hold)
@@ -84,8 +88,9 @@ static void detach(const json_t *object, const char *path, const json_t *volume,
     if (json_array_size(json_at(object, "metadata finalizers")) == 0) {
         return;
     }
-    _cleanup_free_ char *error = volume == NULL || node == NULL
-                                     ? NULL
+    _cleanup_free_ char *error = volume == NULL ? NULL
+                                 : node == NULL
+                                     ? xasprintf("node %s has no NodeID annotation", text_at(object, "spec nodeName"))
                                      : call_driver("/csi.v1.Controller/ControllerUnpublishVolume", volume, node);
     if (error != NULL) {
         report(path, true, "detachError", error);
@@ -105,6 +110,8 @@ static void attach(const json_t *object, const char *path, const json_t *volume,
                           text_at(object, "spec source persistentVolumeName"), text_at(object, "spec nodeName"),
                           sidecar.driver);
     } else {
+        _cleanup_json_ json_t *patch = json_pack("{s{s{ss}}}", "metadata", "annotations", NODE_ANNOTATION, node);
+        (void)cluster_patch(path, patch);
         hold_volume(volume, true);
         error = call_driver("/csi.v1.Controller/ControllerPublishVolume", volume, node);
     }
@@ -122,7 +129,7 @@ static void attachment_event(const char *what, const json_t *object, void *data)
     _cleanup_free_ char *path = xasprintf(API "/%s", text_at(object, "metadata name"));
     _cleanup_json_ json_t *now = cluster_get(path); /* an earlier event may have been its own doing */
     _cleanup_json_ json_t *volume = volume_of(object);
-    _cleanup_free_ char *node = driver_node(text_at(object, "spec nodeName"));
+    _cleanup_free_ char *node = driver_node(now);
     if (now == NULL) {
         return;
     }
@@ -143,6 +150,9 @@ int main(int argc, char **argv)
                            {"resync", FLAG_SECONDS, false, "10m"},
                            {"timeout", FLAG_SECONDS, false, "15s"},
                            {"worker-threads", FLAG_NUMBER, false, "10"},
+                           {"default-fstype", FLAG_TEXT, false, ""},
+                           {"max-entries", FLAG_NUMBER, false, "0"},
+                           {"reconcile-sync", FLAG_SECONDS, false, "1m"},
                            {"v", FLAG_NUMBER, false, "0"},
                            {NULL, FLAG_TEXT, false, NULL}};
     (void)argc;
@@ -153,7 +163,7 @@ int main(int argc, char **argv)
     for (;;) { /* what failed is tried again */
         (void)sleep(5);
         csi_lock();
-        csi_each(API, "storage.k8s.io/v1beta1", "VolumeAttachment", attachment_event);
+        csi_each(API, "storage.k8s.io/v1", "VolumeAttachment", attachment_event);
         csi_unlock();
     }
 }

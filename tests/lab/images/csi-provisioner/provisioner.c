@@ -1,9 +1,10 @@
-/* Stands for csi-provisioner v1.4: volumes for the claims of the driver's storage classes, made and deleted through it.
+/* Stands for csi-provisioner v3.6: volumes for the claims of the driver's storage classes, made and deleted through it.
  */
 #include "tests/lab/images/csi-provisioner/provisioner.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "tests/lab/images/shared/cluster.h"
@@ -13,51 +14,113 @@
 
 #define CLAIMS "/api/v1/persistentvolumeclaims"
 #define VOLUMES "/api/v1/persistentvolumes"
+#define SNAPSHOTS "/apis/snapshot.storage.k8s.io/v1"
 
 static struct sidecar sidecar = {
     .lease = "", .capability = CSI_CREATE_DELETE_VOLUME, .capability_name = "dynamic provisioning"};
 static const char *prefix;
+static const char *default_fs_type;
+static bool strict_topology;
+static bool immediate_topology;
 
 static const char *fs_type_of(const json_t *class)
 {
-    const json_t *parameters = json_object_get(class, "parameters");
-    const char *named = text_at(parameters, "csi.storage.k8s.io/fstype");
-    const char *own = text_at(parameters, "fsType");
-    return named[0] != '\0' ? named : own[0] != '\0' ? own : "ext4";
+    const char *key;
+    json_t *value;
+    json_object_foreach (json_object_get(class, "parameters"), key, value) {
+        if (strcasecmp(key, "fstype") == 0 || strcmp(key, "csi.storage.k8s.io/fstype") == 0) {
+            return json_string_value(value);
+        }
+    }
+    return default_fs_type;
+}
+
+/* The handle of the volume of the claim that CLAIM's content comes from; the caller frees. NULL and *WHY when it has
+ * none. */
+static char *source_volume(const char *namespace, const char *name, char **why)
+{
+    _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/%s/persistentvolumeclaims/%s", namespace, name);
+    _cleanup_json_ json_t *source = cluster_get(path);
+    if (strcmp(text_at(source, "status phase"), "Bound") != 0) {
+        *why = xasprintf("the PVC %s in the same namespace is not bound", name);
+        return NULL;
+    }
+    _cleanup_free_ char *volume_path = xasprintf(VOLUMES "/%s", text_at(source, "spec volumeName"));
+    _cleanup_json_ json_t *volume = cluster_get(volume_path);
+    return xstrdup(text_at(volume, "spec csi volumeHandle"));
+}
+
+/* Why the snapshot, bound to CONTENT, is not to be restored to CLAIM; NULL when it is. */
+static char *check_snapshot(const json_t *claim, const json_t *class, const json_t *snapshot, const json_t *content)
+{
+    const char *name = text_at(claim, "spec dataSource name");
+    if (text_at(snapshot, "metadata deletionTimestamp")[0] != '\0') {
+        return xasprintf("snapshot %s is currently being deleted", name);
+    }
+    if (content == NULL ||
+        strcmp(text_at(content, "spec volumeSnapshotRef uid"), text_at(snapshot, "metadata uid")) != 0 ||
+        strcmp(text_at(content, "spec driver"), text_at(class, "provisioner")) != 0) {
+        return xasprintf("snapshot %s not bound", name);
+    }
+    if (!json_is_true(json_at(snapshot, "status readyToUse"))) {
+        return xasprintf("snapshot %s is not Ready", name);
+    }
+    if (text_at(content, "status snapshotHandle")[0] == '\0') {
+        return xasprintf("snapshot handle %s is not available", name);
+    }
+    uint64_t wanted = quantity_bytes(text_at(claim, "spec resources requests storage"));
+    uint64_t size = quantity_bytes(text_at(snapshot, "status restoreSize"));
+    return wanted >= size
+               ? NULL
+               : xasprintf("requested volume size %llu is less than the size %llu for the source snapshot %s",
+                           (unsigned long long)wanted, (unsigned long long)size, name);
+}
+
+/* The same for a snapshot. */
+static char *source_snapshot(const json_t *claim, const json_t *class, char **why)
+{
+    const char *name = text_at(claim, "spec dataSource name");
+    _cleanup_free_ char *path =
+        xasprintf(SNAPSHOTS "/namespaces/%s/volumesnapshots/%s", text_at(claim, "metadata namespace"), name);
+    _cleanup_json_ json_t *snapshot = cluster_get(path);
+    const char *bound = text_at(snapshot, "status boundVolumeSnapshotContentName");
+    _cleanup_free_ char *content_path = xasprintf(SNAPSHOTS "/volumesnapshotcontents/%s", bound);
+    _cleanup_json_ json_t *content = bound[0] == '\0' ? NULL : cluster_get(content_path);
+    *why = snapshot == NULL ? xasprintf("error getting snapshot %s from api server: not found", name)
+                            : check_snapshot(claim, class, snapshot, content);
+    return *why == NULL ? xstrdup(text_at(content, "status snapshotHandle")) : NULL;
 }
 
 /* A claim of another claim's or a snapshot's content. False and *WHY when that is not there yet. */
-static bool put_source(struct buffer *request, const json_t *claim, char **why)
+static bool put_source(struct buffer *request, const json_t *claim, const json_t *class, char **why)
 {
     const char *kind = text_at(claim, "spec dataSource kind");
-    const char *namespace = text_at(claim, "metadata namespace");
-    const char *name = text_at(claim, "spec dataSource name");
+    const char *group = text_at(claim, "spec dataSource apiGroup");
     _cleanup_buffer_ struct buffer inner = {0};
     _cleanup_buffer_ struct buffer source = {0};
     if (kind[0] == '\0') {
         return true;
     }
     bool of_snapshot = strcmp(kind, "VolumeSnapshot") == 0;
-    _cleanup_free_ char *path =
-        of_snapshot
-            ? xasprintf("/apis/snapshot.storage.k8s.io/v1alpha1/namespaces/%s/volumesnapshots/%s", namespace, name)
-            : xasprintf("/api/v1/namespaces/%s/persistentvolumeclaims/%s", namespace, name);
-    _cleanup_json_ json_t *object = cluster_get(path);
-    if (of_snapshot ? !json_is_true(json_at(object, "status readyToUse"))
-                    : strcmp(text_at(object, "status phase"), "Bound") != 0) {
-        *why = xasprintf("error getting handle for DataSource Type %s by Name %s: not ready", kind, name);
+    if (of_snapshot && strcmp(group, "snapshot.storage.k8s.io") != 0) {
+        *why = xasprintf(
+            "the PVC source does not belong to the right APIGroup. Expected snapshot.storage.k8s.io, Got %s", group);
         return false;
     }
-    _cleanup_free_ char *content_path =
-        of_snapshot ? xasprintf("/apis/snapshot.storage.k8s.io/v1alpha1/volumesnapshotcontents/%s",
-                                text_at(object, "spec snapshotContentName"))
-                    : xasprintf(VOLUMES "/%s", text_at(object, "spec volumeName"));
-    _cleanup_json_ json_t *content = cluster_get(content_path);
-    pb_text(&inner, 1,
-            text_at(content, of_snapshot ? "spec csiVolumeSnapshotSource snapshotHandle" : "spec csi volumeHandle"));
+    _cleanup_free_ char *handle =
+        of_snapshot ? source_snapshot(claim, class, why)
+                    : source_volume(text_at(claim, "metadata namespace"), text_at(claim, "spec dataSource name"), why);
+    if (handle == NULL) {
+        char *reason = STEAL(*why);
+        *why = xasprintf("error getting handle for DataSource Type %s by Name %s: %s", kind,
+                         text_at(claim, "spec dataSource name"), reason);
+        free(reason);
+        return false;
+    }
+    pb_text(&inner, 1, handle);
     pb_message(&source, of_snapshot ? 1 : 2, &inner);
     pb_message(request, 6, &source);
-    return inner.len > 0;
+    return true;
 }
 
 /* The driver's volume, in *VOLUME, which the caller frees; NULL, or why there is none. */
@@ -68,13 +131,19 @@ static char *create_volume(const json_t *claim, const json_t *class, const char 
     _cleanup_buffer_ struct buffer range = {0};
     _cleanup_buffer_ struct buffer reply = {0};
     char *why = NULL;
+    const struct topology_wish wish = {.driver = sidecar.driver,
+                                       .claim = text_at(claim, "metadata name"),
+                                       .node = node,
+                                       .allowed = json_object_get(class, "allowedTopologies"),
+                                       .strict = strict_topology,
+                                       .immediate = immediate_topology};
     pb_text(&request, 1, name);
     pb_number(&range, 1, quantity_bytes(text_at(claim, "spec resources requests storage")));
     pb_message(&request, 2, &range);
     csi_put_capability(&request, 3, fs_type_of(class));
     pb_map(&request, 4, json_object_get(class, "parameters"));
-    if (!put_source(&request, claim, &why) || !topology_put(&request, 7, sidecar.driver, node, &why)) {
-        return why != NULL ? why : xstrdup("the source of the data has no handle");
+    if (!put_source(&request, claim, class, &why) || !topology_put(&request, 7, &wish, &why)) {
+        return why;
     }
     why = sidecar_call(&sidecar, "/csi.v1.Controller/CreateVolume", &request, &reply);
     const struct buffer made = pb_find_message(&reply, 1);
@@ -135,14 +204,18 @@ static void claim_event(const char *what, const json_t *claim, void *data)
 {
     (void)data;
     const json_t *notes = json_at(claim, "metadata annotations");
+    const char *of = text_at(notes, "volume.kubernetes.io/storage-provisioner"); /* from 1.23 on */
+    of = of[0] != '\0' ? of : text_at(notes, "volume.beta.kubernetes.io/storage-provisioner");
     if (claim == NULL || strcmp(what, "DELETED") == 0 || text_at(claim, "spec volumeName")[0] != '\0' ||
-        strcmp(text_at(notes, "volume.beta.kubernetes.io/storage-provisioner"), sidecar.driver) != 0) {
+        strcmp(of, sidecar.driver) != 0) {
         return;
     }
     _cleanup_free_ char *claim_path = xasprintf("/api/v1/namespaces/%s/persistentvolumeclaims/%s",
                                                 text_at(claim, "metadata namespace"), text_at(claim, "metadata name"));
-    _cleanup_free_ char *path =
-        xasprintf("/apis/storage.k8s.io/v1/storageclasses/%s", text_at(claim, "spec storageClassName"));
+    /* the annotation goes first, as in Kubernetes (GetPersistentVolumeClaimClass) */
+    const char *named = text_at(notes, "volume.beta.kubernetes.io/storage-class");
+    _cleanup_free_ char *path = xasprintf("/apis/storage.k8s.io/v1/storageclasses/%s",
+                                          named[0] != '\0' ? named : text_at(claim, "spec storageClassName"));
     _cleanup_json_ json_t *now = cluster_get(claim_path); /* it may have its volume by now */
     _cleanup_json_ json_t *class = cluster_get(path);
     if (class != NULL && now != NULL && text_at(now, "spec volumeName")[0] == '\0' &&
@@ -176,9 +249,7 @@ static void volume_event(const char *what, const json_t *volume, void *data)
 int main(int argc, char **argv)
 {
     struct flag flags[] = {{"csi-address", FLAG_TEXT, false, "/run/csi/socket"},
-                           {"enable-leader-election", FLAG_SWITCH, false, "false"},
                            {"leader-election", FLAG_SWITCH, false, "false"},
-                           {"leader-election-type", FLAG_TEXT, false, "endpoints"},
                            {"leader-election-namespace", FLAG_TEXT, false, ""},
                            {"feature-gates", FLAG_TEXT, false, ""},
                            {"retry-interval-max", FLAG_SECONDS, false, "5m"},
@@ -186,15 +257,20 @@ int main(int argc, char **argv)
                            {"timeout", FLAG_SECONDS, false, "10s"},
                            {"worker-threads", FLAG_NUMBER, false, "100"},
                            {"volume-name-prefix", FLAG_TEXT, false, "pvc"},
-                           {"volume-name-uuid-length", FLAG_NUMBER, false, "0"},
+                           {"volume-name-uuid-length", FLAG_NUMBER, false, "-1"},
                            {"default-fstype", FLAG_TEXT, false, ""},
                            {"extra-create-metadata", FLAG_SWITCH, false, "false"},
                            {"strict-topology", FLAG_SWITCH, false, "false"},
+                           {"immediate-topology", FLAG_SWITCH, false, "true"},
+                           {"prevent-volume-mode-conversion", FLAG_SWITCH, false, "false"},
                            {"v", FLAG_NUMBER, false, "0"},
                            {NULL, FLAG_TEXT, false, NULL}};
     (void)argc;
     sidecar_start(&sidecar, flags, argv);
     prefix = flag_text(flags, "volume-name-prefix");
+    default_fs_type = flag_text(flags, "default-fstype");
+    strict_topology = flag_on(flags, "strict-topology");
+    immediate_topology = flag_on(flags, "immediate-topology");
     csi_follow(CLAIMS, claim_event);
     csi_follow(VOLUMES, volume_event);
     for (;;) { /* what failed is tried again */

@@ -1,4 +1,4 @@
-/* Stands for csi-resizer v0.5: a claim that wants more than its volume has gets it from the driver, which refuses while
+/* Stands for csi-resizer v1.9: a claim that wants more than its volume has gets it from the driver, which refuses while
  * the volume is in use; the file system follows on the node. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -60,8 +60,9 @@ int main(int argc, char **argv)
     struct flag flags[] = {{"csi-address", FLAG_TEXT, false, "/run/csi/socket"},
                            {"leader-election", FLAG_SWITCH, false, "false"},
                            {"leader-election-namespace", FLAG_TEXT, false, ""},
-                           {"csiTimeout", FLAG_SECONDS, false, "15s"},
                            {"timeout", FLAG_SECONDS, false, "10s"},
+                           {"retry-interval-max", FLAG_SECONDS, false, "5m"},
+                           {"retry-interval-start", FLAG_SECONDS, false, "1s"},
                            {"workers", FLAG_NUMBER, false, "10"},
                            {"handle-volume-inuse-error", FLAG_SWITCH, false, "true"},
                            {"v", FLAG_NUMBER, false, "0"},

@@ -253,6 +253,14 @@ static void get_aliases(struct http_reply *reply)
     reply_json(reply, all);
 }
 
+/* This node's part of GET /_nodes/jvm. */
+static void get_jvm(struct http_reply *reply)
+{
+    const json_int_t heap = node.heap;
+    reply_json(reply, json_pack("{s{s{ss s{s{sI sI}}}}}", "nodes", node.id, "name", node.name, "jvm", "mem",
+                                "heap_init_in_bytes", heap, "heap_max_in_bytes", heap));
+}
+
 static bool answer_cluster(const struct http_request *request, const char *method, const char *first,
                            const char *second, struct http_reply *reply)
 {
@@ -265,6 +273,8 @@ static bool answer_cluster(const struct http_request *request, const char *metho
                              "number", VERSION, "build_flavor", "oss", "tagline", "You Know, for Search"));
     } else if (get && strcmp(first, "_cat") == 0) {
         get_cat(request, second, reply);
+    } else if (get && strcmp(first, "_nodes") == 0 && strcmp(second, "_local/jvm") == 0) {
+        get_jvm(reply);
     } else if (strcmp(first, "_template") == 0) {
         templates_answer(request, second, reply);
     } else if (get && strcmp(first, "_alias") == 0) {

@@ -26,6 +26,7 @@ struct node {
     int transport_port; /* 0: none */
     int recover_after;  /* gateway.recover_after_data_nodes */
     int expected;       /* gateway.expected_data_nodes */
+    long long heap;     /* bytes, as ES_JAVA_OPTS has it */
 };
 extern struct node node;
 

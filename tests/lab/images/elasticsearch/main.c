@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 
 enum { TRANSPORT_PORT = 9300 };
 
-struct node node = {.name = "elasticsearch", .recover_after = 1, .expected = 1};
+struct node node = {.name = "elasticsearch", .recover_after = 1, .expected = 1, .heap = 1LL << 30};
 
 /* What of the settings is needed once, at the start. */
 struct settings {
@@ -139,8 +140,8 @@ static char *new_id(void)
     return xstrdup(text);
 }
 
-/* A heap that is no number, or that grows, the real one refuses (its bootstrap checks). */
-static void check_heap(void)
+/* A heap that is no number, or that grows, the real one refuses (its bootstrap checks). Without one it has 1 GiB. */
+static void take_heap(void)
 {
     const char *options = getenv("ES_JAVA_OPTS");
     const char *least = options == NULL ? NULL : strstr(options, "-Xms");
@@ -153,6 +154,8 @@ static void check_heap(void)
         strchr("kmgKMG", least[4 + digits]) == NULL) {
         fail("ES_JAVA_OPTS: initial heap size not equal to maximum heap size: %s", options);
     }
+    const char unit = (char)tolower((unsigned char)least[4 + digits]);
+    node.heap = strtoll(least + 4, NULL, 10) << (unit == 'k' ? 10 : unit == 'm' ? 20 : 30);
 }
 
 /* For tests that run it beside others: any free port, printed. */
@@ -188,7 +191,7 @@ int main(int argc, char **argv)
     (void)argc;
     flags_parse(flags, argv);
     end_on_signals();
-    check_heap();
+    take_heap();
     read_conf(&settings);
     node.name = getenv("NODE_NAME") != NULL ? getenv("NODE_NAME") : node.name;
     check_discovery(&settings);

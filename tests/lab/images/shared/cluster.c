@@ -75,6 +75,18 @@ bool cluster_patch(const char *path, const json_t *patch)
     return status >= 200 && status < 300;
 }
 
+void cluster_put_status(const char *path, json_t *status)
+{
+    _cleanup_free_ char *place = xasprintf("%s/status", path);
+    _cleanup_json_ json_t *object = cluster_get(path);
+    if (object == NULL) {
+        json_decref(status);
+        return;
+    }
+    json_object_set_new(object, "status", status);
+    (void)cluster_call("PUT", place, object, NULL);
+}
+
 struct watch {
     const char *path;
     cluster_event *event;

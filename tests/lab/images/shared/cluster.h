@@ -25,6 +25,9 @@ json_t *cluster_list(const char *path);
 /* A merge patch; true when it was accepted. */
 bool cluster_patch(const char *path, const json_t *patch);
 
+/* The object at PATH gets STATUS, which is released; an object that is gone is left. */
+void cluster_put_status(const char *path, json_t *status);
+
 /* Lists PATH and follows it for good, in the calling thread. EVENT gets each object with what became of it: "ADDED",
  * "MODIFIED", "DELETED". Before each list "LISTING" with NULL, after it "LISTED" with NULL. */
 typedef void cluster_event(const char *what, const json_t *object, void *data);

@@ -10,10 +10,8 @@
 static bool leads_alone(const struct flag *flags)
 {
     for (const struct flag *f = flags; f->name != NULL; f++) {
-        if (strcmp(f->name, "leader-election") == 0 || strcmp(f->name, "enable-leader-election") == 0) {
-            if (flag_on(flags, f->name)) {
-                return false;
-            }
+        if (strcmp(f->name, "leader-election") == 0 && flag_on(flags, f->name)) {
+            return false;
         }
     }
     return true;

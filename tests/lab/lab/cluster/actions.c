@@ -7,6 +7,7 @@
 #include "lib/system/file.h"
 #include "tests/lab/lab/cluster/scenario.h"
 #include "tests/lab/lab/machine/machine.h"
+#include "tests/lab/lab/machine/network.h"
 #include "tests/lab/lab/machine/services.h"
 
 char *next_word(char **arguments)
@@ -70,8 +71,7 @@ static char *passed(const char *name, const char **place)
 }
 
 /* On this machine, inside of the lab's network, in the scenario's folder; $LAB is the lab's directory, $BIN its
- * programs'.
- */
+ * programs', $K8S_HOOKS_CACHE the cache, $OUTSIDE the network that this program was started in. */
 static int here(struct scenario *s, char *arguments, struct error **err)
 {
     _cleanup_error_ struct error *why = NULL;
@@ -79,9 +79,12 @@ static int here(struct scenario *s, char *arguments, struct error **err)
     _cleanup_free_ char *lab = xasprintf("LAB=%s", s->lab->dir);
     _cleanup_free_ char *bin = xasprintf("BIN=%s", s->lab->bin);
     const char *argv[] = {"sh", "-c", command, NULL};
-    const char *environment[] = {lab, bin, NULL, NULL, NULL};
-    _cleanup_free_ char *seconds = passed("SOAK_SECONDS", &environment[2]);
-    _cleanup_free_ char *seed = passed("SOAK_SEED", &environment[seconds == NULL ? 2 : 3]);
+    _cleanup_free_ char *home = network_outside();
+    _cleanup_free_ char *outside = xasprintf("OUTSIDE=%s", home == NULL ? "" : home);
+    _cleanup_free_ char *cache = xasprintf("K8S_HOOKS_CACHE=%s", s->lab->cache);
+    const char *environment[] = {lab, bin, outside, cache, NULL, NULL, NULL};
+    _cleanup_free_ char *seconds = passed("SOAK_SECONDS", &environment[4]);
+    _cleanup_free_ char *seed = passed("SOAK_SEED", &environment[seconds == NULL ? 4 : 5]);
     struct proc proc = {
         .argv = argv, .environment = environment, .keep_output = true, .deadline = deadline_in(s->timeout_s * 1000L)};
     proc_result_free(&s->last);
@@ -195,11 +198,13 @@ static int copy(struct scenario *s, char *arguments, struct error **err)
     if (machine == NULL) {
         return -1;
     }
-    _cleanup_free_ char *from = xasprintf("%s/tests/e2e/%s/%s", s->lab->source, s->name, next_word(&arguments));
+    const char *file = next_word(&arguments);
+    _cleanup_free_ char *from =
+        file[0] == '/' ? xstrdup(file) : xasprintf("%s/tests/e2e/%s/%s", s->lab->source, s->name, file);
     _cleanup_free_ char *to = xasprintf("/proc/%d/root/%s", machine->leader.pid, next_word(&arguments));
     _cleanup_free_ char *data = NULL;
     size_t len;
-    if (file_read(from, 0, &data, &len, err) != 0) {
+    if (file_read(from, (size_t)256 << 20, &data, &len, err) != 0) { /* images too */
         return -1;
     }
     struct file_spec spec = {.path = to, .data = data, .len = len, .mode = 0644};
@@ -343,16 +348,6 @@ static int resize(struct scenario *s, char *arguments, struct error **err)
     return appcenter_resize(s->lab, next_word(&arguments), err);
 }
 
-static int upgrade(struct scenario *s, char *arguments, struct error **err)
-{
-    return appcenter_upgrade(s->lab, next_word(&arguments), true, err);
-}
-
-static int go_back(struct scenario *s, char *arguments, struct error **err)
-{
-    return appcenter_upgrade(s->lab, next_word(&arguments), false, err);
-}
-
 static int power_cut(struct scenario *s, char *arguments, struct error **err)
 {
     struct machine *machine = machine_word(s, &arguments, err);
@@ -402,8 +397,6 @@ static const struct action actions[] = {
     {"start", "", start, ACTION_STEP},
     {"restart", "", restart, ACTION_STEP},
     {"resize", "ROLE", resize, ACTION_STEP},
-    {"upgrade", "VERSION", upgrade, ACTION_STEP},
-    {"go-back", "VERSION", go_back, ACTION_STEP},
     {"set", "env.KEY VALUE", set, ACTION_STEP},
     {"with", "env.KEY VALUE", with, ACTION_QUIET},
     {"unlink", "NAME", unlink_app, ACTION_STEP},

@@ -45,6 +45,7 @@ static bool staying(const struct machine *machine)
 
 static const struct machine *one; /* for chosen() */
 static const char *resized;       /* for of_role() */
+static const json_t *restarted;   /* its package, for lacks_restart() */
 
 static bool chosen(const struct machine *machine)
 {
@@ -80,8 +81,10 @@ int appcenter_boot(struct lab *lab, struct error **err)
         cloud_up(lab, err) != 0) {
         return -1;
     }
+    size_t off = 0;
     for (size_t i = 0; i < lab->n_machines; i++) {
         struct machine *m = lab->machines[i];
+        off += !process_alive(&m->nspawn);
         if (!process_alive(&m->nspawn) && m->instance_id == NULL) {
             m->instance_id = random_id("i-");
             m->nspawn = (struct process){0};
@@ -90,7 +93,7 @@ int appcenter_boot(struct lab *lab, struct error **err)
     if (metadata_publish(lab, err) != 0) {
         return -1;
     }
-    struct task *task = progress_begin(NULL, "booting %zu machines", lab->n_machines);
+    struct task *task = progress_begin(NULL, "booting %zu machines", off);
     int r = start_all(lab, err);
     progress_end(task, r == 0, NULL);
     r = lab_save(lab, r == 0 ? err : NULL) == 0 ? r : -1;
@@ -232,9 +235,18 @@ int appcenter_start(struct lab *lab, struct error **err)
     return appcenter_boot(lab, err) == 0 && services_run(lab, every, "start", err) == 0 ? 0 : -1;
 }
 
+static bool lacks_restart(const struct machine *machine)
+{
+    struct service service;
+    return machine->instance_id != NULL && !package_service(restarted, machine->role, "restart", &service);
+}
+
 int appcenter_restart(struct lab *lab, struct error **err)
 {
-    return services_run(lab, every, "restart", err);
+    restarted = lab->package;
+    return services_run(lab, every, "restart", err) == 0 && services_run(lab, lacks_restart, "stop", err) == 0
+               ? services_run(lab, lacks_restart, "start", err)
+               : -1;
 }
 
 int appcenter_set(struct lab *lab, const char *key, const char *value, struct error **err)

@@ -29,6 +29,7 @@ int appcenter_delete(struct lab *lab, char *const *names, bool force, struct err
 int appcenter_delete_cluster(struct lab *lab, bool force, struct error **err);
 int appcenter_stop(struct lab *lab, struct error **err);
 int appcenter_start(struct lab *lab, struct error **err); /* new VMs */
+/* `restart`, and where a role has no such service stop, then start; on the same VMs. */
 int appcenter_restart(struct lab *lab, struct error **err);
 /* Changes a parameter; agents reload. */
 int appcenter_set(struct lab *lab, const char *key, const char *value, struct error **err);

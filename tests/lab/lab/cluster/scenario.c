@@ -283,6 +283,10 @@ static int check_all(const struct lab *lab, char *const *names, struct error **e
     for (; *names != NULL; names++) {
         _cleanup_(scenario_free) struct scenario s = {0};
         _cleanup_free_ char *path = xasprintf("tests/e2e/%s/values.json", *names);
+        _cleanup_free_ char *file = xasprintf("%s/tests/e2e/%s/scenario", lab->source, *names);
+        if (access(file, R_OK) != 0) {
+            return error_new(err, STATUS_USAGE, "no scenario '%s': there is no %s", *names, file);
+        }
         if (scenario_load(&s, lab, *names, err) != 0 || scenario_values_check(&form, path, s.values, err) != 0) {
             return -1;
         }
@@ -308,7 +312,9 @@ int scenarios_run(struct lab *lab, char *const *names, bool keep, bool reuse, st
         r = -1;
     }
     if (r == 0 && tap.failed > 0) {
-        r = error_new(err, STATUS_FAILED, "%d of %d expectations failed", tap.failed, tap.count);
+        r = error_new(err, STATUS_FAILED,
+                      "%d of %d expectations failed: `lab e2e --keep NAME` leaves the cluster of one", tap.failed,
+                      tap.count);
     }
     return r;
 }

@@ -77,7 +77,7 @@ static int state_load(struct lab *lab, struct error **err)
     json_error_t why;
     _cleanup_json_ json_t *state = json_load_file(path, 0, &why);
     if (state == NULL) {
-        return error_new(err, STATUS_FILE, "%s:%d: %s; remove %s by hand", path, why.line, why.text, lab->dir);
+        return error_new(err, STATUS_FILE, "%s:%d: %s; `lab down` removes the lab", path, why.line, why.text);
     }
     free(lab->cluster_id);
     lab->cluster_id = member(state, "cluster_id");
@@ -134,6 +134,13 @@ int lab_open(struct lab **lab, const char *name, struct error **err)
     return 0;
 }
 
+int lab_open_anew(struct lab **lab, const char *name, struct error **err)
+{
+    _cleanup_free_ char *path = xasprintf(LAB_DIRECTORY "%s/lab.json", name);
+    return unlink(path) == 0 || errno == ENOENT ? lab_open(lab, name, err)
+                                                : error_errno(err, STATUS_FILE, errno, "removing %s", path);
+}
+
 bool lab_exists(const struct lab *lab)
 {
     return access(lab->dir, F_OK) == 0;
@@ -169,6 +176,8 @@ int lab_refresh(struct lab *lab, struct error **err)
     if (lab_open(&now, lab->name, err) != 0) {
         return -1;
     }
+    strv_free(lab->layers);
+    lab->layers = STEAL(now->layers);
     for (size_t i = 0; i < lab->n_machines; i++) {
         struct machine *machine = lab->machines[i];
         const struct machine *other = lab_find(now, machine->name, NULL);
@@ -321,6 +330,24 @@ struct machine *lab_find(const struct lab *lab, const char *name, struct error *
         return NULL;
     }
     return found;
+}
+
+bool lab_is_machine_name(const struct lab *lab, const char *name)
+{
+    size_t i;
+    json_t *node;
+    json_array_foreach (json_object_get(lab->package, "nodes"), i, node) {
+        _cleanup_free_ char *role = xstrdup(json_text_or(node, "role", ""));
+        for (char *c = strchr(role, '_'); c != NULL; c = strchr(c, '_')) {
+            *c = '-';
+        }
+        size_t len = strlen(role);
+        long sid = 0;
+        if (strncmp(name, role, len) == 0 && name[len] == '-' && str_number(name + len + 1, 1, 1000000, &sid)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 size_t lab_count(const struct lab *lab, const char *role)

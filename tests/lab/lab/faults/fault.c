@@ -146,7 +146,7 @@ int fault_begin(struct lab *lab, const struct fault_kind *kind, const char *mach
     }
     const char *name = target.machine == NULL ? NULL : target.machine->name;
     if (target.machine != NULL && !process_alive(&target.machine->leader)) {
-        return error_new(err, STATUS_USAGE, "machine %s is off", name);
+        return error_new(err, STATUS_USAGE, "machine %s is off: " MACHINE_OFF, name);
     }
     int64_t until = seconds == 0 ? 0 : record_now() + seconds * NS_PER_S;
     *id = random_id("f-");
@@ -155,8 +155,11 @@ int fault_begin(struct lab *lab, const struct fault_kind *kind, const char *mach
     if (until != 0) {
         json_object_set_new(fault, "until_ns", json_integer(until));
     }
-    if (check_free(faults, kind, name, err) != 0 || kind->begin(&target, err) != 0) {
+    if (check_free(faults, kind, name, err) != 0) {
         return -1;
+    }
+    if (kind->begin(&target, err) != 0) {
+        return error_wrap(err, "fault %s%s%s", kind->name, name == NULL ? "" : " on ", name == NULL ? "" : name);
     }
     record_fault(lab, *id, kind->name, name, true, until, argument);
     if (kind->once) {

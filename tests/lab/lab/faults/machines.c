@@ -34,7 +34,7 @@ static int run(const struct fault_target *target, struct error **err, const char
 static int signal_unit(const struct fault_target *target, const char *unit, const char *signal, struct error **err)
 {
     if (strspn(unit, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@") != strlen(unit)) {
-        return error_new(err, STATUS_USAGE, "'%s' is no name of a unit", unit);
+        return error_new(err, STATUS_USAGE, "'%s' is not a name of a unit", unit);
     }
     _cleanup_free_ char *command = xasprintf("systemctl kill --signal=%s %s", signal, unit);
     return run(target, err, command);

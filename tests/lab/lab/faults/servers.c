@@ -12,7 +12,7 @@ static int delay_of(const struct fault_target *target, long usual, long *ms, str
     *ms = usual;
     return target->argument == NULL || str_number(target->argument, 1, 3600000, ms)
                ? 0
-               : error_new(err, STATUS_USAGE, "'%s' is no number of milliseconds", target->argument);
+               : error_new(err, STATUS_USAGE, "'%s' is not a number of milliseconds", target->argument);
 }
 
 static int put_metadata(json_t *fault, struct error **err)

@@ -77,8 +77,7 @@ static const struct recipe {
      .entrypoint = "/dashboard --insecure-bind-address=0.0.0.0 --bind-address=0.0.0.0"},
     {.image = "fluent-bit",
      .ours = "fluent-bit",
-     .path = "/fluent-bit/bin/fluent-bit",
-     .entrypoint = "/fluent-bit/bin/fluent-bit",
+     .path = "/fluent-bit/bin/fluent-bit", /* a CMD in 1.8; an entry point from 2.0 on */
      .debian = "/bin/journalctl",
      .with = BUSYBOX},
     {.image = "prometheus",
@@ -100,12 +99,15 @@ static const struct recipe {
      .ours = "csi-snapshotter",
      .path = "/csi-snapshotter",
      .entrypoint = "/csi-snapshotter"},
+    {.image = "snapshot-controller",
+     .ours = "snapshot-controller",
+     .path = "/snapshot-controller",
+     .entrypoint = "/snapshot-controller"},
     {.image = "csi-resizer", .ours = "csi-resizer", .path = "/csi-resizer", .entrypoint = "/csi-resizer"},
     {.image = "csi-node-driver-registrar",
      .ours = "csi-node-driver-registrar",
      .path = "/csi-node-driver-registrar",
-     .entrypoint = "/csi-node-driver-registrar",
-     .with = BUSYBOX},
+     .entrypoint = "/csi-node-driver-registrar"},
     {.image = "cloud-controller-manager", .ours = "cloud-controller-manager", .path = "/manager", .with = BUSYBOX},
 };
 

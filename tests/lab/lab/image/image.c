@@ -63,11 +63,12 @@ static int make_suite_layer(const struct lab *lab, char **path, struct error **e
     _cleanup_free_ char *build = realpath(above, NULL);
     _cleanup_free_ char *built = xasprintf("B=%s", build);
     _cleanup_free_ char *destination = xasprintf("DESTDIR=%s", layer);
-    _cleanup_free_ char *log = lab_path(lab, "install.log");
+    _cleanup_free_ char *log = xasprintf("%s/install-%s.log", lab->cache, lab->name); /* the lab may go */
     const char *argv[] = {"make", "-s", "-C", lab->source, built, destination, "install", NULL};
     if (files_remove(layer, err) != 0 || dir_make(layer, 0755, err) != 0 || logged_run(argv, log, 5, err) != 0) {
         return error_wrap(err, "installing the suite");
     }
+    (void)unlink(log);
     *path = STEAL(layer);
     return 0;
 }

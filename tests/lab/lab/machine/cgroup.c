@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/core/json.h"
-
 #define ROOT "/sys/fs/cgroup"
 
 static bool unified(void)
@@ -122,25 +120,6 @@ void cgroup_remove(const struct lab *lab, const struct machine *machine)
     }
 }
 
-/* Whether NAME, behind "k8s-lab-LAB-", is ROLE-N with a role of the package: lab "a" must not end lab "a-b". */
-static bool is_machine(const struct lab *lab, const char *name)
-{
-    size_t i;
-    json_t *node;
-    json_array_foreach (json_object_get(lab->package, "nodes"), i, node) {
-        _cleanup_free_ char *role = xstrdup(json_text_or(node, "role", ""));
-        for (char *c = strchr(role, '_'); c != NULL; c = strchr(c, '_')) {
-            *c = '-';
-        }
-        size_t len = strlen(role);
-        long sid = 0;
-        if (strncmp(name, role, len) == 0 && name[len] == '-' && str_number(name + len + 1, 1, 1000000, &sid)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int kill_group(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;
@@ -166,7 +145,7 @@ void cgroups_end(const struct lab *lab)
         DIR *dir = opendir(*h);
         for (struct dirent *e = dir == NULL ? NULL : readdir(dir); e != NULL; e = readdir(dir)) {
             _cleanup_free_ char *group = xasprintf("%s/%s", *h, e->d_name);
-            if (str_starts(e->d_name, prefix) && is_machine(lab, e->d_name + strlen(prefix))) {
+            if (str_starts(e->d_name, prefix) && lab_is_machine_name(lab, e->d_name + strlen(prefix))) {
                 (void)nftw(group, kill_group, 64, FTW_PHYS);
                 (void)nftw(group, remove_group, 64, FTW_DEPTH | FTW_PHYS);
             }

@@ -9,6 +9,7 @@
 #include "tests/lab/lab/machine/cgroup.h"
 
 #define ENDING_MS 10000
+#define SHARED "/run/systemd/nspawn/propagate" /* src/nspawn/nspawn.c, setup_propagate() */
 
 static bool same_network(const struct stat *network, const char *pid)
 {
@@ -38,8 +39,30 @@ static void end_in_network(const struct lab *lab)
     }
 }
 
+void leftovers_remove_shared(const struct lab *lab, const struct machine *machine)
+{
+    _cleanup_free_ char *path = xasprintf(SHARED "/%s-%s", lab->name, machine->name);
+    (void)files_remove(path, NULL);
+}
+
+static void remove_all_shared(const struct lab *lab)
+{
+    _cleanup_free_ char *prefix = xasprintf("%s-", lab->name);
+    DIR *dir = opendir(SHARED);
+    for (struct dirent *e = dir == NULL ? NULL : readdir(dir); e != NULL; e = readdir(dir)) {
+        if (str_starts(e->d_name, prefix) && lab_is_machine_name(lab, e->d_name + strlen(prefix))) {
+            _cleanup_free_ char *path = xasprintf(SHARED "/%s", e->d_name);
+            (void)files_remove(path, NULL);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+}
+
 void leftovers_end(const struct lab *lab)
 {
     end_in_network(lab);
     cgroups_end(lab);
+    remove_all_shared(lab); /* when nobody is left that could make one */
 }

@@ -14,6 +14,7 @@
 #include "lib/core/interrupt.h"
 #include "lib/system/file.h"
 #include "tests/lab/lab/machine/cgroup.h"
+#include "tests/lab/lab/machine/leftovers.h"
 #include "tests/lab/lab/record/record.h"
 
 struct boot {
@@ -129,6 +130,12 @@ static int write_keys(const struct lab *lab, const struct machine *machine, cons
     return file_put(&spec, NULL, err) == 0 && text_put(pub, 0644, err, "%s\n", machine->pub_key) == 0 ? 0 : -1;
 }
 
+/* Only a client keeps its system disk when it stops, and has no volume of its own. */
+static bool is_client(const struct machine *machine)
+{
+    return strcmp(machine->role, "client") == 0;
+}
+
 static int disks_make(const struct lab *lab, struct machine *machine, struct boot *boot, struct error **err)
 {
     *boot = (struct boot){.lab = lab,
@@ -139,8 +146,7 @@ static int disks_make(const struct lab *lab, struct machine *machine, struct boo
                           .root = disk(lab, machine, "root"),
                           .notify = disk(lab, machine, "notify")};
     _cleanup_free_ char *data = disk(lab, machine, "data");
-    bool keeps_disk = strcmp(machine->role, "client") == 0;
-    if ((!keeps_disk && files_remove(boot->upper, err) != 0) || files_remove(boot->work, err) != 0 ||
+    if ((!is_client(machine) && files_remove(boot->upper, err) != 0) || files_remove(boot->work, err) != 0 ||
         dir_make(boot->upper, 0755, err) != 0 || dir_make(boot->work, 0755, err) != 0 ||
         dir_make(boot->root, 0755, err) != 0 || dir_make(data, 0755, err) != 0) {
         return -1;
@@ -164,9 +170,10 @@ int machine_start(const struct lab *lab, struct machine *machine, struct error *
     }
     _cleanup_free_ char *name = xasprintf("--machine=%s-%s", lab->name, machine->name);
     _cleanup_free_ char *host = xasprintf("--hostname=%s", machine->instance_id);
-    _cleanup_free_ char *bind = xasprintf("--bind=%s/machines/%s/data:/data", lab->dir, machine->name);
+    /* Docker cannot have overlays on a system disk that is one itself. */
+    const char *place = is_client(machine) ? "/data/var/lib/docker" : "/data";
+    _cleanup_free_ char *bind = xasprintf("--bind=%s/machines/%s/data:%s", lab->dir, machine->name, place);
     _cleanup_free_ char *log = disk(lab, machine, "console.log");
-    bool has_data = strcmp(machine->role, "client") != 0; /* the client has no volume of its own */
     const char *argv[] = {"systemd-nspawn",
                           "--register=no",
                           "--keep-unit",
@@ -184,7 +191,7 @@ int machine_start(const struct lab *lab, struct machine *machine, struct error *
                           boot.root,
                           name,
                           host,
-                          has_data ? bind : NULL,
+                          bind,
                           NULL};
     if (process_spawn(&machine->nspawn, argv, log, prepare, &boot, err) != 0) {
         return error_wrap(err, "machine %s", machine->name);
@@ -239,6 +246,7 @@ static void gone(const struct lab *lab, struct machine *machine, struct deadline
     machine->leader = (struct process){0};
     free(STEAL(machine->instance_id));
     cgroup_remove(lab, machine);
+    leftovers_remove_shared(lab, machine);
 }
 
 void machine_power_off(const struct lab *lab, struct machine *machine, struct deadline deadline)
@@ -273,25 +281,36 @@ int machine_erase(const struct lab *lab, const struct machine *machine, struct e
 int machine_drop_system_disk(const struct lab *lab, const struct machine *machine, struct error **err)
 {
     _cleanup_free_ char *path = disk(lab, machine, "upper");
-    return files_remove(path, err);
+    _cleanup_free_ char *docker = is_client(machine) ? disk(lab, machine, "data") : NULL;
+    return files_remove(path, err) == 0 && (docker == NULL || files_remove(docker, err) == 0) ? 0 : -1;
 }
 
 int machine_run(const struct machine *machine, const char *command, struct deadline deadline,
                 struct proc_result *result, struct error **err)
 {
     if (!process_alive(&machine->leader)) {
-        return error_new(err, STATUS_FAILED, "machine %s is off", machine->name);
+        return error_new(err, STATUS_FAILED, "machine %s is off: " MACHINE_OFF, machine->name);
     }
     _cleanup_free_ char *pid = xasprintf("%d", machine->leader.pid);
     const char *argv[] = {"nsenter", "-t", pid, "-a", "--", "sh", "-c", command, NULL};
     struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline};
-    return proc_run(&proc, result, err);
+    struct error *why = NULL;
+    if (proc_run(&proc, result, &why) == 0) {
+        return 0;
+    }
+    /* what failed is the command, not the way in */
+    static const char *const way_in[] = {"nsenter: ", "running nsenter: "};
+    for (size_t i = 0; i < ELEMENTS(way_in); i++) {
+        size_t len = str_starts(why->message, way_in[i]) ? strlen(way_in[i]) : 0;
+        memmove(why->message, why->message + len, strlen(why->message + len) + 1);
+    }
+    return error_move(err, &why);
 }
 
 int machine_exec(const struct machine *machine, char *const *argv, struct error **err)
 {
     if (!process_alive(&machine->leader)) {
-        return error_new(err, STATUS_FAILED, "machine %s is off", machine->name);
+        return error_new(err, STATUS_FAILED, "machine %s is off: " MACHINE_OFF, machine->name);
     }
     static const char *const fixed[] = {
         "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"};

@@ -15,8 +15,7 @@ static char *path(const struct lab *lab)
 
 int network_up(const struct lab *lab, struct error **err)
 {
-    _cleanup_free_ char *file = path(lab);
-    if (access(file, F_OK) == 0) {
+    if (network_is_up(lab)) {
         return 0;
     }
     _cleanup_free_ char *name = xasprintf("k8s-lab-%s", lab->name);
@@ -35,6 +34,12 @@ int network_up(const struct lab *lab, struct error **err)
     return proc_exec(deadline, err, "ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.ip_forward=1", NULL);
 }
 
+bool network_is_up(const struct lab *lab)
+{
+    _cleanup_free_ char *file = path(lab);
+    return access(file, F_OK) == 0;
+}
+
 static int home = -1;
 
 void network_leave(void)
@@ -42,6 +47,11 @@ void network_leave(void)
     if (home >= 0) {
         (void)setns(home, CLONE_NEWNET);
     }
+}
+
+char *network_outside(void)
+{
+    return home < 0 ? NULL : xasprintf("/proc/%d/fd/%d", getpid(), home);
 }
 
 int network_enter(const struct lab *lab, struct error **err)

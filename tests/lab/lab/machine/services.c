@@ -21,7 +21,8 @@ static void keep_output(const struct lab *lab, const struct machine *machine, co
                         const struct proc_result *result)
 {
     _cleanup_free_ char *path = lab_path(lab, "machines/%s/%s.out", machine->name, event);
-    (void)text_put(path, 0600, NULL, "%s", result->tail == NULL ? "" : result->tail);
+    (void)text_put(path, 0600, NULL, "%s%s", str_empty(result->tail) ? "" : result->tail,
+                   str_empty(result->tail) ? "" : "\n");
 }
 
 /* The agent's watch is not a service: its reload command is in the resource it was given. */
@@ -56,6 +57,9 @@ int service_run(const struct lab *lab, const struct machine *machine, const char
     record_argument(record, argument);
     record_end(record, r == 0 ? 0 : result->status > 0 ? result->status : why->status, r == 0 ? NULL : why->message);
     keep_output(lab, machine, event, result);
+    if (r != 0 && result->status > 0) {
+        why->status = result->status; /* the hook's own */
+    }
     return r == 0 ? 0 : error_move(err, &why);
 }
 
@@ -79,9 +83,6 @@ static int call_job(void *data, struct error **err)
     progress_end(task, r == 0, NULL);
     if (r == 0 && strcmp(call->event, "custom_metadata") == 0) {
         service_take_token(call->machine, &result);
-    }
-    if (r != 0 && result.status > 0) {
-        (*err)->status = result.status; /* the hook's own */
     }
     return r == 0 ? 0 : error_wrap(err, "%s: %s", call->machine->name, call->event);
 }

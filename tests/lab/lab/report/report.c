@@ -220,7 +220,7 @@ int report_render(const json_t *entries, const char *title, const char *template
     size_t len = 0;
     timeline_make(entries, &timeline);
     if (timeline.n_spans == 0) {
-        return error_new(err, STATUS_USAGE, "the record holds no event: create a cluster first");
+        return error_new(err, STATUS_USAGE, "the record holds no event: `lab create` makes a cluster first");
     }
     if (file_read(template, 0, &text, &len, err) < 0) {
         return -1;

@@ -1,3 +1,5 @@
+#include <errno.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -5,6 +7,14 @@
 #include "tests/lab/lab/record/record.h"
 #include "tests/lab/lab/report/report.h"
 #include "tests/lab/lab/verbs/verb.h"
+
+/* A page is written where a directory is: one that is made for a name that was mistyped is no help. */
+static int check_place(const char *file, struct error **err)
+{
+    _cleanup_free_ char *copy = xstrdup(file);
+    const char *directory = dirname(copy);
+    return access(directory, W_OK) == 0 ? 0 : error_errno(err, STATUS_USAGE, errno, "writing into %s", directory);
+}
 
 int verb_report(struct lab *lab, char **argv, struct error **err)
 {
@@ -14,6 +24,12 @@ int verb_report(struct lab *lab, char **argv, struct error **err)
     }
     const char *file = *argv;
     if (file != NULL && take_end(argv + 1, err) != 0) {
+        return -1;
+    }
+    if (from != NULL && access(from, R_OK) != 0) {
+        return error_errno(err, STATUS_USAGE, errno, "reading %s", from);
+    }
+    if (file != NULL && check_place(file, err) != 0) {
         return -1;
     }
     _cleanup_free_ char *beside = lab_path(lab, "report.html");

@@ -1,6 +1,8 @@
 /* AppCenter's agent in a machine, for the confd files of another app. */
+#include <errno.h>
 #include <unistd.h>
 
+#include "lib/system/file.h"
 #include "lib/system/proc.h"
 #include "tests/lab/lab/machine/machine.h"
 #include "tests/lab/lab/record/record.h"
@@ -40,8 +42,13 @@ int verb_agent(struct lab *lab, char **argv, struct error **err)
     if (machine == NULL) {
         return -1;
     }
-    if (!process_alive(&machine->leader)) {
-        return error_new(err, STATUS_USAGE, "%s is off", machine->name);
+    _cleanup_free_ char *resources = path_join(argv[1], "conf.d");
+    if (access(resources, R_OK) != 0) {
+        return error_errno(err, STATUS_USAGE, errno, "%s: its conf.d and templates are wanted; reading %s", argv[1],
+                           resources);
+    }
+    if (need_machine(machine, err) != 0) {
+        return -1;
     }
     if (bring(lab, machine, argv[1], err) != 0) {
         return -1;

@@ -8,8 +8,10 @@
 #include "tests/lab/lab/cluster/scenario.h"
 #include "tests/lab/lab/form/form.h"
 #include "tests/lab/lab/form/locale.h"
+#include "tests/lab/lab/image/image.h"
 #include "tests/lab/lab/machine/host.h"
 #include "tests/lab/lab/machine/services.h"
+#include "tests/lab/lab/progress.h"
 #include "tests/lab/lab/verbs/counts.h"
 #include "tests/lab/lab/verbs/verb.h"
 
@@ -66,8 +68,12 @@ int verb_add(struct lab *lab, char **argv, struct error **err)
     if (counts == NULL) {
         return -1;
     }
-    if (counts->role == NULL) {
-        return error_new(err, STATUS_USAGE, "add ROLE=N...");
+    size_t most = 0;
+    for (const struct role_count *c = counts; c->role != NULL; c++) {
+        most += (size_t)c->count;
+    }
+    if (most == 0) {
+        return error_new(err, STATUS_USAGE, "add ROLE=N...: at least one machine");
     }
     return need_cluster(lab, err) == 0 && (unchecked || check_added(lab, counts, err) == 0)
                ? appcenter_add(lab, counts, err)
@@ -132,7 +138,8 @@ int verb_start(struct lab *lab, char **argv, struct error **err)
         return -1;
     }
     return off ? appcenter_start(lab, err)
-               : error_new(err, STATUS_USAGE, "all machines of lab %s are running", lab->name);
+               : error_new(err, STATUS_USAGE,
+                           "all machines of lab %s are running: `lab restart` restarts their services", lab->name);
 }
 
 int verb_restart(struct lab *lab, char **argv, struct error **err)
@@ -168,6 +175,18 @@ int verb_resize(struct lab *lab, char **argv, struct error **err)
     return lab_save(lab, err) == 0 ? appcenter_resize(lab, role, err) : -1;
 }
 
+/* The lab builds any patch release from Debian's source package, which has one minor release. */
+static int check_version(const char *version, struct error **err)
+{
+    const char usual[] = KUBERNETES_VERSION;
+    size_t minor = (size_t)(strrchr(usual, '.') - usual) + 1;
+    long patch = 0;
+    return strncmp(version, usual, minor) == 0 && str_number(version + minor, 0, 99, &patch)
+               ? 0
+               : error_new(err, STATUS_USAGE, "'%s': %.*sN is required, which is what Debian's source package has",
+                           version, (int)minor, usual);
+}
+
 int verb_upgrade(struct lab *lab, char **argv, struct error **err)
 {
     bool back = take_option(&argv, "--back");
@@ -175,8 +194,9 @@ int verb_upgrade(struct lab *lab, char **argv, struct error **err)
     if (version == NULL) {
         return error_new(err, STATUS_USAGE, "upgrade [--back] VERSION, as v1.20.3");
     }
-    return take_end(argv + 1, err) == 0 && need_cluster(lab, err) == 0 ? appcenter_upgrade(lab, version, !back, err)
-                                                                       : -1;
+    return take_end(argv + 1, err) == 0 && check_version(version, err) == 0 && need_cluster(lab, err) == 0
+               ? appcenter_upgrade(lab, version, !back, err)
+               : -1;
 }
 
 /* EVENT with ARGUMENT on every machine whose role has it, one after the other; what it prints is printed. */
@@ -190,11 +210,11 @@ static int run_everywhere(struct lab *lab, const char *event, const char *argume
             continue;
         }
         any = true;
+        struct task *task = progress_begin(NULL, "%s: %s", lab->machines[i]->name, event);
         int r = service_run(lab, lab->machines[i], event, argument, &result, err);
-        (void)fputs(result.output == NULL ? "" : result.output, stdout);
-        if (r != 0) {
-            (*err)->status = result.status > 0 ? result.status : (*err)->status;
-            return error_wrap(err, "%s: %s", lab->machines[i]->name, event);
+        progress_end(task, r == 0, NULL);
+        if (print_result(lab->machines[i], event, r, &result, err) != 0) {
+            return -1;
         }
     }
     return any ? 0 : error_new(err, STATUS_USAGE, "no role of the app package has the service %s", event);

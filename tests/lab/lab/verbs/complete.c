@@ -7,11 +7,12 @@
 #include "tests/lab/lab/verbs/counts.h"
 #include "tests/lab/lab/verbs/verb.h"
 
+/* Without the "=" of an option that has a value. */
 static void print_words(const char *words)
 {
     _cleanup_strv_ char **list = strv_split(words == NULL ? "" : words);
     for (char **word = list; *word != NULL; word++) {
-        printf("%s\n", *word);
+        printf("%.*s\n", (int)strcspn(*word, "="), *word);
     }
 }
 
@@ -77,12 +78,30 @@ static void print_events(const struct lab *lab)
     }
 }
 
-static void print_of(const struct lab *lab, const struct verb *verb, size_t before)
+/* Those that can be ended. */
+static void print_begun(const struct lab *lab)
 {
+    _cleanup_json_ json_t *faults = fault_list(lab);
+    size_t i;
+    json_t *fault;
+    printf("all\n");
+    json_array_foreach (faults, i, fault) {
+        printf("%s\n%s\n", json_text_or(fault, "id", ""), json_text_or(fault, "fault", ""));
+    }
+    print_machines(lab);
+}
+
+/* WORDS: the verb, and those behind it. */
+static void print_of(const struct lab *lab, const struct verb *verb, char *const *words)
+{
+    size_t before = strv_length(words) - 1;
     print_words(verb->options);
     switch (verb->words) {
     case WORDS_MACHINES:
         print_machines(lab);
+        if (before > 0 && strcmp(verb->name, "logs") == 0) {
+            print_events(lab);
+        }
         break;
     case WORDS_ROLES:
         print_roles(lab, strcmp(verb->name, "resize") != 0);
@@ -103,6 +122,8 @@ static void print_of(const struct lab *lab, const struct verb *verb, size_t befo
     case WORDS_FAULTS:
         if (before == 0) {
             print_faults();
+        } else if (strcmp(words[1], "end") == 0) {
+            print_begun(lab);
         } else {
             print_machines(lab);
         }
@@ -119,7 +140,7 @@ int help_words(const struct lab *lab, char *const *words)
     if (*words == NULL || strcmp(*words, "help") == 0) {
         print_verbs();
     } else if (verb != NULL) {
-        print_of(lab, verb, strv_length(words) - 1);
+        print_of(lab, verb, words);
     }
     return 0;
 }

@@ -100,6 +100,20 @@ static int take_wanted(const struct form *form, char **argv, struct wanted *want
     return counts_enter(form->config, words != NULL ? words : argv, wanted->values, err);
 }
 
+/* The lab on disk, and the image; neither a lab without machines where that fails. */
+static int begin_lab(struct lab *lab, const char *confd, struct error **err)
+{
+    /* locked until this program ends; another verb that comes meanwhile says so */
+    if (lab_save(lab, err) != 0 || lab_lock(lab, err) < 0) {
+        return -1;
+    }
+    int r = image_make(lab, KUBERNETES_VERSION, err) == 0 ? app_put_confd(lab, confd, err) : -1;
+    if (r != 0) {
+        (void)files_remove(lab->dir, NULL);
+    }
+    return r;
+}
+
 /* The lab on disk with what is wanted in it, and the image. */
 static int prepare(struct lab *lab, char **argv, struct role_count **counts, struct error **err)
 {
@@ -128,11 +142,7 @@ static int prepare(struct lab *lab, char **argv, struct role_count **counts, str
     }
     package_env(lab->package, lab->env);
     *counts = counts_of(lab->form, lab->values);
-    /* until this program ends; another verb that comes meanwhile says so */
-    return lab_save(lab, err) == 0 && lab_lock(lab, err) >= 0 && image_make(lab, KUBERNETES_VERSION, err) == 0 &&
-                   app_put_confd(lab, wanted.confd, err) == 0
-               ? 0
-               : -1;
+    return begin_lab(lab, wanted.confd, err);
 }
 
 int verb_image(struct lab *lab, char **argv, struct error **err)
@@ -197,8 +207,10 @@ static int await_ready(const struct lab *lab, struct error **err)
 {
     static const char ready[] =
         "kubectl wait --for=condition=Ready node --all --timeout=120s >&2 && "
-        "for try in $(seq 170); do waiting=$(kubectl get pods -A --no-headers | "
+        "for try in $(seq 170); do "
+        "if pods=$(kubectl get pods -A --no-headers) && [ -n \"$pods\" ]; then waiting=$(echo \"$pods\" | "
         "awk '{ split($3, n, \"/\"); if ($4 != \"Completed\" && (n[1] != n[2] || $4 != \"Running\")) print }'); "
+        "else waiting='kubectl lists no pods'; fi; "
         "[ -n \"$waiting\" ] || break; sleep 1; done; "
         "[ -z \"$waiting\" ] || { echo \"$waiting\" >&2; exit 1; }; "
         "kubectl get nodes -o wide && kubectl get pods -A";

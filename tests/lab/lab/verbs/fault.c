@@ -71,25 +71,13 @@ static bool needs_argument(const struct fault_kind *kind)
     return kind->on_machine && last != NULL && last[1] != '[';
 }
 
-static int begin(struct lab *lab, char **argv, struct error **err)
+/* ARGV is the fault's name and its arguments; LENGTH in seconds, 0: until it is ended. */
+static int begin(struct lab *lab, char **argv, long length, struct error **err)
 {
     const struct fault_kind *kind = fault_kind(*argv);
-    const char *seconds = NULL;
-    long length = 0;
-    _cleanup_strv_ char **words = xcalloc(1, sizeof *words);
+    char *const *words = argv + 1;
     if (kind == NULL) {
         return refuse_kind(*argv, err);
-    }
-    for (argv++; *argv != NULL;) {
-        if (take_value(&argv, "--for", &seconds, err) != 0) {
-            return -1;
-        }
-        if (seconds != NULL && !str_number(seconds, 1, 86400, &length)) {
-            return error_new(err, STATUS_USAGE, "--for %s: seconds of 1 to 86400", seconds);
-        }
-        if (seconds == NULL) {
-            strv_push(&words, *argv++);
-        }
     }
     size_t n = strv_length(words);
     size_t least = (size_t)kind->on_machine + needs_argument(kind);
@@ -117,15 +105,27 @@ int verb_fault(struct lab *lab, char **argv, struct error **err)
             return -1;
         }
     }
-    if (*argv == NULL) {
+    const char *seconds = NULL;
+    long length = 0;
+    if (take_value(&argv, "--for", &seconds, err) != 0) {
+        return -1;
+    }
+    if (seconds != NULL && !str_number(seconds, 1, 86400, &length)) {
+        return error_new(err, STATUS_USAGE, "--for %s: seconds of 1 to 86400", seconds);
+    }
+    if (*argv == NULL && seconds == NULL) {
         return list(lab);
     }
+    if (*argv == NULL) {
+        return error_new(err, STATUS_USAGE, "fault FAULT [MACHINE] [ARGUMENT] [--for SECONDS]");
+    }
     if (strcmp(*argv, "end") == 0) {
-        return argv[1] == NULL ? error_new(err, STATUS_USAGE, "fault end ID|FAULT|MACHINE|all")
-                               : end(lab, argv[1], err);
+        return argv[1] == NULL || argv[2] != NULL || seconds != NULL
+                   ? error_new(err, STATUS_USAGE, "fault end ID|FAULT|MACHINE|all")
+                   : end(lab, argv[1], err);
     }
     if (strcmp(*argv, "keep") == 0 && argv[1] != NULL) {
         return fault_keep(lab, argv[1], err);
     }
-    return begin(lab, argv, err);
+    return begin(lab, argv, length, err);
 }

@@ -53,8 +53,10 @@ static int check_job(void *data, struct error **err)
     int status = r == 0 ? 0 : result.status > 0 ? result.status : why->status;
     w->good = r == 0 ? w->good + 1 : 0;
     w->bad = r == 0 ? 0 : w->bad + 1;
-    progress_say("%s: check %s (%d of %d)", w->machine->name, r == 0 ? "passed" : "failed", r == 0 ? w->good : w->bad,
-                 r == 0 ? w->check.healthy : w->check.unhealthy);
+    int wanted = r == 0 ? w->check.healthy : w->check.unhealthy;
+    int reached = r == 0 ? w->good : w->bad;
+    progress_say("%s: check %s (%d of %d)", w->machine->name, r == 0 ? "passed" : "failed",
+                 reached < wanted ? reached : wanted, wanted);
     if (r == 0 && w->good >= w->check.healthy) {
         verdict(w, true, 0, NULL);
     }
@@ -107,6 +109,17 @@ static int loop(struct watched *all, size_t n, long rounds, struct error **err)
     return 0;
 }
 
+/* A stopped cluster has no checks; a machine whose power went has, which fail. */
+static bool any_runs(const struct watched *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (process_alive(&all[i].machine->leader)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int verb_health(struct lab *lab, char **argv, struct error **err)
 {
     const char *interval = NULL;
@@ -138,6 +151,9 @@ int verb_health(struct lab *lab, char **argv, struct error **err)
             w.check.interval_s = seconds > 0 ? (int)seconds : w.check.interval_s;
             all[n++] = w;
         }
+    }
+    if (n > 0 && !any_runs(all, n)) {
+        return need_machine(all[0].machine, err);
     }
     return n > 0 ? loop(all, n, count, err)
                  : error_new(err, STATUS_USAGE, "none of these machines' roles has a health check");

@@ -15,14 +15,18 @@
 static json_t *printed(const struct lab *lab, const struct machine *machine, const char *event, struct error **err)
 {
     _cleanup_proc_ struct proc_result result = {0};
+    if (need_machine(machine, err) != 0) {
+        return NULL;
+    }
     if (service_run(lab, machine, event, NULL, &result, err) != 0) {
+        (void)error_wrap(err, "%s: %s", machine->name, event);
         return NULL;
     }
     json_error_t why;
     json_t *value = json_loads(result.output == NULL ? "" : result.output, 0, &why);
     if (value == NULL) {
-        (void)error_new(err, STATUS_FAILED, "%s: %s printed no JSON, line %d: %s", machine->name, event, why.line,
-                        why.text);
+        (void)error_new(err, STATUS_FAILED, "%s: %s printed no JSON, line %d: %s; `lab logs %s %s` has what it printed",
+                        machine->name, event, why.line, why.text, machine->name, event);
     }
     return value;
 }
@@ -90,7 +94,7 @@ int verb_monitor(struct lab *lab, char **argv, struct error **err)
     const struct machine *only = *argv == NULL ? NULL : lab_find(lab, *argv, err);
     _cleanup_table_ struct table table = {0};
     _cleanup_json_ json_t *all = json_object();
-    if (*argv != NULL && only == NULL) {
+    if (*argv != NULL && (only == NULL || take_end(argv + 1, err) != 0)) {
         return -1;
     }
     table_row(&table, ELEMENTS(heads), heads);
@@ -173,6 +177,9 @@ int verb_tab(struct lab *lab, char **argv, struct error **err)
     const char *name = *argv;
     if (name == NULL || json_object_get(json_object_get(lab->package, "display_tabs"), name) == NULL) {
         return refuse_tab(lab, name, err);
+    }
+    if (take_end(argv + 1, err) != 0) {
+        return -1;
     }
     _cleanup_free_ char *event = xasprintf("tab %s", name);
     for (size_t i = 0; i < lab->n_machines; i++) {

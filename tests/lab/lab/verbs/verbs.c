@@ -18,11 +18,12 @@
     "before anything is made (in Chinese where LANG begins with zh); --unchecked\n"                                    \
     "does without, for instance for a single log node on a small machine.\n"                                           \
     "--confd DIR adds its conf.d/*.toml and templates to the image's /etc/confd:\n"                                    \
-    "each machine's agent renders them, and runs their reload_cmd. --package DIR,\n"                                   \
-    "before all else: another app, whose package (config.json,\n"                                                      \
-    "cluster.json.mustache, locale/) is in DIR; --confd has its confd files then."
+    "each machine's agent renders them, and runs their reload_cmd. --package DIR:\n"                                   \
+    "another app, whose package (config.json, cluster.json.mustache, locale/) is\n"                                    \
+    "in DIR; --confd has its confd files then. What the agent cannot make of\n"                                        \
+    "them, and a reload_cmd that fails, is told and stops nothing, as on AppCenter."
 #define CREATE_ARGUMENTS "[--package DIR] [--values FILE] [--set KEY=VALUE] [--confd DIR] [--unchecked] [ROLE=N...]"
-#define CREATE_OPTIONS "--package --values --set --confd --unchecked"
+#define CREATE_OPTIONS "--package= --values= --set= --confd= --unchecked"
 
 const struct verb verbs[] = {
     {BEGIN, "image", "", "make the machine image, or what is missing of it", NULL, VERB_ALONE, WORDS_NONE, NULL,
@@ -56,7 +57,9 @@ const struct verb verbs[] = {
      VERB_EVENT, WORDS_MACHINES, "--force --unchecked", verb_delete},
     {CHANGE, "stop", "", "stop the cluster: its VMs are dropped, /data stays", NULL, VERB_EVENT, WORDS_NONE, NULL,
      verb_stop},
-    {CHANGE, "start", "", "start it, with new VMs", NULL, VERB_EVENT, WORDS_NONE, NULL, verb_start},
+    {CHANGE, "start", "", "start it, with new VMs",
+     "Also after a restart of this host, which ends machines, servers and network.", VERB_EVENT, WORDS_NONE, NULL,
+     verb_start},
     {CHANGE, "restart", "", "restart the services", NULL, VERB_EVENT, WORDS_NONE, NULL, verb_restart},
     {CHANGE, "resize", "ROLE cpu=N memory=N volume_size=N", "vertical scaling: new VMs with other figures",
      "At least one of the three, as the form allows. The figures are what the\n"
@@ -82,40 +85,46 @@ const struct verb verbs[] = {
     {LOOK, "status", "[--watch] [--json]", "machines, what runs on them, their health, faults",
      "EVENT is what runs, or ran last, with its outcome; STEP the step its hook is\n"
      "in; HEALTH the verdict of `lab health`, SINCE when it has been that.\n"
-     "--watch draws it anew each second until Ctrl-C.",
-     VERB_LAB, WORDS_NONE, "--watch --json", verb_status},
+     "--watch draws it anew each second until Ctrl-C. --json: one object with\n"
+     "cluster, machines and faults; with --watch one a line.",
+     VERB_RECORD, WORDS_NONE, "--watch --json", verb_status},
     {LOOK, "events", "[--json] [-n N] [MACHINE]", "what ran, when, how long, with which status",
      "A status has the text that AppCenter shows, in both languages. --json: one\n"
      "object a line, with the steps (tests/lab/lab/record/record.h).",
-     VERB_LAB, WORDS_MACHINES, "--json -n", verb_events},
+     VERB_RECORD, WORDS_MACHINES, "--json -n=", verb_events},
     {LOOK, "report", "[--from RECORD] [FILE]", "what was done, as one HTML page",
      "A timeline a machine, with events, steps, health and faults, and the critical\n"
      "path of each operation. The page needs no network. FILE is report.html in\n"
      "the lab's directory by default. --from RECORD: of a copy of its events.jsonl.",
-     VERB_ALONE, WORDS_NONE, "--from", verb_report},
+     VERB_ALONE, WORDS_NONE, "--from=", verb_report},
     {LOOK, "health", "[--interval SECONDS] [--rounds N] [MACHINE...]", "the platform's health checks",
      "Runs check every interval_sec on every machine, and action after\n"
      "unhealthy_threshold failures in a row, as cluster.json says, until Ctrl-C or\n"
      "for N rounds. `lab status` shows the verdict. Exit status 1: one is unhealthy.",
-     VERB_INSIDE, WORDS_MACHINES, "--interval --rounds", verb_health},
+     VERB_INSIDE, WORDS_MACHINES, "--interval= --rounds=", verb_health},
     {LOOK, "monitor", "[--json] [MACHINE]", "the monitor's items, scaled as the console shows them",
-     "REFUSED says why AppCenter would not take an item.", VERB_INSIDE, WORDS_MACHINES, "--json", verb_monitor},
-    {LOOK, "tab", "[--json] NAME", "a tab of the console", NULL, VERB_INSIDE, WORDS_TABS, "--json", verb_tab},
+     "REFUSED says why AppCenter would not take an item. --json: what the services\n"
+     "printed, {MACHINE: {ITEM: VALUE}}.",
+     VERB_INSIDE, WORDS_MACHINES, "--json", verb_monitor},
+    {LOOK, "tab", "[--json] NAME", "a tab of the console",
+     "--json: what the service printed, {\"labels\": [...], \"data\": [[...]...]}.", VERB_INSIDE, WORDS_TABS, "--json",
+     verb_tab},
     {LOOK, "metadata", "[--as MACHINE] [--text] [PATH]", "what a machine reads from the metadata server",
      "PATH as /self/hosts, or hosts; all of it by default, as the first machine\n"
      "sees it.",
-     VERB_INSIDE, WORDS_MACHINES, "--as --text", verb_metadata},
+     VERB_INSIDE, WORDS_MACHINES, "--as= --text", verb_metadata},
     {LOOK, "logs", "MACHINE [-f] [--unit UNIT | --all | --console | EVENT]", "a machine's logs",
-     "What the hooks wrote; of a unit; the whole journal; the console; or what\n"
-     "EVENT printed when it ran last. -f follows it.",
-     VERB_LAB, WORDS_MACHINES, "-f --unit --all --console", verb_logs},
+     "What the hooks wrote; of a unit; the whole journal, without the kernel's\n"
+     "messages, which are this host's; the console; or what EVENT (init, tab NAME,\n"
+     "...) printed when it ran last. -f follows it.",
+     VERB_LAB, WORDS_MACHINES, "-f --follow --unit= --all --console", verb_logs},
 
     {BREAK, "fault", "[FAULT [MACHINE] [ARGUMENT] [--for SECONDS] | end ID|FAULT|MACHINE|all]",
      "faults on demand; without arguments: those there are",
      "With --for it ends by itself, whatever became of this program; otherwise\n"
      "when `lab fault end` ends it. `lab status` shows those there are, with the\n"
      "time left; `lab events` when they began and ended. FAULT is one of:",
-     VERB_INSIDE, WORDS_FAULTS, "--for", verb_fault},
+     VERB_INSIDE, WORDS_FAULTS, "--for=", verb_fault},
 
     {ENTER, "exec", "MACHINE COMMAND [ARGUMENT...]", "a command in a machine", NULL, VERB_LAB, WORDS_MACHINES, NULL,
      verb_exec},

@@ -319,11 +319,10 @@ static void put_served(const struct cloudapi_call *call, const json_t *balancer,
     size_t i = 0;
     json_t *listener;
     json_array_foreach (json_object_get(balancer, "_served"), i, listener) {
-        if (strcmp(json_text_or(listener, "listener_protocol", ""), "udp") != 0) {
-            json_array_append_new(served, json_pack("{s:s, s:O, s:o}", "address", address, "port",
-                                                    json_object_get(listener, "listener_port"), "backends",
-                                                    machines_of(call, listener)));
-        }
+        json_array_append_new(served, json_pack("{s:s, s:O, s:s, s:o}", "address", address, "port",
+                                                json_object_get(listener, "listener_port"), "protocol",
+                                                json_text_or(listener, "listener_protocol", ""), "backends",
+                                                machines_of(call, listener)));
     }
 }
 

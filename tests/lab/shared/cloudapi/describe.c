@@ -6,6 +6,8 @@
 #include "lib/core/util.h"
 #include "tests/lab/shared/cloudapi/api.h"
 
+enum { MOST = 100 };
+
 const char *cloudapi_argument(const struct cloudapi_arguments *arguments, const char *name)
 {
     for (size_t i = 0; i < arguments->count; i++) {
@@ -146,7 +148,11 @@ json_t *cloudapi_describe(struct cloudapi_call *call, const struct cloudapi_desc
     if (!cloudapi_number(call, "limit", 0, 1000000, &limit) || !cloudapi_number(call, "offset", 0, 1000000, &offset)) {
         return cloudapi_invalid("limit");
     }
-    limit = limit > 100 ? 100 : limit; /* as the API: a page is never over 100 */
+    limit = limit > MOST ? MOST : limit; /* as the API: a page is never over 100 */
+    _cleanup_strv_ char **ids = d->ids == NULL ? NULL : cloudapi_list(call, d->ids);
+    if (strv_length(ids) > MOST) { /* whose entries no page would hold */
+        return cloudapi_invalid(d->ids);
+    }
     json_t *page = json_array();
     const json_t *const lists[] = {json_object_get(call->data, d->kind->list), cloudapi_all(call, d->kind->list)};
     for (size_t l = 0; l < ELEMENTS(lists); l++) {

@@ -6,19 +6,23 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/core/json.h"
 #include "lib/core/util.h"
 #include "lib/system/proc.h"
 
-enum { BACKLOG = 64, CONNECT_S = 5, BUFFER = 65536 };
+enum { BACKLOG = 64, CONNECT_S = 5, BUFFER = 65536, SESSIONS = 64, IDLE_S = 60, OWN = 2 };
 
 struct port {
     char *address;
     long number;
+    bool udp;
     int fd;
+    int stop; /* of udp: an eventfd that ends the thread */
     pthread_t thread;
     pthread_mutex_t lock;
     json_t *backends;
@@ -49,7 +53,7 @@ static struct sockaddr_in socket_address(const char *ip, long port)
     return at;
 }
 
-/* A connection to the next backend that takes one; -1 when none does. */
+/* A connection to the next backend that takes one; -1 when none does. A PORT of UDP is only connected to an address. */
 static int connect_next(struct port *port)
 {
     pthread_mutex_lock(&port->lock);
@@ -62,7 +66,7 @@ static int connect_next(struct port *port)
         struct sockaddr_in at =
             socket_address(json_text_or(backend, "ip", ""), (long)json_integer_value(json_object_get(backend, "port")));
         const struct timeval wait = {.tv_sec = CONNECT_S};
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd = socket(AF_INET, (port->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
         if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait) == 0 &&
             connect(fd, (struct sockaddr *)&at, sizeof at) == 0) {
             return fd;
@@ -135,40 +139,171 @@ static void *accept_all(void *context)
     }
 }
 
-static struct port *find(const struct forwarder *forwarder, const char *address, long number)
+struct session {
+    struct sockaddr_in sender;
+    int backend; /* -1: not used */
+    time_t last; /* when something passed, by the monotonic clock */
+};
+
+static time_t now_s(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+static void end_session(struct session *session)
+{
+    if (session->backend >= 0) {
+        close(session->backend);
+        session->backend = -1;
+    }
+}
+
+/* The sender's session, or the one that was silent for longest, ended. */
+static struct session *session_of(struct session *sessions, const struct sockaddr_in *sender)
+{
+    struct session *oldest = sessions;
+    for (size_t i = 0; i < SESSIONS; i++) {
+        struct session *one = &sessions[i];
+        if (one->backend >= 0 && one->sender.sin_port == sender->sin_port &&
+            one->sender.sin_addr.s_addr == sender->sin_addr.s_addr) {
+            return one;
+        }
+        if (oldest->backend >= 0 && (one->backend < 0 || one->last < oldest->last)) {
+            oldest = one;
+        }
+    }
+    end_session(oldest);
+    oldest->sender = *sender;
+    return oldest;
+}
+
+static void pass_on(struct session *sessions, struct port *port)
+{
+    char data[BUFFER];
+    struct sockaddr_in sender = {0};
+    socklen_t size = sizeof sender;
+    ssize_t n = recvfrom(port->fd, data, sizeof data, MSG_DONTWAIT, (struct sockaddr *)&sender, &size);
+    if (n < 0) {
+        return;
+    }
+    struct session *session = session_of(sessions, &sender);
+    if (session->backend < 0) {
+        session->backend = connect_next(port);
+    }
+    session->last = now_s();
+    if (session->backend >= 0 && send(session->backend, data, (size_t)n, MSG_NOSIGNAL) < 0) {
+        end_session(session); /* the next datagram tries the next backend */
+    }
+}
+
+static void pass_back(int fd, struct session *session)
+{
+    char data[BUFFER];
+    ssize_t n = recv(session->backend, data, sizeof data, MSG_DONTWAIT);
+    if (n < 0) {
+        end_session(session); /* nothing listens there */
+        return;
+    }
+    session->last = now_s();
+    (void)sendto(fd, data, (size_t)n, MSG_NOSIGNAL, (const struct sockaddr *)&session->sender, sizeof session->sender);
+}
+
+/* Passes what arrives at a port of UDP to a backend and its answers back, until it is to stop. Each sender keeps its
+ * backend until neither has sent anything for a minute. */
+static void relay(struct port *port)
+{
+    struct session sessions[SESSIONS];
+    struct pollfd fds[OWN + SESSIONS] = {{.fd = port->fd, .events = POLLIN}, {.fd = port->stop, .events = POLLIN}};
+    for (size_t i = 0; i < SESSIONS; i++) {
+        sessions[i] = (struct session){.backend = -1};
+    }
+    while (fds[1].revents == 0) {
+        for (size_t i = 0; i < SESSIONS; i++) {
+            if (now_s() - sessions[i].last > IDLE_S) {
+                end_session(&sessions[i]);
+            }
+            fds[OWN + i] = (struct pollfd){.fd = sessions[i].backend, .events = POLLIN};
+        }
+        if (poll(fds, OWN + SESSIONS, IDLE_S * 1000) <= 0) {
+            continue;
+        }
+        for (size_t i = 0; i < SESSIONS; i++) {
+            if (fds[OWN + i].revents != 0) {
+                pass_back(port->fd, &sessions[i]);
+            }
+        }
+        if (fds[0].revents != 0) {
+            pass_on(sessions, port);
+        }
+    }
+    for (size_t i = 0; i < SESSIONS; i++) {
+        end_session(&sessions[i]);
+    }
+}
+
+static void *relay_all(void *context)
+{
+    relay(context);
+    return NULL;
+}
+
+static bool is_udp(const json_t *wanted)
+{
+    return strcmp(json_text_or(wanted, "protocol", ""), "udp") == 0;
+}
+
+static struct port *find(const struct forwarder *forwarder, const char *address, long number, bool udp)
 {
     for (struct port *port = forwarder->ports; port != NULL; port = port->rest) {
-        if (strcmp(port->address, address) == 0 && port->number == number) {
+        if (strcmp(port->address, address) == 0 && port->number == number && port->udp == udp) {
             return port;
         }
     }
     return NULL;
 }
 
-static void open_port(struct forwarder *forwarder, const char *address, long number)
+static bool start_port(struct port *port)
 {
-    struct sockaddr_in at = socket_address(address, number);
-    struct port *port = xcalloc(1, sizeof *port);
+    struct sockaddr_in at = socket_address(port->address, port->number);
     const int on = 1;
+    return port->fd >= 0 && port->stop >= 0 && setsockopt(port->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+           bind(port->fd, (struct sockaddr *)&at, sizeof at) == 0 && (port->udp || listen(port->fd, BACKLOG) == 0) &&
+           pthread_create(&port->thread, NULL, port->udp ? relay_all : accept_all, port) == 0;
+}
+
+static void free_port(struct port *port)
+{
+    if (port->fd >= 0) {
+        close(port->fd);
+    }
+    if (port->stop >= 0) {
+        close(port->stop);
+    }
+    pthread_mutex_destroy(&port->lock);
+    json_decref(port->backends);
+    free(port->address);
+    free(port);
+}
+
+static void open_port(struct forwarder *forwarder, const char *address, long number, bool udp)
+{
+    struct port *port = xcalloc(1, sizeof *port);
     if (json_object_get(forwarder->addresses, address) == NULL && address_change("add", address)) {
         json_object_set_new(forwarder->addresses, address, json_true());
     }
     *port = (struct port){.address = xstrdup(address),
                           .number = number,
-                          .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                          .udp = udp,
+                          .fd = socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0),
+                          .stop = eventfd(0, EFD_CLOEXEC),
                           .lock = PTHREAD_MUTEX_INITIALIZER,
                           .backends = json_array(),
                           .rest = forwarder->ports};
-    if (port->fd < 0 || setsockopt(port->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(port->fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(port->fd, BACKLOG) != 0 ||
-        pthread_create(&port->thread, NULL, accept_all, port) != 0) {
+    if (!start_port(port)) {
         (void)fprintf(stderr, "listening on %s:%ld: %s\n", address, number, strerror(errno));
-        if (port->fd >= 0) {
-            close(port->fd);
-        }
-        json_decref(port->backends);
-        free(port->address);
-        free(port);
+        free_port(port);
         return;
     }
     forwarder->ports = port;
@@ -176,13 +311,9 @@ static void open_port(struct forwarder *forwarder, const char *address, long num
 
 static void close_port(struct port *port)
 {
-    (void)shutdown(port->fd, SHUT_RDWR);
+    (void)(port->udp ? eventfd_write(port->stop, 1) : shutdown(port->fd, SHUT_RDWR));
     pthread_join(port->thread, NULL);
-    close(port->fd);
-    pthread_mutex_destroy(&port->lock);
-    json_decref(port->backends);
-    free(port->address);
-    free(port);
+    free_port(port);
 }
 
 static const json_t *wanted_of(const json_t *wanted, const struct port *port)
@@ -191,7 +322,7 @@ static const json_t *wanted_of(const json_t *wanted, const struct port *port)
     json_t *one;
     json_array_foreach ((json_t *)wanted, i, one) {
         if (strcmp(json_text_or(one, "address", ""), port->address) == 0 &&
-            json_integer_value(json_object_get(one, "port")) == port->number) {
+            json_integer_value(json_object_get(one, "port")) == port->number && is_udp(one) == port->udp) {
             return one;
         }
     }
@@ -231,10 +362,10 @@ void forward_set(struct forwarder *forwarder, const json_t *wanted)
     json_array_foreach ((json_t *)wanted, i, one) {
         const char *address = json_text_or(one, "address", "");
         long number = (long)json_integer_value(json_object_get(one, "port"));
-        if (find(forwarder, address, number) == NULL) {
-            open_port(forwarder, address, number);
+        if (find(forwarder, address, number, is_udp(one)) == NULL) {
+            open_port(forwarder, address, number, is_udp(one));
         }
-        struct port *port = find(forwarder, address, number);
+        struct port *port = find(forwarder, address, number, is_udp(one));
         if (port != NULL) {
             pthread_mutex_lock(&port->lock);
             json_decref(port->backends);

@@ -22,8 +22,53 @@ json_t *cloudapi_change_disk(json_t *change, const char *what, const char *sourc
     return change;
 }
 
+/* What the client adds to each request by itself. */
+static bool of_every_request(const char *name)
+{
+    static const char *const names[] = {"access_key_id",     "signature",  "signature_method",
+                                        "signature_version", "time_stamp", "version"};
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The values of NAME.1, NAME.2, ..., or their objects. */
+static json_t *values_of(const struct cloudapi_call *call, const char *name)
+{
+    _cleanup_strv_ char **texts = cloudapi_list(call, name);
+    if (*texts == NULL) {
+        return cloudapi_objects(call, name);
+    }
+    json_t *list = json_array();
+    for (char **text = texts; *text != NULL; text++) {
+        json_array_append_new(list, json_string(*text));
+    }
+    return list;
+}
+
+/* The request as a JSON text: hostnic v1.0 reads the cards of a pending job there ("nics"). The caller frees. */
+static char *directive_of(const struct cloudapi_call *call)
+{
+    _cleanup_json_ json_t *request = json_object();
+    for (size_t i = 0; i < call->arguments->count; i++) {
+        const struct cloudapi_argument *argument = &call->arguments->list[i];
+        _cleanup_free_ char *name = xstrdup(argument->name);
+        name[strcspn(name, ".")] = '\0';
+        if (of_every_request(name) || json_object_get(request, name) != NULL) {
+            continue;
+        }
+        bool one = strchr(argument->name, '.') == NULL;
+        json_object_set_new(request, name, one ? json_string(argument->value) : values_of(call, name));
+    }
+    return json_dumps(request, JSON_COMPACT | JSON_SORT_KEYS);
+}
+
 const char *cloudapi_job(struct cloudapi_call *call, json_t *changes)
 {
+    _cleanup_free_ char *directive = directive_of(call);
     _cleanup_buffer_ struct buffer ids = {0};
     size_t i = 0;
     json_t *change;
@@ -33,9 +78,9 @@ const char *cloudapi_job(struct cloudapi_call *call, json_t *changes)
     }
     const json_t *ms = json_object_get(call->faults, "job_ms");
     int64_t due = call->now + (ms == NULL ? JOB_MS : json_integer_value(ms));
-    json_t *job = json_pack("{s:s, s:s, s:I, s:b, s:o}", "job_action", call->action, "resource_ids", ids.data, "_due",
-                            (json_int_t)due, "_fails", strcmp(json_text_or(call->fault, "job", ""), "failed") == 0,
-                            "_changes", changes);
+    json_t *job = json_pack("{s:s, s:s, s:s, s:I, s:b, s:o}", "job_action", call->action, "directive", directive,
+                            "resource_ids", ids.data, "_due", (json_int_t)due, "_fails",
+                            strcmp(json_text_or(call->fault, "job", ""), "failed") == 0, "_changes", changes);
     return json_text(cloudapi_add(call, &cloudapi_jobs, job, NULL, "working"), "job_id");
 }
 
