@@ -91,12 +91,30 @@ static void check_contents(const json_t *items)
     }
 }
 
+/* Takes those documents away whose very text is in SEEN: the API server has taken them. */
+static void drop_seen(struct manifest *manifest, json_t *seen)
+{
+    struct manifest fresh = {.documents = xcalloc(manifest->n, sizeof *fresh.documents)};
+    struct manifest dropped = {.documents = xcalloc(manifest->n, sizeof *dropped.documents)};
+    for (size_t i = 0; i < manifest->n; i++) {
+        const char *text = manifest->documents[i].text;
+        struct manifest *place = json_object_get(seen, text) == NULL ? &fresh : &dropped;
+        place->documents[place->n++] = manifest->documents[i];
+        json_object_set_new(seen, text, json_true());
+    }
+    free(manifest->documents);
+    manifest_free(&dropped);
+    *manifest = fresh;
+}
+
 static void test_api_server_takes_every_cluster(void **state)
 {
     (void)state;
+    _cleanup_json_ json_t *seen = json_object();
     for (size_t i = 0; i < ELEMENTS(clusters); i++) {
         _cleanup_manifest_ struct manifest manifest = {0};
         render(clusters[i], &manifest);
+        drop_seen(&manifest, seen);
         _cleanup_json_ json_t *items = dry_run(&manifest);
         check_contents(items);
     }
@@ -177,9 +195,84 @@ static void test_storage_reads_the_api_key_from_a_secret(void **state)
     }
 }
 
+static const char *const snapshot_kinds[][3] = {{"volumesnapshotclasses", "VolumeSnapshotClass", "Cluster"},
+                                                {"volumesnapshotcontents", "VolumeSnapshotContent", "Cluster"},
+                                                {"volumesnapshots", "VolumeSnapshot", "Namespaced"}};
+
+/* As csi-snapshotter v1.2.2 makes its definitions, and a class as its users have one. */
+static void make_v1alpha1(void)
+{
+    static const char *const create[] = {"create", "--filename=-", NULL};
+    static const char *const established[] = {
+        "wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinition", "--all", NULL};
+    const struct run run = new_run();
+    _cleanup_error_ struct error *err = NULL;
+    for (size_t i = 0; i < ELEMENTS(snapshot_kinds); i++) {
+        _cleanup_free_ char *definition = xasprintf(
+            "---\n{apiVersion: apiextensions.k8s.io/v1beta1, kind: CustomResourceDefinition, metadata: {name: "
+            "%s.snapshot.storage.k8s.io}, spec: {group: snapshot.storage.k8s.io, version: v1alpha1, scope: %s, names: "
+            "{plural: %s, kind: %s}}}",
+            snapshot_kinds[i][0], snapshot_kinds[i][2], snapshot_kinds[i][0], snapshot_kinds[i][1]);
+        must(kubectl(&run, create, definition, NULL, &err), &err);
+    }
+    must(kubectl(&run, established, NULL, NULL, &err), &err);
+    must(
+        kubectl(&run, create,
+                "---\n{apiVersion: snapshot.storage.k8s.io/v1alpha1, kind: VolumeSnapshotClass, metadata: {name: old}, "
+                "snapshotter: disk.csi.qingcloud.com}\n"
+                "---\n{apiVersion: snapshot.storage.k8s.io/v1alpha1, kind: VolumeSnapshot, metadata: {name: old, "
+                "finalizers: [snapshot.storage.kubernetes.io/volumesnapshot-protection]}, "
+                "spec: {snapshotClassName: old, source: {kind: PersistentVolumeClaim, name: data}}}",
+                NULL, &err),
+        &err);
+}
+
+/* What user-guide.md says of a snapshot of v1alpha1 that is in the way. */
+static void delete_v1alpha1(const struct run *run)
+{
+    static const char *const unprotect[] = {"patch",        "volumesnapshots.v1alpha1.snapshot.storage.k8s.io", "old",
+                                            "--type=merge", "--patch={\"metadata\": {\"finalizers\": null}}",   NULL};
+    static const char *const delete[] = {"delete", "volumesnapshot", "old", "--timeout=20s", NULL};
+    _cleanup_error_ struct error *err = NULL;
+    must(kubectl(run, unprotect, NULL, NULL, &err), &err);
+    must(kubectl(run, delete, NULL, NULL, &err), &err);
+}
+
+/* A cluster of a former version has v1alpha1 in storedVersions: the definitions of today are accepted over those. */
+static void test_snapshots_follow_v1alpha1(void **state)
+{
+    static const char *const classes[] = {"get", "volumesnapshotclasses.v1.snapshot.storage.k8s.io", "--output=name",
+                                          NULL};
+    static const char *const apply[] = {"apply", "--filename=-", NULL};
+    const struct run run = new_run();
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *output = NULL;
+    _cleanup_manifest_ struct manifest manifest = {0};
+    (void)state;
+    make_v1alpha1();
+    render("ssd-nodes", &manifest);
+    json_decref(dry_run(&manifest));
+    must(kubectl(&run, classes, NULL, &output, &err), &err);
+    assert_string_equal(output, "volumesnapshotclass.snapshot.storage.k8s.io/old\n");
+    must(kubectl(&run, apply,
+                 "---\n{apiVersion: snapshot.storage.k8s.io/v1, kind: VolumeSnapshot, metadata: {name: new}, spec: "
+                 "{volumeSnapshotClassName: new, source: {persistentVolumeClaimName: data}}}",
+                 NULL, &err),
+         &err);
+    assert_int_equal(
+        kubectl(&run, apply,
+                "---\n{apiVersion: snapshot.storage.k8s.io/v1, kind: VolumeSnapshot, metadata: {name: wrong}, "
+                "spec: {source: {kind: PersistentVolumeClaim, name: data}}}",
+                NULL, &err),
+        -1);
+    assert_non_null(strstr(err->message, "spec.source"));
+    delete_v1alpha1(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_snapshots_follow_v1alpha1), /* first: before there are definitions */
         cmocka_unit_test(test_api_server_takes_every_cluster),
         cmocka_unit_test(test_api_key),
         cmocka_unit_test(test_storage_reads_the_api_key_from_a_secret),

@@ -74,6 +74,24 @@ static void test_an_exempt_object_is_left_alone(void **state)
     wipe(&f);
 }
 
+/* As the definitions of snapshots, which would take all snapshots along. */
+static void test_an_object_to_keep_outlives_its_addon(void **state)
+{
+    (void)state;
+    static const char without[] = "{\"pool\": {\"size\": 3}, \"second\": {\"text\": \"two\"}}";
+    _cleanup_fixture_ struct fixture f;
+    fixture_open(&f);
+    must_apply(&f, ALL);
+    CLUSTER(&f, "annotate", SETTINGS, "helm.sh/resource-policy=keep");
+    must_apply(&f, without);
+    assert_cluster(&f, "first-settings=one second=two a-pool=3 ");
+    must_apply(&f, ALL);
+    CLUSTER(&f, "annotate", SETTINGS, "helm.sh/resource-policy-");
+    must_apply(&f, without);
+    assert_cluster(&f, "second=two a-pool=3 ");
+    wipe(&f);
+}
+
 static void test_a_users_own_object_of_the_name_stays(void **state)
 {
     (void)state;
@@ -192,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_a_removed_field_comes_back),
         cmocka_unit_test(test_fields_of_others_are_no_change),
         cmocka_unit_test(test_an_exempt_object_is_left_alone),
+        cmocka_unit_test(test_an_object_to_keep_outlives_its_addon),
         cmocka_unit_test(test_a_users_own_object_of_the_name_stays),
         cmocka_unit_test(test_a_forged_record_deletes_nothing),
         cmocka_unit_test(test_what_a_former_version_applied_can_go),

@@ -195,7 +195,12 @@ static int apply_killed(struct fixture *f, const char *context, const char *when
     if (pid == 0) {
         /* not the parent's connection, which goes on */
         (void)apiserver_kube(&server, &f->run.kube, NULL);
-        _exit(apply(f, context, NULL) < 0 ? 1 : 0);
+        struct error *err = NULL;
+        int applied = apply(f, context, &err);
+        if (applied < 0) {
+            print_error("%s\n", err->message);
+        }
+        _exit(applied < 0 ? 1 : 0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     put("opt/kubernetes/bin/kill", "", 0644);
@@ -216,6 +221,7 @@ static void test_killed_at_any_call(void **state)
     fixture_open(&f);
     size_t n = 0;
     for (int killed = 1; killed == 1; n++) {
+        f.run.deadline = deadline_in(120000); /* for each call anew */
         _cleanup_free_ char *when = xasprintf("after-%zu\n", n + 1);
         must_apply(&f, before);
         killed = apply_killed(&f, after, when);

@@ -10,7 +10,8 @@ import sys
 import yaml
 
 BUILD, WORK = sys.argv[1:]
-VERSIONS = ["v1.20.2", "v1.21.14", "v1.22.17", "v1.23.17", "v1.24.17", "v1.25.16", "v1.26.15"]
+VERSIONS = ["v1.20.2", "v1.21.14", "v1.22.17", "v1.23.17", "v1.24.17", "v1.25.16", "v1.26.15", "v1.27.16", "v1.28.15",
+            "v1.29.15", "v1.30.14", "v1.31.1", "v1.32.0"]
 # The form's counts (templates/appcenter/config.json): node and ssd_node from 0, log 0 or 2 to 5, one master.
 NODES, LOGS = (0, 1, 3), (0, 2, 3, 4, 5)
 MASTER_TAINTS = ("node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane")
@@ -25,9 +26,14 @@ REMOVED = {
     ("networking.k8s.io/v1beta1", None): 22, ("discovery.k8s.io/v1beta1", None): 25,
     ("events.k8s.io/v1beta1", None): 25, ("node.k8s.io/v1beta1", None): 25, ("autoscaling/v2beta1", None): 25,
     ("autoscaling/v2beta2", None): 26, ("flowcontrol.apiserver.k8s.io/v1beta1", None): 26,
+    ("authentication.k8s.io/v1beta1", "TokenReview"): 22, ("authorization.k8s.io/v1beta1", None): 22,
+    ("certificates.k8s.io/v1beta1", "CertificateSigningRequest"): 22, ("storage.k8s.io/v1beta1", "CSIStorageCapacity"): 27,
+    ("flowcontrol.apiserver.k8s.io/v1beta2", None): 29, ("flowcontrol.apiserver.k8s.io/v1beta3", None): 32,
 }
 ADDED = {("policy/v1", "PodDisruptionBudget"): 21, ("batch/v1", "CronJob"): 21, ("discovery.k8s.io/v1", None): 21,
-         ("autoscaling/v2", None): 23}
+         ("autoscaling/v2", None): 23, ("storage.k8s.io/v1", "CSIStorageCapacity"): 24,
+         ("flowcontrol.apiserver.k8s.io/v1beta2", None): 23, ("flowcontrol.apiserver.k8s.io/v1beta3", None): 26,
+         ("flowcontrol.apiserver.k8s.io/v1", None): 29}
 # What the API server makes itself.
 BUILT_IN_ROLES = re.compile(r"^(system:.*|cluster-admin|admin|edit|view|extension-apiserver-authentication-reader)$")
 # On every machine: of the base system, or made by the kubelet, Docker or a CNI plugin before a pod needs it.

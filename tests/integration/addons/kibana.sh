@@ -1,6 +1,6 @@
 #!/bin/bash
-# The sample that is imported into Kibana: whole, with nothing it refers to missing, and about fields that Fluent Bit writes
-# as this cluster has it set up.
+# Kibana is left out with an Elasticsearch that it refuses. The sample that is imported into it: whole, with nothing it refers
+# to missing, and about fields that Fluent Bit writes as this cluster has it set up.
 set -uo pipefail
 . tests/integration/tap.bash
 . tests/integration/files/rendered.bash
@@ -63,4 +63,20 @@ result "run.sh imports the file" "$(import '{"success":true,"successCount":9}' |
     grep --quiet "kbn-xsrf: true --form file=@$objects http://kibana-logging.kube-system:5601/api/saved_objects/_import" \
         "$work/asked" || cat "$work/asked")"
 result "and fails when Kibana does not take it" "$(import '{"success":false}' >/dev/null && echo "status 0")"
+
+# an image with the Kibana that Elastic's 7.10.2 is
+cp -r tests/golden/opt "$work/opt"
+sed -i 's|kibana-oss:test|kibana-oss:7.10.2|' "$work/opt/versions.json"
+echo "paths { opt = \"$work/opt\" }" >"$work/settings"
+# addons_with NUMBER: what there is on the master once its event found that release at es_server, and the one before
+addons_with() {
+    mkdir -p "$work/outside/data/kubernetes/hooks"
+    printf '{"number":"%s","opensearch":false,"server":"es.example.com:19200"}' "$1" \
+        >"$work/outside/data/kubernetes/hooks/elasticsearch.json"
+    render es-server master "$work/outside" "$work/settings"
+    (cd "$work/outside/data/kubernetes/hooks/addons" && ls -- fluent-bit.yaml kibana.yaml 2>/dev/null)
+}
+is "$(addons_with 7.17.9 | xargs)" "fluent-bit.yaml kibana.yaml" "Kibana is there with an Elasticsearch of its major version"
+is "$(addons_with 8.11.3 | xargs)" fluent-bit.yaml "with one of another it goes, and logs are sent there all the same"
+is "$(addons_with 6.8.23 | xargs)" fluent-bit.yaml "and is not there with an older one"
 finish

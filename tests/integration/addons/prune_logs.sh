@@ -56,7 +56,7 @@ gone() {
 
 now=$(date +%s)
 past="logstash-$(day 4) logstash-2020.01.31 heapster-$(day 9) heapster-cpu-$(day 9) heapster-a%2fb-2020.01.01"
-for release in 5 7 8 opensearch guarded; do
+for release in 5 6 7 8 opensearch guarded; do
     serve $release "$now"
     # shellcheck disable=SC2086
     prune 3 && result "$release: what is older than 3 days goes" "$(expect 0; frozen=$([ $release = 5 ] && echo logstash-2019.01.02)

@@ -2,6 +2,7 @@
 # Bakes small roots: what goes in, that nothing goes in unverified or half, that a killed bake goes on. Needs root and
 # Debian's archive; what it installs is kept for the next run.
 set -uo pipefail
+shopt -s extglob
 . tests/integration/tap.bash
 bake=$PWD/${BUILD:-build}/bin/k8s-bake
 kept=/var/cache/k8s-hooks/bake-test
@@ -11,6 +12,7 @@ trap 'rm -rf --one-file-system "$work"' EXIT
 needs_bakes "bakes"
 
 mkdir -p "$work/overlay/etc/systemd/system" "$work/overlay/usr/local/bin" "$work/tree/pack-1.0"
+cp image/overlay/etc/default/grub.d/99-k8s-hooks.cfg "$work/grub.cfg"
 cd "$work" || exit 1
 cat >overlay/etc/systemd/system/thing.service <<'X'
 [Service]
@@ -123,13 +125,36 @@ bake_of image.conf --root root --offline
 result "it needs no network" "$(expect 0)"
 
 # --- in place: the root as a system of its own, which somebody has used. It has no /proc, without which the sanitizers end a
-# program: the plain build does it.
-mkdir root/src && cp -r image.conf overlay program pack.tar.gz root/src && cp "${bake/build-asan/build}" root/src/k8s-bake
+# program, and one that counts its lines leaves files in it: the plain build does it.
+mkdir root/src && cp -r image.conf overlay program pack.tar.gz root/src &&
+    cp "${bake/build-@(asan|coverage)/build}" root/src/k8s-bake
 echo 'secret' >root/root/.bash_history && echo 'identity' >root/etc/machine-id && rm root/usr/local/bin/program
 output=$(chroot root /src/k8s-bake --in-place --conf /src/image.conf 2>&1)
 status=$?
 result "it is baked in place" "$(expect 0 "artifact program")"
-rm -r root/src
+
+# named COMMAND: a bake in place, as with the release's overlay, where update-grub is COMMAND
+named() {
+    printf '#!/bin/sh\necho run >>/boot/grub/runs\n%s\n' "$1" >root/usr/sbin/update-grub && chmod +x root/usr/sbin/update-grub
+    output=$(chroot root /src/k8s-bake --in-place --conf /src/image.conf 2>&1)
+    status=$?
+}
+mkdir -p root/etc/default/grub.d root/boot/grub && cp grub.cfg root/etc/default/grub.d/99-k8s-hooks.cfg
+output=$(chroot root /src/k8s-bake --in-place --conf /src/image.conf 2>&1)
+status=$?
+result "without GRUB it warns that the first interface has to be eth0" "$(expect 0 "no /usr/sbin/update-grub" "net.ifnames=0")"
+named 'echo "no such device" >&2; exit 3'
+result "an update-grub that fails fails the bake" \
+    "$(expect 17 "the kernel's command line with net.ifnames=0: update-grub: exit status 3" "no such device")"
+named 'echo "linux /vmlinuz quiet" >/boot/grub/grub.cfg'
+result "so does one after which the kernel is not told the name" "$(expect 3 "has no net.ifnames=0 after update-grub")"
+write='. /etc/default/grub.d/99-k8s-hooks.cfg && echo "linux /vmlinuz $GRUB_CMDLINE_LINUX" >/boot/grub/grub.cfg'
+named "$write"
+result "GRUB's configuration is made anew with net.ifnames=0" \
+    "$(expect 0 && grep -q '^linux .* net.ifnames=0 biosdevname=0$' root/boot/grub/grub.cfg || cat root/boot/grub/grub.cfg)"
+named "$write"
+result "and once" "$(expect 0; wc -l <root/boot/grub/runs | grep -vx 3)"
+rm -r root/src root/usr/sbin/update-grub root/etc/default/grub.d root/boot/grub
 result "files that a use of the root left are removed" "$(diff before <(listing root))"
 result "the cache is not left in it" "$(ls -d root/var/cache/k8s-bake 2>/dev/null)"
 

@@ -40,7 +40,7 @@ has_docker_flags() { comm -23 <(sort <<<"$docker_flags") <(tr -d ' \\' <<<"$1" |
 # with a linked etcd
 api_server_arguments='["audit-log-maxage", "audit-log-maxbackup", "audit-log-maxsize", "audit-log-path", "audit-policy-file",
     "encryption-provider-config", "etcd-prefix", "profiling", "service-node-port-range", "tls-cipher-suites", "v"]'
-component_arguments='["profiling", "v"]'
+component_arguments='["leader-elect", "profiling", "v"]'
 
 for version in v1.20.2 v1.21.14 v1.22.17 v1.23.17 v1.24.17 v1.30.1 v1.31.1; do
     case $version in

@@ -8,7 +8,9 @@
 #include <cmocka.h>
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/cloud/cloud.h"
 #include "app/facts/facts.h"
@@ -18,11 +20,9 @@
 #include "hooks/steps/steps.h"
 #include "lib/core/json.h"
 #include "lib/system/file.h"
+#include "tests/integration/cloud/account.h"
 #include "tests/lab/shared/apiserver.h"
 #include "tests/lab/shared/cloudapi.h"
-
-#define KEY "ABCDEFGHIJKLMNOPQRST"
-#define SECRET "0123456789abcdefghijABCDEFGHIJ0123456789"
 
 static const struct role master = {.name = "master", .state = STATE_ON_DATA, .control_plane = true};
 static struct apiserver server;
@@ -30,14 +30,7 @@ static struct cloudapi *api;
 static struct conf conf;
 static struct host hosts[] = {{.role = (char *)"master", .instance_id = (char *)"i-mas00001"},
                               {.role = (char *)"node", .instance_id = (char *)"i-nod00001"}};
-static struct facts facts = {.cluster = {.id = (char *)"cl-1",
-                                         .api_host = (char *)"127.0.0.1",
-                                         .api_protocol = (char *)"http",
-                                         .zone = (char *)"pek3a"},
-                             .hosts = hosts,
-                             .n_hosts = ELEMENTS(hosts),
-                             .self = &hosts[0],
-                             .parameters = {.access_key_id = (char *)KEY, .secret_access_key = (char *)SECRET}};
+static struct facts facts = CLOUD_FACTS(hosts);
 
 static struct run new_run(void)
 {
@@ -201,6 +194,35 @@ static int destroy(bool force, struct error **err)
     return step_delete_cloud_resources.apply(&run, err);
 }
 
+/* What destroy prints; the caller frees. */
+static char *destroy_printed(void)
+{
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    _cleanup_close_ int saved = dup(STDERR_FILENO);
+    assert_true(saved >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
+    int result = destroy(false, NULL);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    struct buffer text = {0};
+    buffer_puts(&text, "");
+    char chunk[1024];
+    rewind(file);
+    for (size_t n; (n = fread(chunk, 1, sizeof chunk, file)) > 0;) {
+        buffer_append(&text, chunk, n);
+    }
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(result, 0);
+    return text.data;
+}
+
+static void assert_stays(const char *printed, const char *id, const char *of, const char *why)
+{
+    _cleanup_free_ char *line = xasprintf("%s of %s stays: %s\n", id, of, why);
+    if (strstr(printed, line) == NULL) {
+        fail_msg("not printed: %s in:\n%s", line, printed);
+    }
+}
+
 static void without_a_record_nothing_is_deleted(void **state)
 {
     (void)state;
@@ -241,8 +263,11 @@ static void a_deleted_cluster_leaves_what_the_user_keeps(void **state)
     assert_false(has_balancer(web));
     assert_true(has_balancer(shared));
     assert_true(has_balancer("k8s_lb_cl-2_default_web_12345678"));
-    /* again: there is nothing more to do */
-    assert_int_equal(destroy(false, NULL), 0);
+    /* again: there is nothing more to do, and what stays is named with the reason */
+    _cleanup_free_ char *printed = destroy_printed();
+    assert_stays(printed, retained, "claim default/retained", "its reclaim policy is not Delete");
+    assert_stays(printed, own, "claim default/own", "it was not made by the cluster");
+    assert_stays(printed, "lb-mine", "service default/shared", "it was not made by the cluster");
 }
 
 static void what_cannot_be_deleted_is_named(void **state)

@@ -102,9 +102,11 @@ static void what_a_killed_backup_left_is_replaced(void **state)
 {
     (void)state;
     put(BACKUP_UNFINISHED "/etcd.db", "half a snapshot");
-    put(BACKUP_DIRECTORY "/one/etcd.db", "half deleted");
+    put(BACKUP_REMOVED "/etcd.db", "half deleted");
+    put(BACKUP_DIRECTORY "/one/etcd.db", "without a manifest");
     assert_int_equal(backup("{\"name\": \"one\"}", NULL), 0);
     assert_int_equal(access(BACKUP_UNFINISHED, F_OK), -1);
+    assert_int_equal(access(BACKUP_REMOVED, F_OK), -1);
     _cleanup_json_ json_t *manifest = NULL;
     assert_int_equal(backup_verify("one", &manifest, NULL), 0);
 }
@@ -257,6 +259,154 @@ static void a_restore_run_again_keeps_what_the_first_run_replaced(void **state)
     assert_true(etcd_has("/later"));
 }
 
+/* What FUNCTION prints with --dry-run; it succeeds. The caller frees. */
+static char *preview(int (*function)(struct run *, struct error **), const char *argument)
+{
+    struct run run = new_run();
+    char *text = NULL;
+    run.argument = argument;
+    run.dry_run = true;
+    (void)fflush(stdout);
+    int saved = dup(1);
+    int fd = open("/data/printed", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(saved >= 0 && dup2(fd, 1) == 1);
+    int result = function(&run, NULL);
+    (void)fflush(stdout);
+    assert_int_equal(dup2(saved, 1), 1);
+    (void)close(fd);
+    (void)close(saved);
+    assert_int_equal(result, 0);
+    assert_int_equal(file_read("/data/printed", 0, &text, NULL, NULL), 0);
+    return text;
+}
+
+static void assert_backups(const char *expected)
+{
+    _cleanup_strv_ char **names = backup_list();
+    _cleanup_buffer_ struct buffer joined = {0};
+    for (char **name = names; *name != NULL; name++) {
+        buffer_printf(&joined, "%s ", *name);
+    }
+    assert_string_equal(joined.data, expected);
+}
+
+static void the_oldest_backups_go_and_a_dry_run_names_them(void **state)
+{
+    (void)state;
+    struct error *err = NULL;
+    struct run run = new_run();
+    assert_int_equal(backup("{\"name\": \"a\"}", NULL), 0);
+    assert_int_equal(backup("{\"name\": \"b\"}", NULL), 0);
+    _cleanup_free_ char *made = preview(event_backup, "{\"name\": \"c\", \"keep\": 2}");
+    assert_string_equal(made, "would make backup c\nwould delete backup a\n");
+    assert_backups("a b ");
+    assert_int_equal(backup("{\"name\": \"c\", \"keep\": 2}", NULL), 0);
+    assert_backups("b c ");
+    _cleanup_free_ char *deleted = preview(event_delete_snapshot, "{\"snapshot_id\": \"b\"}");
+    assert_string_equal(deleted, "would delete backup b\n");
+    assert_backups("b c ");
+    assert_int_equal(event_delete_snapshot(&run, &err), -1);
+    assert_int_equal(err->status, STATUS_USAGE);
+    error_free(err);
+    assert_backups("b c ");
+    assert_int_equal(backup("{\"name\": \"b\", \"keep\": 1}", NULL), 0);
+    assert_backups("b c ");
+    run.argument = "{\"snapshot_id\": \"b\"}";
+    assert_int_equal(event_delete_snapshot(&run, NULL), 0);
+    assert_backups("c ");
+    /* killed before it deleted the old one, and run again */
+    assert_int_equal(backup("{\"name\": \"d\", \"keep\": 0}", NULL), 0);
+    assert_int_equal(backup("{\"name\": \"d\", \"keep\": 1}", NULL), 0);
+    assert_backups("d ");
+}
+
+static void assert_text(const char *path, const char *expected)
+{
+    _cleanup_free_ char *text = NULL;
+    assert_int_equal(file_read(path, 0, &text, NULL, NULL), 0);
+    assert_string_equal(text, expected);
+}
+
+static void set_backup_cluster(const char *cluster)
+{
+    _cleanup_json_ json_t *manifest = json_load_file(BACKUP_DIRECTORY "/one/manifest.json", 0, NULL);
+    assert_string_equal(json_text(manifest, "cluster"), cluster_id);
+    assert_int_equal(json_object_set_new(manifest, "cluster", json_string(cluster)), 0);
+    _cleanup_free_ char *text = json_dumps(manifest, 0);
+    put(BACKUP_DIRECTORY "/one/manifest.json", text);
+}
+
+/* Of another cluster come the keys for what lies in etcd alone, and none where this cluster has no CA of its own. */
+static void a_restore_brings_keys_back_and_no_ca_of_another_cluster(void **state)
+{
+    (void)state;
+    struct error *err = NULL;
+    _cleanup_free_ char *ca = NULL;
+    assert_int_equal(file_read(CA_KEY, 0, &ca, NULL, NULL), 0);
+    put(PKI_DIRECTORY "/sa.key", "old key");
+    assert_int_equal(backup("{\"name\": \"one\"}", NULL), 0);
+    put(PKI_DIRECTORY "/sa.key", "new key");
+    put(CA_KEY, "damaged");
+    put("/data/kubernetes/hooks/stamps/control-plane", "v1.20.2");
+    assert_int_equal(apply(&step_restore_keys, "{\"name\": \"one\"}", NULL), 0);
+    assert_text(CA_KEY, ca);
+    assert_mode(CA_KEY, 0600);
+    assert_text(PKI_DIRECTORY "/sa.key", "old key");
+    /* or `start` would leave the control plane as it is */
+    assert_int_equal(access("/data/kubernetes/hooks/stamps/control-plane", F_OK), -1);
+
+    put(PKI_DIRECTORY "/sa.key", "new key");
+    set_backup_cluster("cl-another1");
+    assert_int_equal(unlink(CA_KEY), 0);
+    assert_int_equal(apply(&step_restore_keys, "{\"name\": \"one\"}", &err), -1);
+    assert_int_equal(err->status, STATUS_BACKUP);
+    assert_non_null(strstr(err->message, "run `k8s-master init` first"));
+    error_free(err);
+    assert_text(PKI_DIRECTORY "/sa.key", "new key");
+    put(CA_KEY, "this cluster's key");
+    put(CA_CERTIFICATE, "this cluster's certificate");
+    assert_int_equal(apply(&step_restore_keys, "{\"name\": \"one\"}", NULL), 0);
+    assert_text(CA_KEY, "this cluster's key");
+    assert_text(CA_CERTIFICATE, "this cluster's certificate");
+    assert_text(PKI_DIRECTORY "/sa.key", "old key");
+}
+
+static void assert_start_goes_on(bool goes_on)
+{
+    struct run run = new_run();
+    struct error *err = NULL;
+    bool done = step_check_restore_finished.done(&run, NULL) == 1;
+    assert_int_equal(done, goes_on);
+    if (!done) {
+        assert_int_equal(step_check_restore_finished.apply(&run, &err), -1);
+        assert_int_equal(err->status, STATUS_BACKUP);
+        assert_non_null(strstr(err->message, "run `k8s-master restore` with the same backup again"));
+        error_free(err);
+    }
+}
+
+/* Killed between etcd's data and the keys: the key of Secrets is the one of before. */
+static void start_refuses_half_a_restore(void **state)
+{
+    (void)state;
+    assert_start_goes_on(true);
+    put(PKI_DIRECTORY "/encryption.yaml", "the backup's key");
+    assert_int_equal(backup("{\"name\": \"one\"}", NULL), 0);
+    put(PKI_DIRECTORY "/encryption.yaml", "today's key");
+    stop_etcd();
+    for (int run = 0; run < 2; run++) {
+        assert_int_equal(apply(&step_unpack_snapshot, "{\"name\": \"one\"}", NULL), 0);
+        assert_start_goes_on(run == 0);
+        assert_int_equal(apply(&step_restore_etcd, "{\"name\": \"one\"}", NULL), 0);
+        assert_start_goes_on(false);
+    }
+    assert_int_equal(apply(&step_restore_keys, "{\"name\": \"one\"}", NULL), 0);
+    assert_text(PKI_DIRECTORY "/encryption.yaml", "the backup's key");
+    assert_start_goes_on(true);
+    assert_int_equal(apply(&step_accept_restored, NULL, NULL), 0);
+    assert_start_goes_on(true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +421,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_killed_restore_loses_no_data, new_cluster, end_cluster),
         cmocka_unit_test_setup_teardown(a_restore_run_again_keeps_what_the_first_run_replaced, new_cluster,
                                         end_cluster),
+        cmocka_unit_test_setup_teardown(the_oldest_backups_go_and_a_dry_run_names_them, new_cluster, end_cluster),
+        cmocka_unit_test_setup_teardown(a_restore_brings_keys_back_and_no_ca_of_another_cluster, new_cluster,
+                                        end_cluster),
+        cmocka_unit_test_setup_teardown(start_refuses_half_a_restore, new_cluster, end_cluster),
     };
     return cmocka_run_group_tests_name("backup", tests, set_up_machine, NULL);
 }

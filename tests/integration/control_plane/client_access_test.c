@@ -1,11 +1,6 @@
 /* The client's kubeconfig: issued, bound, published, fetched, renewed, revoked, and given to another key, with the real
  * API server, etcd and kubeadm. */
-#include "tests/integration/control_plane/fixture.h"
-
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
+#include "tests/integration/control_plane/cluster_fixture.h"
 
 #include "hooks/clients/kubeconfig.h"
 #include "hooks/engine/run.h"
@@ -15,93 +10,10 @@
 #include "lib/crypto/seal.h"
 #include "lib/system/tree.h"
 
-#define KUBE_APISERVER "/var/cache/k8s-hooks/kubernetes-v1.20.2/kube-apiserver"
-#define PKI "/etc/kubernetes/pki/"
 #define TRUSTED_CA "/var/lib/k8s-hooks/cluster-ca.crt"
 
-static pid_t etcd, api;
 static struct host client = {.role = "client"};
 static const struct role client_role = {.name = "client", .state = "/var/lib/k8s-hooks"};
-
-static pid_t spawn(const char *const *argv)
-{
-    pid_t parent = getpid();
-    pid_t pid = fork();
-    if (pid == 0) {
-        int log = open("/dev/null", O_WRONLY);
-        (void)dup2(log, 1);
-        (void)dup2(log, 2);
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent) {
-            execv(argv[0], (char *const *)argv);
-        }
-        _exit(127);
-    }
-    return pid;
-}
-
-static void start_cluster(void)
-{
-    static const char *const etcd_argv[] = {"/usr/bin/etcd",
-                                            "--data-dir=/data/etcd",
-                                            "--listen-client-urls=https://127.0.0.1:2379",
-                                            "--advertise-client-urls=https://127.0.0.1:2379",
-                                            "--cert-file=" PKI "etcd/server.crt",
-                                            "--key-file=" PKI "etcd/server.key",
-                                            "--client-cert-auth",
-                                            "--trusted-ca-file=" PKI "etcd/ca.crt",
-                                            NULL};
-    static const char *const api_argv[] = {KUBE_APISERVER,
-                                           "--advertise-address=" MASTER_IP,
-                                           "--etcd-servers=https://127.0.0.1:2379",
-                                           "--etcd-cafile=" PKI "etcd/ca.crt",
-                                           "--etcd-certfile=" PKI "apiserver-etcd-client.crt",
-                                           "--etcd-keyfile=" PKI "apiserver-etcd-client.key",
-                                           "--client-ca-file=" PKI "ca.crt",
-                                           "--tls-cert-file=" PKI "apiserver.crt",
-                                           "--tls-private-key-file=" PKI "apiserver.key",
-                                           "--service-account-key-file=" PKI "sa.pub",
-                                           "--service-account-signing-key-file=" PKI "sa.key",
-                                           "--service-account-issuer=https://kubernetes.default.svc",
-                                           "--service-cluster-ip-range=10.96.0.0/16",
-                                           "--authorization-mode=Node,RBAC",
-                                           "--encryption-provider-config=" PKI "encryption.yaml",
-                                           NULL};
-    etcd = spawn(etcd_argv);
-    api = spawn(api_argv);
-}
-
-static void wait_for_api(void)
-{
-    struct run run = new_run();
-    struct deadline deadline = deadline_in(120000);
-    _cleanup_json_ json_t *namespace = NULL;
-    assert_int_equal(run_kube(&run, NULL), 0);
-    /* made by the API server when its bootstrap is done */
-    while (kube_get(run.kube, "/api/v1/namespaces/kube-public", deadline, &namespace, NULL, NULL) < 0) {
-        assert_true(deadline_left(deadline) > 0);
-        assert_int_equal(waitpid(api, NULL, WNOHANG), 0);
-        (void)usleep(100000);
-    }
-    kube_free(run.kube);
-}
-
-static void apply(const struct step *step)
-{
-    struct run run = new_run();
-    struct error *err = NULL;
-    if (step->apply(&run, &err) < 0) {
-        fail_msg("%s: %s", step->name, err->message);
-    }
-    kube_free(run.kube);
-}
-
-static int done(const struct step *step)
-{
-    struct run run = new_run();
-    int result = step->done(&run, NULL);
-    kube_free(run.kube);
-    return result;
-}
 
 /* A key for the client, and the facts that name it. */
 static void new_ssh_key(void)
@@ -139,10 +51,7 @@ static int set_up(void **state)
     mount_empty("/root", NULL);
     mount_empty("/var/lib/k8s-hooks", NULL);
     assert_int_equal(dir_make("/root/.ssh", 0700, NULL), 0);
-    assert_int_equal(proc_exec(deadline_in(10000), NULL, "ip", "address", "add", MASTER_IP "/32", "dev", "lo", NULL),
-                     0);
-    new_data_of("512m");
-    assert_int_equal(dir_make("/data/etcd", 0700, NULL), 0);
+    new_cluster_data();
     facts.client = &client;
     new_ssh_key();
     apply(&step_issue_certificates);
@@ -158,10 +67,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void)kill(api, SIGKILL);
-    (void)kill(etcd, SIGKILL);
-    (void)waitpid(api, NULL, 0);
-    (void)waitpid(etcd, NULL, 0);
+    end_cluster();
     return drop_data(state);
 }
 

@@ -88,6 +88,31 @@ static void a_lost_state_directory_keeps_every_key(void **state)
     assert_string_equal(before, after);
 }
 
+/* What an event left that was killed while it put kubeconfigs in their places. */
+static void put_unplaced_kubeconfig(void)
+{
+    put("/data/kubernetes/kubeconfigs.new/admin.conf", "keys of an administrator");
+}
+
+static void kubeconfigs_that_a_killed_event_left_are_removed(void **state)
+{
+    (void)state;
+    assert_int_equal(issue(NULL), 0);
+    _cleanup_free_ char *before = digest();
+    put_unplaced_kubeconfig();
+    assert_int_equal(unlink("/data/kubernetes/hooks/stamps/certificates"), 0);
+    assert_int_equal(issue(NULL), 0);
+    assert_int_equal(access("/data/kubernetes/kubeconfigs.new", F_OK), -1);
+    struct run run = new_run();
+    assert_int_equal(step_keep_certificates_valid.done(&run, NULL), 1);
+    put_unplaced_kubeconfig();
+    assert_int_equal(step_keep_certificates_valid.done(&run, NULL), 0);
+    assert_int_equal(step_keep_certificates_valid.apply(&run, NULL), 0);
+    assert_int_equal(access("/data/kubernetes/kubeconfigs.new", F_OK), -1);
+    _cleanup_free_ char *after = digest();
+    assert_string_equal(before, after);
+}
+
 static const char *const ca_files[] = {
     "ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.pub", "sa.key", "etcd/ca.crt", "etcd/ca.key",
 };
@@ -186,16 +211,37 @@ static void half_a_set_that_nothing_uses_is_moved_aside(void **state)
     assert_int_equal(issue(NULL), 1);
 }
 
+/* What a power cut during a join leaves empty. The kubelet would never start with an empty CA, and kubeadm leaves one
+ * that is there. There is no cluster to join here: kubeadm fails, and what it would have kept is gone. */
+static void a_node_with_an_empty_ca_joins_again(void **state)
+{
+    (void)state;
+    _cleanup_secret_ char *certificate = NULL;
+    assert_int_equal(issue(NULL), 0);
+    assert_int_equal(file_read("/data/kubernetes/pki/apiserver-kubelet-client.crt", 0, &certificate, NULL, NULL), 0);
+    mount_empty("/var/lib", NULL);
+    put(KUBELET_CLIENT_CERTIFICATE, certificate);
+    struct run run = new_run();
+    assert_int_equal(step_join_cluster.done(&run, NULL), 1);
+    put(CA_CERTIFICATE, "");
+    assert_int_equal(step_join_cluster.done(&run, NULL), 0);
+    assert_int_equal(step_join_cluster.apply(&run, NULL), -1);
+    assert_int_equal(access(CA_CERTIFICATE, F_OK), -1);
+    assert_int_equal(umount("/var/lib"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_new_cluster_gets_keys_once, new_data, drop_data),
         cmocka_unit_test_setup_teardown(a_lost_stamp_keeps_every_key, new_data, drop_data),
         cmocka_unit_test_setup_teardown(a_lost_state_directory_keeps_every_key, new_data, drop_data),
+        cmocka_unit_test_setup_teardown(kubeconfigs_that_a_killed_event_left_are_removed, new_data, drop_data),
         cmocka_unit_test_setup_teardown(a_lost_ca_of_a_used_cluster_is_refused, new_data, drop_data),
         cmocka_unit_test_setup_teardown(renewal_does_not_create_a_missing_ca, new_data, drop_data),
         cmocka_unit_test_setup_teardown(each_evidence_of_a_cluster_protects_its_keys, new_data, drop_data),
         cmocka_unit_test_setup_teardown(half_a_set_that_nothing_uses_is_moved_aside, new_data, drop_data),
+        cmocka_unit_test_setup_teardown(a_node_with_an_empty_ca_joins_again, new_data, drop_data),
     };
     return cmocka_run_group_tests_name("cluster_keys", tests, set_up_machine, NULL);
 }

@@ -94,9 +94,8 @@ static inline int drop_data(void **state)
     return umount("/etc/kubernetes") < 0 || umount("/data") < 0;
 }
 
-/* A real etcd on /data/etcd with the certificates that kubeadm makes, and with the option MORE; it ends with the test.
- */
-static inline pid_t etcd_start(const char *more)
+/* ARGV[0] is a path; what it prints is dropped, and it ends with the test. */
+static inline pid_t spawn(const char *const *argv)
 {
     pid_t parent = getpid();
     pid_t pid = fork();
@@ -105,16 +104,34 @@ static inline pid_t etcd_start(const char *more)
         (void)dup2(log, 1);
         (void)dup2(log, 2);
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent) {
-            execl("/usr/bin/etcd", "etcd", "--name=master-1", "--data-dir=/data/etcd",
-                  "--listen-client-urls=https://127.0.0.1:2379", "--advertise-client-urls=https://127.0.0.1:2379",
-                  "--listen-metrics-urls=" ETCD_METRICS, "--cert-file=" ETCD_PKI "server.crt",
-                  "--key-file=" ETCD_PKI "server.key", "--client-cert-auth", "--trusted-ca-file=" ETCD_PKI "ca.crt",
-                  "--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-                  "--initial-cluster=master-1=http://127.0.0.1:2380", more, NULL);
+            execv(argv[0], (char *const *)argv);
         }
         _exit(127);
     }
     assert_true(pid > 0);
+    return pid;
+}
+
+/* A real etcd on /data/etcd with the certificates that kubeadm makes, and with the option MORE; it ends with the test.
+ */
+static inline pid_t etcd_start(const char *more)
+{
+    const char *const argv[] = {"/usr/bin/etcd",
+                                "--name=master-1",
+                                "--data-dir=/data/etcd",
+                                "--listen-client-urls=https://127.0.0.1:2379",
+                                "--advertise-client-urls=https://127.0.0.1:2379",
+                                "--listen-metrics-urls=" ETCD_METRICS,
+                                "--cert-file=" ETCD_PKI "server.crt",
+                                "--key-file=" ETCD_PKI "server.key",
+                                "--client-cert-auth",
+                                "--trusted-ca-file=" ETCD_PKI "ca.crt",
+                                "--listen-peer-urls=http://127.0.0.1:2380",
+                                "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+                                "--initial-cluster=master-1=http://127.0.0.1:2380",
+                                more,
+                                NULL};
+    pid_t pid = spawn(argv);
     struct deadline deadline = deadline_in(30000);
     while (etcd_health(ETCD_METRICS, deadline, NULL) < 0) {
         assert_true(deadline_left(deadline) > 0);

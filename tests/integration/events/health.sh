@@ -71,5 +71,18 @@ openssl req -x509 -newkey rsa:2048 -nodes -keyout /dev/null -out "$root/etc/kube
 result "tab certificates" "$(hook master 0 tab certificates --root "$root" --metadata "$work/master.json")"
 result "it is a table AppCenter takes" "$(filter '(.labels | length) == (.data[0] | length) and .data[0][1] == "kubernetes"')"
 result "tab kubeconfig where there is none" "$(hook master 15 tab kubeconfig --root "$root" --metadata "$work/master.json")"
+kubeconfig=$root/etc/kubernetes/admin.conf
+jq --null-input '{apiVersion: "v1", kind: "Config", "current-context": "a", contexts: [{name: "a", context: {cluster: "a", user: "a"}}],
+    clusters: [{name: "a", cluster: {server: "https://192.168.0.2:6443"}}], users: [{name: "a", user: {}}]}' >"$kubeconfig"
+addons=$root$work/state/addons
+mkdir -p "$addons"
+dashboard() {
+    hook master 0 tab kubeconfig --root "$root" --metadata "$work/master.json"
+    jq --raw-output '.data[] | select(.[0] == "Dashboard")[1]' "$work/out"
+}
+client=$(jq --raw-output 'first(.hosts.client[]).ip' "$work/master.json")
+is "$(dashboard)" "" "tab kubeconfig has no dashboard while the add-on is off"
+touch "$addons/dashboard.yaml"
+is "$(dashboard)" "run k8s-dashboard on the client ($client)" "and names its command once it is on"
 result "an unknown tab" "$(hook master 2 tab pods --metadata "$work/master.json")"
 finish

@@ -18,6 +18,7 @@
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
+#include "tests/integration/api_objects.h"
 #include "tests/lab/shared/apiserver.h"
 #include "tests/lab/shared/cluster.h"
 
@@ -32,6 +33,7 @@ static struct {
     long shards[5];  /* of log-1, log-2, ... */
     long long bytes; /* of indices on each node */
     char excluded[64];
+    int without_master;    /* so many times nothing is taken back */
     int replicas;          /* of its one index */
     struct buffer changes; /* "METHOD /path?query body\n" of all but GET */
 } es;
@@ -83,16 +85,21 @@ static enum MHD_Result add_argument(void *data, enum MHD_ValueKind kind, const c
     return MHD_YES;
 }
 
-static void take_change(const char *method, const char *url, const char *query, const char *body)
+/* False when there is no master. */
+static bool take_change(const char *method, const char *url, const char *query, const char *body)
 {
     _cleanup_json_ json_t *json = json_loads(body, 0, NULL);
     const char *names = "";
+    if ((strcmp(method, "DELETE") == 0 || strstr(body, "null") != NULL) && es.without_master-- > 0) {
+        return false;
+    }
     (void)json_unpack(json, "{s{s?s}}", "persistent", "cluster.routing.allocation.exclude._name", &names);
     if (strcmp(url, "/_cluster/settings") == 0) {
         (void)snprintf(es.excluded, sizeof es.excluded, "%s", names);
     }
     (void)json_unpack(json, "{s{si}}", "index", "number_of_replicas", &es.replicas);
     buffer_printf(&es.changes, "%s %s%s %s\n", method, url, query, body);
+    return true;
 }
 
 static enum MHD_Result on_request(void *data, struct MHD_Connection *connection, const char *url, const char *method,
@@ -112,12 +119,12 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
     }
     _cleanup_buffer_ struct buffer query = {0};
     (void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, add_argument, &query);
-    if (strcmp(method, "GET") != 0) {
-        take_change(method, url, query.data == NULL ? "" : query.data, body->data == NULL ? "" : body->data);
-    }
-    char *text = answer(url);
+    bool good = strcmp(method, "GET") == 0 ||
+                take_change(method, url, query.data == NULL ? "" : query.data, body->data == NULL ? "" : body->data);
+    char *text = good ? answer(url) : xstrdup("{\"error\":{\"type\":\"master_not_discovered_exception\"}}");
     struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
-    enum MHD_Result result = MHD_queue_response(connection, MHD_HTTP_OK, response);
+    enum MHD_Result result =
+        MHD_queue_response(connection, good ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, response);
     MHD_destroy_response(response);
     buffer_free(body);
     free(body);
@@ -168,11 +175,7 @@ static int tear_down(void **state)
 
 static void post(const char *path, const char *text)
 {
-    _cleanup_error_ struct error *err = NULL;
-    _cleanup_json_ json_t *object = json_loads(text, 0, NULL);
-    long code = 0;
-    assert_non_null(object);
-    must(kube_post(run.kube, path, object, deadline_in(30000), &code, &err), &err);
+    object_post(run.kube, path, text);
 }
 
 static void make_node(const char *name, const char *annotations)
@@ -247,6 +250,17 @@ static void shards_replicas_and_votes_leave_before_the_nodes(void **state)
     assert_int_equal(es.shards[3] + es.shards[4], 0);
     assert_false(there("log-3"));
     assert_false(there("log-4"));
+}
+
+/* Else a log node that is added under that name would get no logs. */
+static void exclusions_are_taken_back_once_there_is_a_master(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *err = NULL;
+    es.without_master = 2;
+    must(step_delete_nodes.apply(&run, &err), &err);
+    assert_string_equal(es.excluded, "");
+    assert_non_null(strstr(es.changes.data, "DELETE /_cluster/voting_config_exclusions"));
 }
 
 static void each_version_gets_the_request_it_supports(void **state)
@@ -366,6 +380,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(shards_replicas_and_votes_leave_before_the_nodes, fresh),
+        cmocka_unit_test_setup(exclusions_are_taken_back_once_there_is_a_master, fresh),
         cmocka_unit_test_setup(each_version_gets_the_request_it_supports, fresh),
         cmocka_unit_test_setup(the_pre_check_refuses_what_the_others_cannot_take, fresh),
         cmocka_unit_test_setup(a_missing_primary_shard_refuses_unless_the_user_gives_it_up, fresh),

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "hooks/clients/pods.h"
 #include "hooks/engine/run.h"
 #include "hooks/steps/cluster/leaving.h"
@@ -20,6 +21,7 @@
 #include "lib/core/json.h"
 #include "lib/core/logger.h"
 #include "lib/system/file.h"
+#include "tests/integration/api_objects.h"
 #include "tests/lab/shared/apiserver.h"
 #include "tests/lab/shared/cluster.h"
 
@@ -37,25 +39,13 @@ static void must(int result, struct error **err)
 
 static void post(const char *collection, const char *text)
 {
-    _cleanup_error_ struct error *err = NULL;
-    json_error_t why;
-    _cleanup_json_ json_t *object = json_loads(text, 0, &why);
-    long code = 0;
-    if (object == NULL) {
-        fail_msg("%s: %s", why.text, text);
-    }
-    must(kube_post(run.kube, collection, object, deadline_in(30000), &code, &err), &err);
-    assert_int_equal(code, 201);
+    object_post(run.kube, collection, text);
 }
 
 /* NULL where there is none. */
 static json_t *get(const char *path)
 {
-    json_t *object = NULL;
-    long code = 0;
-    int r = kube_get(run.kube, path, deadline_in(30000), &object, &code, NULL);
-    assert_true(r == 0 || code == 404);
-    return object;
+    return object_get(run.kube, path);
 }
 
 /* A node whose Ready has been STATUS for AGO seconds. */
@@ -99,7 +89,7 @@ static void see(const char *const *leaving)
     _cleanup_error_ struct error *err = NULL;
     _cleanup_json_ json_t *cluster = cluster_load("three-logs", &err);
     assert_non_null(cluster);
-    cluster_generate(cluster, "node", 3);
+    cluster_generate(cluster, "node", 4);
     cluster_generate(cluster, "log", 4);
     _cleanup_json_ json_t *view = cluster_view(cluster, "master", 1);
     facts_freep(&run.facts);
@@ -245,6 +235,100 @@ static void pods_that_come_back_refuse_unless_they_are_given_up(void **state)
     conf.paths.opt = opt;
 }
 
+/* Pod NAME on node-4, whose claim is bound to a volume of SOURCE. */
+static void make_pod_with_volume(const char *name, const char *source)
+{
+    _cleanup_free_ char *volume =
+        xasprintf("{\"metadata\": {\"name\": \"pv-%s\"}, \"spec\": {\"capacity\": {\"storage\": \"1Gi\"}, "
+                  "\"accessModes\": [\"ReadWriteOnce\"], %s}}",
+                  name, source);
+    _cleanup_free_ char *claim =
+        xasprintf("{\"metadata\": {\"name\": \"%s\"}, \"spec\": {\"accessModes\": [\"ReadWriteOnce\"], \"resources\": "
+                  "{\"requests\": {\"storage\": \"1Gi\"}}, \"volumeName\": \"pv-%s\"}}",
+                  name, name);
+    _cleanup_free_ char *pod = xasprintf(
+        "{\"metadata\": {\"name\": \"%s\"}, \"spec\": {\"nodeName\": \"node-4\", "
+        "\"terminationGracePeriodSeconds\": 0, \"automountServiceAccountToken\": false, \"containers\": [{\"name\": "
+        "\"c\", \"image\": \"busybox\"}], \"volumes\": [{\"name\": \"v\", \"persistentVolumeClaim\": {\"claimName\": "
+        "\"%s\"}}]}}",
+        name, name);
+    post("/api/v1/persistentvolumes", volume);
+    post("/api/v1/namespaces/default/persistentvolumeclaims", claim);
+    post("/api/v1/namespaces/default/pods", pod);
+}
+
+static void assert_scale_in_refused(int status, const char *text)
+{
+    _cleanup_error_ struct error *err = NULL;
+    assert_int_equal(step_check_scale_in.apply(&run, &err), -1);
+    assert_int_equal(err->status, status);
+    if (strstr(err->message, text) == NULL) {
+        fail_msg("%s", err->message);
+    }
+}
+
+static void data_on_the_node_itself_refuses_scale_in(void **state)
+{
+    (void)state;
+    static const char *const leaving[] = {"node-4", NULL};
+    _cleanup_error_ struct error *err = NULL;
+    make_node("node-4", "True", 90, "{}", "{}");
+    see(leaving);
+    make_pod_with_volume("disk", "\"csi\": {\"driver\": \"disk.csi.qingcloud.com\", \"volumeHandle\": \"vol-1\"}");
+    must(step_check_scale_in.apply(&run, &err), &err);
+    make_pod_with_volume("path", "\"hostPath\": {\"path\": \"/data/path\"}");
+    assert_scale_in_refused(STATUS_SCALE_IN_VOLUME, "node node-4: pod default/path keeps its data in volume pv-path");
+    must(kube_delete(run.kube, "/api/v1/namespaces/default/pods/path", deadline_in(30000), &(long){0}, &err), &err);
+    make_pod_with_volume("local", "\"local\": {\"path\": \"/data/local\"}, \"nodeAffinity\": {\"required\": "
+                                  "{\"nodeSelectorTerms\": [{\"matchExpressions\": [{\"key\": "
+                                  "\"kubernetes.io/hostname\", \"operator\": \"In\", \"values\": [\"node-4\"]}]}]}}");
+    assert_scale_in_refused(STATUS_SCALE_IN_VOLUME, "pod default/local keeps its data in volume pv-local");
+    must(kube_delete(run.kube, "/api/v1/namespaces/default/pods/local", deadline_in(30000), &(long){0}, &err), &err);
+    must(step_check_scale_in.apply(&run, &err), &err);
+}
+
+static void scale_in_refuses_the_master_and_too_few_that_stay(void **state)
+{
+    (void)state;
+    static const char *const master_leaves[] = {"master-1", "node-2", NULL};
+    static const char *const workers_leave[] = {"node-1", "node-2", "node-3", "node-4", NULL};
+    static const char *const logs_leave[] = {"log-1", "log-2", "log-3", NULL};
+    see(master_leaves);
+    assert_scale_in_refused(STATUS_SCALE_IN_MASTER, "the master 192.168.0.2");
+    see(workers_leave);
+    assert_scale_in_refused(STATUS_SCALE_IN_MINIMUM, "0 worker nodes would be left");
+    see(logs_leave);
+    assert_scale_in_refused(STATUS_SCALE_IN_MINIMUM, "1 log node would be left");
+}
+
+/* With no other log node there is nowhere for its data to go, so `destroy` of that machine is where it would be lost.
+ */
+static void the_last_log_node_is_not_deleted_with_its_data(void **state)
+{
+    (void)state;
+    static const char *const leaving[] = {"log-1", "log-2", "log-3", "log-4", NULL};
+    _cleanup_error_ struct error *err = NULL;
+    see(leaving);
+    struct host *self = (struct host *)facts_node(run.facts, "log-4");
+    run.facts->self = self;
+    must(step_check_log_data.apply(&run, &err), &err);
+    _cleanup_free_ char *path = path_join(server.root, DATA_ELASTICSEARCH "/nodes/0/node.lock");
+    must(file_put_private(path, "", &err), &err);
+    assert_int_equal(step_check_log_data.apply(&run, &err), -1);
+    assert_int_equal(err->status, STATUS_DESTROY_DATA);
+    assert_non_null(strstr(err->message, DATA_ELASTICSEARCH " is not empty"));
+    error_freep(&err);
+    err = NULL;
+    run.force = true;
+    must(step_check_log_data.apply(&run, &err), &err);
+    run.force = false;
+    self->deleting = false; /* the whole cluster is deleted */
+    must(step_check_log_data.apply(&run, &err), &err);
+    self->deleting = true;
+    make_node("log-4", "True", 90, "{}", "{\"" DISCARD_ANNOTATION "\": \"true\"}");
+    must(step_check_log_data.apply(&run, &err), &err);
+}
+
 static void make_csinode(const char *name, const char *uid, const char *instance)
 {
     _cleanup_free_ char *text = xasprintf("{\"metadata\": {\"name\": \"%s\", \"ownerReferences\": [{\"apiVersion\": "
@@ -354,6 +438,36 @@ static void when_a_process_was_started_is_known(void **state)
     assert_int_equal(process_started(pid), 0);
 }
 
+/* Expects of pod_address_refusal what WANTED says. */
+static void assert_refusal(const char *wanted)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *refusal = NULL;
+    must(pod_address_refusal(run.kube, run.facts, deadline_in(30000), &refusal, &err), &err);
+    assert_string_equal(refusal == NULL ? "" : refusal, wanted);
+}
+
+static void a_pod_that_waits_for_a_refused_address_is_named(void **state)
+{
+    (void)state;
+    static const char event[] =
+        "{\"metadata\": {\"name\": \"%s\"}, \"reason\": \"FailedCreatePodSandBox\", \"involvedObject\": "
+        "{\"namespace\": "
+        "\"default\", \"uid\": \"%s\"}, \"message\": \"network: failed to alloc addr: QuotaExceeded\"}";
+    make_pod("late", "node-9", 0);
+    _cleanup_json_ json_t *pod = get("/api/v1/namespaces/default/pods/late");
+    _cleanup_free_ char *of_another = xasprintf(event, "former", "other-uid");
+    _cleanup_free_ char *of_it = xasprintf(event, "late", json_text_at(pod, "metadata", "uid", NULL));
+    _cleanup_json_ json_t *patch = json_pack("{s{ss}}", "status", "podIP", "10.1.0.9");
+    post("/api/v1/namespaces/default/events", of_another);
+    assert_refusal("");
+    post("/api/v1/namespaces/default/events", of_it);
+    assert_refusal("default/late on node-9: failed to alloc addr: QuotaExceeded");
+    assert_int_equal(
+        kube_merge_patch(run.kube, "/api/v1/namespaces/default/pods/late/status", patch, deadline_in(30000), NULL), 0);
+    assert_refusal("");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -361,8 +475,12 @@ int main(void)
         cmocka_unit_test(a_dead_node_leaves_with_its_pods_and_attachments),
         cmocka_unit_test(a_node_whose_pods_do_not_end_stays_and_is_uncordoned),
         cmocka_unit_test(pods_that_come_back_refuse_unless_they_are_given_up),
+        cmocka_unit_test(data_on_the_node_itself_refuses_scale_in),
+        cmocka_unit_test(scale_in_refuses_the_master_and_too_few_that_stay),
+        cmocka_unit_test(the_last_log_node_is_not_deleted_with_its_data),
         cmocka_unit_test(a_report_of_an_earlier_kubelet_does_not_count),
         cmocka_unit_test(when_a_process_was_started_is_known),
+        cmocka_unit_test(a_pod_that_waits_for_a_refused_address_is_named),
         cmocka_unit_test(what_names_a_former_machine_goes_before_pods_start),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -70,9 +70,12 @@ change three-logs max_pods 80 "$nodes: /etc/kubernetes/kubelet.yaml | kubelet-re
 change three-logs registry-mirrors https://m.example.com "$nodes client: $docker | docker-restart |"
 change three-logs insecure-registries 10.1.1.1:5000 "$nodes client: $docker | docker-restart |"
 change three-logs docker_bip 172.31.0.1/16 "$nodes client: $docker | docker-restart |"
-change private-registry private-registry hub.example.com "$nodes: $logins | kubelet-restart |" "client: ${logins% *} | |"
+cas="/etc/docker/certs.d/hub.example.com/ca.crt /etc/docker/certs.d/registry.example.com:5000/ca.crt"
+change private-registry private-registry hub.example.com "$nodes: $cas $logins | kubelet-restart |" \
+    "client: $cas ${logins% *} | |"
 change private-registry dockerhub_username other "$nodes: $logins | kubelet-restart |" "client: ${logins% *} | |"
 change private-registry dockerhub_password other "$nodes: $logins | kubelet-restart |" "client: ${logins% *} | |"
+change private-registry registry_ca "" "$nodes client: ${cas#* } | |"
 change three-logs keep_log_days 7 "master: /etc/systemd/system/k8s-prune-logs.service | daemon-reload prune-logs |"
 change es-server kube_log_level 2 "master: /etc/kubernetes/kube-proxy.yaml $kubeadm $client $unit | daemon-reload \
     kubelet-restart certificate control-plane kube-proxy | cloud-controller storage" \

@@ -21,6 +21,8 @@ RESOURCES = ["/api/v1/configmaps", "/api/v1/secrets", "/api/v1/services", "/api/
              "/apis/rbac.authorization.k8s.io/v1/clusterroles", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
              "/apis/storage.k8s.io/v1/storageclasses", "/apis/apiregistration.k8s.io/v1/apiservices"]
 VOLATILE = ["resourceVersion", "uid", "creationTimestamp", "managedFields", "generation", "selfLink"]
+# what counts changes: a repeated event may make one once more
+COUNTERS = ["deprecated.daemonset.template.generation", "deployment.kubernetes.io/revision"]
 # values with times, keys and tokens in them
 UNLIKE = {"cluster-info": ["jws-kubeconfig", "kubeconfig"], "k8s-hooks-client": ["kubeconfig", "sha256"], "bootstrap-token": ["expiration"]}
 
@@ -159,6 +161,8 @@ class Cluster(Client):
                 meta = item["metadata"]
                 for key in VOLATILE:
                     meta.pop(key, None)
+                for key in COUNTERS:
+                    meta.get("annotations", {}).pop(key, None)
                 item.pop("status", None)
                 for name, keys in UNLIKE.items():
                     for key in keys if meta["name"].startswith(name) else []:

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""faults.py DIRECTORY ROLE STRIDE: every event of ROLE while something that it talks to does not do its work. It must end
-within its deadline, with a status of the table and a message that names a remedy, and a rerun after the fault must end well.
-Every STRIDE-th pair is tried; a table shows status and seconds. To be run as killed.py is: see faults.sh."""
+"""faults.py DIRECTORY ROLE:STRIDE[,ROLE:STRIDE...]: every event of ROLE while something that it talks to does not do its work.
+It must end within its deadline, with a status of the table and a message that names a remedy, and a rerun after the fault must
+end well. Every STRIDE-th pair is tried; a table shows status and seconds. Before that, every event with --dry-run. To be run
+as killed.py is: see faults.sh."""
 
 import json
 import os
@@ -12,13 +13,21 @@ import sys
 import threading
 import time
 
+import cases
+import dry_run
 import killed as k
 import machine as m
+import sites
 
 EVENT_S = 15  # in hook.conf; what an event may take beyond it, on a loaded machine: a program gets 5 s to end after SIGTERM
 SLACK_S = 25
 OWN_DEADLINE_S = {"check": 5, "monitor": 1, "tab": 9, "metadata": 60, "facts": 60, "status": 10, "render": 60}
-SHORT = f"timeouts {{ event-s = {EVENT_S} unit-s = 6 api-s = 6 token-s = 3 drain-s = 5 }}\n"
+STOP_S = 40  # it waits for Docker's list of containers for 20 s of its 240, and goes on
+
+
+PROXY_PORT = 6999  # where connections to a server come that another one stands for
+MARK = 1  # of connections that do not
+DRIP_S = 0.2
 
 
 class Impostor:
@@ -53,7 +62,57 @@ class Impostor:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for connection in self.held:
-            connection.close()
+            end(connection)
+
+
+def end(connection):
+    """Also where a thread waits for it."""
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    connection.close()
+
+
+class Dripping(Impostor):
+    """Passes connections on to the server at TO, and its answers back byte by byte: none is whole before a deadline."""
+
+    def __init__(self, ip, port, to):
+        self.to = to
+        super().__init__(ip, port, None)
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.socket()
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
+            server.connect(self.to)
+            self.held += [connection, server]
+            for target in (self.pass_on, self.drip):
+                threading.Thread(target=target, args=(connection, server), daemon=True).start()
+
+    @staticmethod
+    def pass_on(client, server):
+        try:
+            while data := client.recv(65536):
+                server.sendall(data)
+        except OSError:
+            pass
+        end(server)
+
+    @staticmethod
+    def drip(client, server):
+        try:
+            while data := server.recv(65536):
+                for byte in data:
+                    client.sendall(bytes([byte]))
+                    time.sleep(DRIP_S)
+        except OSError:
+            pass
+        end(client)
 
 
 NONSENSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"a\":[\xff\x00\x01<html"
@@ -111,20 +170,25 @@ class Stopped(Fault):
 
 
 class Redirected(Fault):
-    """Connections to PORT are refused, or come to an impostor."""
+    """Connections to PORT are refused, or come to an impostor, or to one that drips what the server SLOW(site) answers."""
 
-    def __init__(self, name, port, text=None, refused=False):
+    def __init__(self, name, port, text=None, refused=False, slow=None):
         super().__init__(name)
-        self.port, self.text, self.refused = port, text, refused
+        self.port, self.text, self.refused, self.slow = port, text, refused, slow
 
     def rule(self, site, verb):
-        to = ["-j", "REJECT", "--reject-with", "tcp-reset"] if self.refused else ["-j", "REDIRECT", "--to-ports", "6999"]
+        to = ["-j", "REJECT", "--reject-with", "tcp-reset"] if self.refused else ["-j", "REDIRECT", "--to-ports", str(PROXY_PORT)]
         table = "filter" if self.refused else "nat"
-        subprocess.run(["iptables", "-w", "-t", table, verb, "OUTPUT", "-p", "tcp", "--dport", str(self.port)] + to, check=True)
+        subprocess.run(["iptables", "-w", "-t", table, verb, "OUTPUT", "-p", "tcp", "-m", "mark", "!", "--mark", str(MARK),
+                        "--dport", str(self.port)] + to, check=True)
 
     def begin(self, site):
         self.rule(site, "-I")
-        self.impostor = None if self.refused else Impostor("0.0.0.0", 6999, self.text)
+        self.impostor = None
+        if self.slow is not None:
+            self.impostor = Dripping("0.0.0.0", PROXY_PORT, (self.slow(site), self.port))
+        elif not self.refused:
+            self.impostor = Impostor("0.0.0.0", PROXY_PORT, self.text)
 
     def end(self, site):
         self.rule(site, "-D")
@@ -159,11 +223,10 @@ class Data(Fault):
         if self.name != "/data missing":
             m.copy(site.machine.upper + "/data/.", data)
         if self.name == "/data full":
-            with open(data + "/fill", "wb") as fill:
+            with open(data + "/fill", "wb", buffering=0) as fill:  # a buffer's rest would be written, and refused, at its end
                 try:
                     while True:
-                        fill.write(bytes(65536))
-                        fill.flush()
+                        fill.write(bytes(4096))
                 except OSError:
                     pass
         if self.name == "/data read-only":
@@ -198,15 +261,18 @@ FAULTS = (
      Redirected("metadata refuses", m.METADATA_PORT, refused=True),
      Redirected("metadata nonsense", m.METADATA_PORT, NONSENSE),
      Redirected("metadata 404", m.METADATA_PORT, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+     Redirected("metadata slow", m.METADATA_PORT, slow=lambda site: m.IPS[site.role]),
      Redirected("cloud API hangs", m.CLOUD_PORT),
      Redirected("cloud API refuses", m.CLOUD_PORT, refused=True),
      Redirected("cloud API nonsense", m.CLOUD_PORT, NONSENSE),
      Stopped("API server hangs", lambda site: site.cluster.api),
      Redirected("API server refuses", 6443, refused=True),
      Redirected("API server nonsense", 6443, NONSENSE),
+     Redirected("API server slow", 6443, slow=lambda site: m.IPS["master"]),
      Redirected("Elasticsearch hangs", 9200),
      Redirected("Elasticsearch refuses", 9200, refused=True),
      Redirected("Elasticsearch nonsense", 9200, NONSENSE),
+     Redirected("Elasticsearch slow", 9200, slow=lambda site: m.LOGS_IP),
      Redirected("etcd hangs", 2379),
      NoSystemd("systemd away")] +
     [StandinFault(f"{server} {kind}") for server in ("systemd", "docker") for kind in ("hang", "slow", "nonsense", "close")] +
@@ -223,8 +289,20 @@ MUST_WORK = {
     "status": ("metadata", "cloud", "API", "Elastic", "etcd", "docker", "kube", "etcdctl", "systemd", "/data f", "/data r",
                "clock", "DNS"),
     "revive, healthy": ("metadata", "/data read-only"),
+    "prune-images": ("/data f", "/data r"),
+    "restart": ("metadata",),
     "destroy": ("metadata", "/data f", "/data r"),
 }
+# of these, the ones that every run tries: a lock or a log that cannot be written is no reason to refuse, nor is an answer that
+# makes no sense where a cache is good
+ALWAYS = {(fault, event) for event in ("stop", "destroy", "prune-images") for fault in ("/data full", "/data read-only")} | {
+    ("/data read-only", "revive, healthy"), ("metadata nonsense", "restart"), ("metadata 404", "restart")}
+# and those that few events of a role meet
+ALWAYS_OF = {"master": {("Elasticsearch slow", "prune-logs"), ("API server slow", "scale-in, one leaves")},
+             "node": {("metadata slow", "restart")},
+             "log": {("Elasticsearch slow", "check"), ("Elasticsearch slow", "destroy, this one leaves"),
+                     ("Elasticsearch hangs", "monitor"), ("API server slow", "start")},
+             "client": {("metadata slow", "start"), ("API server slow", "check")}}
 
 
 class Event:
@@ -232,15 +310,11 @@ class Event:
         self.name, self.argv, self.base, self.change, self.status = name, argv, base, change, status
 
 
-def es_server(view):
-    view["env"]["es_server"] = "192.168.0.2:9200"
-    view["env"]["keep_log_days"] = "3"
-
-
 OF_KUBELET = [
     Event("init", ["init"], base=None), Event("start", ["start"], base="init"), Event("start again", ["start"], base="stop"),
-    Event("stop", ["stop"]), Event("restart", ["restart"]), Event("reload", ["reload"], change=k.other_parameters),
-    Event("reconcile", ["reconcile"], change=k.other_parameters), Event("scale-out", ["scale-out"]),
+    Event("stop", ["stop"]), Event("restart", ["restart"]), Event("upgrade", ["upgrade"], base="new image"),
+    Event("reload", ["reload"], change=cases.other_parameters),
+    Event("reconcile", ["reconcile"], change=cases.other_parameters), Event("scale-out", ["scale-out"]),
     Event("scale-in", ["scale-in"]), Event("prune-images", ["prune-images"]), Event("revive", ["revive"], base="broken"),
     Event("revive, healthy", ["revive"]),
     Event("check", ["check"]), Event("monitor", ["monitor"]), Event("status", ["status"]), Event("facts", ["facts"]),
@@ -248,18 +322,24 @@ OF_KUBELET = [
     Event("upgrade --check", ["upgrade", "--check"])]
 EVENTS = {
     "master": OF_KUBELET + [
-        Event("scale-out --check", ["scale-out", "--check"]), Event("scale-in, one leaves", ["scale-in"], change=k.node_leaves),
-        Event("scale-in --check", ["scale-in", "--check"], change=k.node_leaves), Event("renew-certs", ["renew-certs"]),
-        Event("backup", ["backup"]), Event("delete_snapshot", ["delete_snapshot", '{"name": "one"}']),
+        Event("scale-out --check", ["scale-out", "--check"]), Event("scale-in, one leaves", ["scale-in"], change=cases.leaves("node")),
+        Event("scale-in --check", ["scale-in", "--check"], change=cases.leaves("node")), Event("renew-certs", ["renew-certs"]),
+        Event("backup", ["backup"]), Event("delete_snapshot", ["delete_snapshot", '{"name": "one"}'], base="backup"),
         Event("compact-etcd", ["compact-etcd"]), Event("metadata", ["metadata"]), Event("destroy", ["destroy"], base="stop"),
-        Event("prune-logs", ["prune-logs"], change=es_server),
+        Event("prune-logs", ["prune-logs"], change=cases.es_server),
         Event("restore", ["restore"], status=150)],
     "node": OF_KUBELET + [Event("destroy", ["destroy"], base="stop")],
+    "log": OF_KUBELET + [Event("destroy", ["destroy"], base="stop"),
+                         Event("destroy, this one leaves", ["destroy"], change=cases.this_leaves("log"))],
     "client": [
         Event("init", ["init"], base=None), Event("start", ["start"]), Event("stop", ["stop"]), Event("restart", ["restart"]),
-        Event("reload", ["reload"], change=k.other_parameters), Event("reconcile", ["reconcile"]), Event("check", ["check"]),
-        Event("revive, healthy", ["revive"]), Event("tab", ["tab", "nodes"]), Event("status", ["status"])],
+        Event("upgrade", ["upgrade"], change=cases.other_parameters), Event("scale-out", ["scale-out"]),
+        Event("scale-in", ["scale-in"]), Event("revive", ["revive"], base="broken"),
+        Event("reload", ["reload"], change=cases.other_parameters), Event("reconcile", ["reconcile"]), Event("check", ["check"]),
+        Event("revive, healthy", ["revive"]), Event("tab", ["tab", "nodes"]), Event("status", ["status"]),
+        Event("monitor", ["monitor"]), Event("facts", ["facts"]), Event("render", ["render", "--diff"])],
 }
+NOT_TRIED = ["admit"]  # answers the API server alone, and talks to the cloud's for it: tests/e2e/cloud
 
 
 def statuses():
@@ -267,8 +347,12 @@ def statuses():
     return {row["status"] for row in rows}
 
 
+def deadline(event):
+    return STOP_S if event.argv[0] == "stop" else EVENT_S
+
+
 def bound(event):
-    return OWN_DEADLINE_S.get(event.argv[0], EVENT_S) + SLACK_S
+    return OWN_DEADLINE_S.get(event.argv[0], deadline(event)) + SLACK_S
 
 
 def prepare(site, event):
@@ -280,13 +364,15 @@ def prepare(site, event):
                 host.pop("token", None)
     site.change = change
     site.machine.publish(m.metadata(site.role, change))
+    site.with_logs = event.change is cases.es_server
     site.begin(event.base)
 
 
 def complaints_of(site, event, fault, table):
     """Status and seconds go to TABLE."""
     prepare(site, event)
-    site.machine.configure(SHORT, 4000, site.machine.root)
+    site.machine.configure(f"timeouts {{ event-s = {deadline(event)} unit-s = 6 api-s = 6 token-s = 3 drain-s = 5 }}\n", 4000,
+                           site.machine.root)
     fault.begin(site)
     began = time.monotonic()
     try:
@@ -320,39 +406,61 @@ def print_table(events, table):
 def bases(site, role):
     """The machines that events begin with, made by events that nothing disturbs."""
     quiet = k.Report()
-    for case in k.CASES:
-        if case.role == role and case.leaves is not None:
-            k.run_case(site, case, 10**9, quiet, silent=True)
+    for case in cases.of(role):
+        if case.leaves is not None:
+            k.run_case(site, case, k.NEVER, quiet, silent=True)
+
+
+class Results:
+    def __init__(self):
+        self.count, self.failures = 0, 0
+
+    def __call__(self, name, complaints):
+        self.count += 1
+        self.failures += bool(complaints)
+        print(f"{'not ' if complaints else ''}ok - {name}")
+        for complaint in complaints:
+            print("# " + complaint.replace("\n", "\n# "), flush=True)
+
+
+def try_dry_runs(site, role, results):
+    complaints, statuses_of = dry_run.try_role(site)
+    results(f"{role}: each of {len(statuses_of)} events changes nothing with --dry-run", complaints)
+    print("# status " + ", ".join(f"{event} {status}" for event, status in statuses_of.items()))
+
+
+def try_role(site, role, stride, results):
+    table, seen = {}, 0
+    site.enter(role)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", site.machine.lower + "/opt/clock.so", m.HERE + "/clock.c"], check=True)
+    tried = {event.argv[0] for event in EVENTS[role]} | set(NOT_TRIED)
+    results(f"{role}: each event that `k8s-{role} --help` lists is tried", sorted(set(k.events_of(role)) - tried))
+    bases(site, role)
+    try_dry_runs(site, role, results)
+    for fault in FAULTS:
+        bad = []
+        for event in EVENTS[role]:
+            seen += 1
+            if seen % stride == 0 or (fault.name, event.name) in ALWAYS | ALWAYS_OF[role]:
+                complaint = complaints_of(site, event, fault, table)
+                bad += [f"{event.name}: {complaint}"] if complaint else []
+        if any(row == fault.name for row, _ in table):
+            results(f"{role}: {fault.name}", bad)
+    print(f"# {role}: status/seconds")
+    print_table(EVENTS[role], table)
 
 
 def main():
-    work, role, stride = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    k.isolate(work)
-    site = k.Site(work + "/site", role)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", site.machine.lower + "/opt/clock.so", m.HERE + "/clock.c"],
-                   check=True)
-    table, seen, results, failures = {}, 0, 0, 0
+    work, roles = sys.argv[1], sites.arguments(sys.argv[2])
+    sites.isolate(work)
+    site, results = sites.Site(work + "/site", [role for role, _ in roles]), Results()
     try:
-        bases(site, role)
-        for fault in FAULTS:
-            bad = []
-            for event in EVENTS[role]:
-                seen += 1
-                if seen % stride == 0:
-                    complaint = complaints_of(site, event, fault, table)
-                    bad += [f"{event.name}: {complaint}"] if complaint else []
-            if any(row == fault.name for row, _ in table):
-                results += 1
-                failures += bool(bad)
-                print(f"{'not ' if bad else ''}ok - {role}: {fault.name}")
-                for complaint in bad:
-                    print("# " + complaint.replace("\n", "\n# "), flush=True)
+        for role, stride in roles:
+            try_role(site, role, stride, results)
     finally:
         site.end()
-    print(f"# {role}: status/seconds")
-    print_table(EVENTS[role], table)
-    print(f"1..{results}")
-    return failures > 0
+    print(f"1..{results.count}")
+    return results.failures > 0
 
 
 STATUSES = statuses()

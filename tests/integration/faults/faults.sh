@@ -7,4 +7,5 @@ set -uo pipefail
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/integration/faults/sites.bash
 needs_kubernetes "faults"
-sites faults.py master:37 node:29 client:17 "${FAULTS_STRIDE:-}"
+s=${FAULTS_STRIDE:-}
+sites faults.py "master:${s:-41}" "node:${s:-47},client:${s:-23}" "log:${s:-61}"

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""killed.py DIRECTORY ROLE STRIDE [CASE...]: disturbs the changing events of ROLE, reruns them, and compares the machine and
-its cluster with those of an undisturbed run. An event is disturbed in four ways:
+"""killed.py DIRECTORY ROLE:STRIDE[,ROLE:STRIDE...] [CASE...]: disturbs the changing events of each ROLE, reruns them, and
+compares the machine and its cluster with those of an undisturbed run. An event is disturbed in four ways:
   killed            all its processes, before each system call that changes something, and in the middle of each write
   cut, names kept   the power is cut there: content that was not synced is lost, files of that name are there
   cut, names lost   the same, and names that were not synced are lost, too
@@ -8,278 +8,18 @@ its cluster with those of an undisturbed run. An event is disturbed in four ways
 Every STRIDE-th of these is tried; in a build for coverage none: a killed program writes no figures. DIRECTORY is for
 temporary files. To be run in mount, network and process namespaces of its own: see killed.sh."""
 
-import json
 import os
-import re
 import shutil
-import stat
+import subprocess
 import sys
-import threading
+import time
+import zlib
 
+import cases
 import cluster as c
 import machine as m
-
-
-def other_parameters(view):
-    view["env"]["registry-mirrors"] = "https://other.example.com"
-    view["env"]["max_pods"] = "100"
-    view["env"]["docker_bip"] = "172.31.0.1/16"
-
-
-def other_domain(view):
-    other_parameters(view)
-    view["env"]["api_external_domain"] = "other.example.com"
-
-
-def node_leaves(view):
-    instance, host = sorted(view["hosts"]["node"].items())[-1]
-    view["deleting-hosts"] = {"node": {instance: host}}
-
-
-class Case:
-    """EVENT of ROLE, on the machine BASE. CHANGE is what the metadata has otherwise. The machine is kept as LEAVES. After a
-    power cut a machine that was in use is started, then the event is repeated; SETTLES is False for those that are not. A
-    STATUS of None is any one, the same each time. API is False where no API server may run."""
-
-    def __init__(self, role, name, event, base=None, change=None, leaves=None, settles=True, status=0, api=True):
-        self.role, self.name, self.event, self.base, self.api = role, name, event, base, api
-        self.change, self.leaves, self.settles, self.status = change, leaves, settles and base == "start", status
-
-
-def of_kubelet(role):
-    return [
-        Case(role, "init", ["init"], leaves="init"),
-        Case(role, "start", ["start"], base="init", leaves="start"),
-        Case(role, "stop", ["stop"], base="start", leaves="stop", settles=False),
-        Case(role, "start again", ["start"], base="stop"),
-        Case(role, "reload", ["reload"], base="start", change=other_parameters),
-        Case(role, "restart", ["restart"], base="start"),
-        Case(role, "prune-images", ["prune-images", '{"max_age_hours": 0}'], base="start"),
-        Case(role, "revive", ["revive"], base="broken", settles=False),
-    ]
-
-
-CASES = of_kubelet("master") + of_kubelet("node") + of_kubelet("log") + [
-    Case("master", "reload of names", ["reload"], base="start", change=other_domain),
-    Case("master", "scale-out --check", ["scale-out", "--check"], base="start"),
-    Case("master", "scale-out", ["scale-out"], base="start", change=other_parameters),
-    Case("master", "scale-in", ["scale-in"], base="start", change=node_leaves),
-    Case("master", "renew-certs", ["renew-certs"], base="start"),
-    Case("master", "backup", ["backup", '{"name": "one"}'], base="start", leaves="backup"),
-    Case("master", "backup, the oldest leaves", ["backup", '{"name": "two", "keep": 1}'], base="backup"),
-    Case("master", "delete_snapshot", ["delete_snapshot", '{"snapshot_id": "one"}'], base="backup"),
-    # No API server comes up after it, so this ends at the wait for it: all that is on the disk has been replaced then.
-    Case("master", "restore", ["restore", '{"name": "one"}'], base="restorable", settles=False, status=None, api=False),
-    Case("master", "compact-etcd", ["compact-etcd"], base="start"),
-    Case("master", "reconcile", ["reconcile"], base="start", change=other_parameters),
-    Case("master", "destroy", ["destroy"], base="stop"),
-    Case("node", "scale-out", ["scale-out"], base="start", change=other_parameters),
-    Case("node", "destroy", ["destroy"], base="stop"),
-    Case("client", "init", ["init"], leaves="start"),
-    Case("client", "reload", ["reload"], base="start", change=other_parameters),
-]
-
-
-def unescape(text):
-    return re.sub(rb"%(..)", lambda found: bytes([int(found[1], 16)]), text.encode()).decode("utf-8", "surrogateescape")
-
-
-class Disk:
-    """What `killer --disk` kept of what was synced (tests/lab/killer/disk.h), as a tree that a power cut leaves."""
-
-    def __init__(self, kept, lower):
-        self.kept, self.lower, self.root = kept, lower, None
-        self.contents, self.directories, self.inodes = {}, {}, {}  # by inode; the last by path
-        with open(kept + "/index") as index:
-            for line in index:
-                kind, *words = line.split()
-                if kind == "file":
-                    self.contents[words[0]] = words[1:]
-                elif kind == "dir":
-                    self.directory(words[0], unescape(words[1]).strip("/"))
-                else:
-                    self.entries[unescape(words[0])] = words[1:]
-
-    def directory(self, inode, path):
-        self.entries = self.directories[inode] = {}
-        self.inodes[path] = inode
-        if path == "":
-            self.root = inode
-        # What the image has is there, whether or not somebody synced its name.
-        parts = path.split("/") if path else []
-        for i in range(1, len(parts) + 1):
-            above, here = "/".join(parts[:i - 1]), "/".join(parts[:i])
-            layers = [layer for layer in self.lower if os.path.isdir(f"{layer}/{here}")]
-            if not layers or above not in self.inodes:
-                break
-            if here not in self.inodes:
-                self.inodes[here] = "image:" + here
-                self.directories[self.inodes[here]] = {}
-            mode = stat.S_IMODE(os.lstat(f"{layers[0]}/{here}").st_mode)
-            self.directories[self.inodes[above]][parts[i - 1]] = ["d", self.inodes[here], f"{mode:o}", "0", "0", "-"]
-
-    def write(self, target, live):
-        """LIVE, the tree at the moment of the cut: names are as there, and content that was not synced is lost. None:
-        what was not synced is lost, names too."""
-        if live is None:
-            os.makedirs(target)
-            self.write_directory(self.root, target)
-            return
-        m.copy(live, target)
-        for directory, _, files in os.walk(live):
-            for name in files:
-                path = os.path.join(directory, name)
-                st = os.lstat(path)
-                if stat.S_ISREG(st.st_mode):
-                    self.write_content(str(st.st_ino), target + path[len(live):])
-
-    def write_content(self, inode, path):
-        kept = self.contents.get(inode)
-        with open(path, "wb") as out:
-            if kept is not None:
-                with open(f"{self.kept}/{kept[3]}", "rb") as content:
-                    shutil.copyfileobj(content, out)
-        if kept is not None:
-            os.chown(path, int(kept[1]), int(kept[2]))
-            os.chmod(path, int(kept[0], 8))
-
-    def write_directory(self, inode, target):
-        for name, (kind, child, mode, uid, gid, link) in self.directories.get(inode, {}).items():
-            path = f"{target}/{name}"
-            if kind == "d":
-                os.makedirs(path)
-                self.write_directory(child, path)
-            elif kind == "l":
-                os.symlink(unescape(link), path)
-                continue
-            elif kind == "w":
-                os.mknod(path, stat.S_IFCHR, 0)
-                continue
-            else:
-                self.write_content(child, path)
-            if kind != "f" or child not in self.contents:
-                os.chown(path, int(uid), int(gid))
-                os.chmod(path, int(mode, 8))
-
-
-class Site:
-    """One machine, and the cluster it belongs to."""
-
-    def __init__(self, work, role):
-        self.work, self.role, self.cluster, self.keys, self.timer = work, role, None, {}, None
-        os.makedirs(work)
-        m.network()
-        m.client_key(work + "/client-key")
-        self.started = work + "/started"
-        if role != "master":
-            self.make_cluster()
-        self.machine = self.new_machine(role)
-        if role == "client":
-            m.put(self.machine.lower + "/root/.ssh/id_rsa", open(work + "/client-key").read(), 0o600)
-
-    def new_machine(self, role):
-        machine = m.Machine(f"{self.work}/{role}", role)
-        m.put(self.started, f"""#!/bin/sh
-case $1 in
-kubelet.service) [ ! -d {self.work}/keys ] ||
-    exec {m.HERE}/kubelet.py {machine.root} {role}-1 {self.work}/keys {m.IPS['master']} ;;
-k8s-metadata-guard.service)
-    chroot {machine.root} iptables-restore --noflush /etc/k8s-metadata-guard
-    iptables -t mangle -C FORWARD -j K8S-METADATA || iptables -t mangle -I FORWARD -j K8S-METADATA ;;
-esac
-""", 0o755)
-        machine.serve(self.started)
-        return machine
-
-    def start_cluster(self, machine):
-        """With the keys of the master MACHINE."""
-        m.copy(machine.upper + "/data/kubernetes", self.work + "/keys")
-        self.cluster = c.Cluster(self.work + "/cluster", self.work + "/keys", m.IPS["master"])
-        for role, hosts in m.metadata("master")["hosts"].items():
-            for host in hosts.values():
-                if role != "client" and (role, host["sid"]) != (self.role, "1"):
-                    c.report_node(self.cluster, f"{role}-{host['sid']}")
-        self.keys[None] = self.cluster.keys()
-
-    def make_cluster(self):
-        master = self.new_machine("master")
-        master.publish(m.metadata("master"))
-        master.boot()
-        run(master, ["init"])
-        self.start_cluster(master)
-        run(master, ["start"])
-        self.cluster.sign_cluster_info()
-        m.token = run(master, ["metadata"], quiet=True).strip()
-        self.keys[None] = self.cluster.keys()
-        master.end()
-
-    def base(self, name):
-        return None if name is None else f"{self.machine.work}/base-{name}"
-
-    def end_timer(self):
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer.join()
-            self.timer = None
-
-    def begin(self, name):
-        self.end_timer()
-        self.machine.boot(self.base(name))
-        if self.cluster is not None:
-            self.cluster.reset(self.keys[name])
-
-    def keep(self, name):
-        self.machine.shut()
-        self.machine.save(self.base(name))
-        if self.cluster is None and self.role == "master":
-            self.start_cluster(self.machine)
-        self.keys[name] = self.cluster.keys()
-        if name == "backup":
-            self.make_restorable()
-        if name == "start":
-            self.break_it()
-            if self.role == "master":  # what `backup` measures
-                os.makedirs(self.base(name) + "/upper/data/etcd/member/snap", exist_ok=True)
-                m.copy(self.work + "/cluster/etcd/member/snap/db", self.base(name) + "/upper/data/etcd/member/snap/db")
-
-    def make_restorable(self):
-        """The machine with a backup, and a Docker that lists an API server."""
-        base = self.base("restorable")
-        m.copy(self.base("backup"), base)
-        m.put(base + "/upper/etc/k8s-hooks/hook.conf.d/50-no-api-server.conf", "timeouts { api-s = 1 }\n")
-        m.put(base + "/upper/data/etcd/of-before", "")
-        m.put(base + "/state/containers/api", json.dumps({"Id": "api", "Created": 1, "ImageID": "sha256:0", "Labels": {
-            "io.kubernetes.container.name": "kube-apiserver"}}))
-        self.keys["restorable"] = self.keys["backup"]
-
-    def break_it(self):
-        """What `revive` heals: Docker and kubelet down, an image gone, and on the master a manifest lost."""
-        base = self.base("broken")
-        self.machine.save(base)
-        for unit in ("docker.service", "kubelet.service"):
-            if os.path.exists(f"{base}/state/units/{unit}"):
-                m.put(f"{base}/state/units/{unit}", "inactive\n", 0o600)
-        if self.role == "master":
-            os.remove(base + "/upper/data/kubernetes/manifests/kube-scheduler.yaml")
-        self.keys["broken"] = self.keys["start"]
-
-    def described(self):
-        self.machine.shut()
-        objects = self.cluster.objects() if self.cluster is not None and self.cluster.api is not None else {}
-        return m.describe(self.machine.upper), m.describe(self.machine.state), objects
-
-    def end(self):
-        self.end_timer()
-        self.machine.end()
-        if self.cluster is not None:
-            self.cluster.end()
-
-
-def run(machine, event, quiet=False, status=0):
-    found, output = machine.event(event, quiet=quiet)
-    if found != status:
-        raise RuntimeError(f"{machine.role} {event}: status {found}: {output}")
-    return output
+import sites
+from disk import Disk
 
 
 def power_off(machine):
@@ -297,9 +37,8 @@ def power_cut(site, names):
     disk.write(machine.upper, live if names else None)
     power_off(machine)
     machine.mount()
-    if site.role in ("node", "log"):  # what the controller manager sees after 40 s, here after a while
-        site.timer = threading.Timer(3, c.report_node, [site.cluster, site.role + "-1", "Unknown", False])
-        site.timer.start()
+    if site.role in ("node", "log"):  # as the controller manager makes it of a machine that is off for 40 s
+        c.report_node(site.cluster, site.role + "-1", "Unknown", False)
 
 
 def disturb(site, case, how, number, half):
@@ -314,6 +53,7 @@ def disturb(site, case, how, number, half):
     status, output = machine.event(case.event, killer=killer)
     if status not in (case.status, 137):
         return f"the killed run ended with status {status}: {output}"
+    machine.settle()
     if how != "killed":
         power_cut(site, how == "cut, names kept")
     return ""
@@ -389,7 +129,7 @@ def run_case(site, case, stride, report, silent):
 def after_cut(site, case):
     """What a power cut after the undisturbed event leaves."""
     site.begin(case.base)
-    run(site.machine, case.event, status=case.status)
+    sites.run(site.machine, case.event, status=case.status)
     site.machine.shut()
     power_off(site.machine)
     site.machine.mount()
@@ -412,20 +152,51 @@ def undisturbed(site, case):
     if case.leaves is not None:
         if (case.role, case.name) == ("master", "start"):  # AppCenter registers its token
             machine.mount()
-            m.token = run(machine, ["metadata"], quiet=True).strip()
+            m.token = sites.run(machine, ["metadata"], quiet=True).strip()
         site.keep(case.leaves)
         site.begin(case.leaves)
         left = site.described()
     return points, left
 
 
+def try_unchanged(site, case, report):
+    """The event has nothing that could be disturbed."""
+    def seen():
+        trees = site.described()
+        site.machine.mount()
+        return [{key: what for key, what in tree.items() if not key.endswith(("/runs.json", "/metadata.json"))} for tree in trees]
+    site.begin(case.base)
+    before = seen()
+    status, output = site.machine.event(case.event)
+    complaints = [f"status {status}: {output}"] if case.status not in (None, status) else []
+    for wanted, found in zip(before, seen()):
+        complaints += m.difference(wanted, found)
+    report.ran_unchanged(case, status, complaints)
+
+
 def try_case(site, case, stride, report, silent):
+    report.begin(case)
     site.machine.publish(m.metadata(case.role, case.change))
+    site.with_logs = case.logs
+    if case.unchanged is not None:
+        if not silent:
+            try_unchanged(site, case, report)
+        return
     points, left = undisturbed(site, case)
     if m.COVERAGE:
         if not silent:
             report.ran(case)
         return
+    try_points(site, case, stride, report, points, left)
+    if points and not silent and not report.tried_any():
+        point = points[len(points) // 2]
+        report(case, HOW[0], *run_point(site, case, HOW[0], point, left))
+    try_lost(site, case, stride, report, left)
+    if not silent:
+        report.end(case, len(points))
+
+
+def try_points(site, case, stride, report, points, left):
     left_by_cut = None
     for how in HOW:
         for point in points:
@@ -434,38 +205,49 @@ def try_case(site, case, stride, report, silent):
             if how != "killed" and left_by_cut is None:
                 left_by_cut = after_cut(site, case)
             report(case, how, *run_point(site, case, how, point, left if how == "killed" else left_by_cut))
-    if points and not silent and not report.tried_any():
-        point = points[len(points) // 2]
-        report(case, HOW[0], *run_point(site, case, HOW[0], point, left))
+
+
+def try_lost(site, case, stride, report, left):
     files = [] if case.base is None else sorted(state_files(f"{site.base(case.base)}/upper/{m.STATE[case.role]}"))
     for path in files:
-        if report.wanted(LOST, stride // LOST_MORE_OFTEN or 1):
+        if report.wanted_lost(case, path, stride):
             report(case, LOST, *run_lost(site, case, path, left))
-    if not silent:
-        report.end(case, len(points))
 
 
+NEVER = 10**9
 RARELY = 100  # a larger stride leaves out what takes half a minute a point
 HOW = ["killed", "cut, names kept", "cut, names lost"]
 LOST = "state file lost"
 LOST_MORE_OFTEN = 20  # there are far fewer of these
+LOST_UP_TO = 300  # with a larger stride each file is lost before one event
 
 
 class Report:
-    """Every STRIDE-th of all points is tried, counted through all events, so that each has its share, and at least one of
-    each event. An event of which none was tried has failed."""
+    """Every STRIDE-th of an event's points is tried, counted from a number that its name makes, so that two runs try about the
+    same, and at least one of each event. An event of which none was tried has failed."""
 
     def __init__(self):
-        self.seen, self.results, self.failures = 0, 0, 0
+        self.seen, self.results, self.failures, self.lost = 0, 0, 0, set()
         self.all = dict.fromkeys(HOW + [LOST], 0)
         self.forget()
 
     def forget(self):
-        self.tried, self.complaints = dict.fromkeys(HOW + [LOST], 0), []
+        self.tried, self.complaints, self.began = dict.fromkeys(HOW + [LOST], 0), [], time.monotonic()
+
+    def begin(self, case):
+        self.seen = zlib.crc32(f"{case.role} {case.name}".encode())
 
     def wanted(self, how, stride):
         self.seen += 1
         return self.seen % stride == 0
+
+    def wanted_lost(self, case, path, stride):
+        """Each file is lost before one event at least: the first that has it and has lost none yet."""
+        first = stride < NEVER and (case.role, path) not in self.lost and not self.tried[LOST]
+        if first or (stride <= LOST_UP_TO and self.wanted(LOST, stride // LOST_MORE_OFTEN or 1)):
+            self.lost.add((case.role, path))
+            return True
+        return False
 
     def __call__(self, case, how, where, complaint):
         self.tried[how] += 1
@@ -484,16 +266,29 @@ class Report:
         print(f"ok - {case.role} {case.name}, undisturbed", flush=True)
         self.results += 1
 
+    def ran_unchanged(self, case, status, complaints):
+        print(f"{'not ' if complaints else ''}ok - {case.role} {case.name}: changes nothing (status {status}): {case.unchanged}",
+              flush=True)
+        self.conclude(complaints)
+
+    def listed(self, role, missing):
+        print(f"{'not ' if missing else ''}ok - {role}: each event that `k8s-{role} --help` lists has a case", flush=True)
+        self.conclude([f"none: {', '.join(missing)}"] if missing else [])
+
+    def conclude(self, complaints):
+        for complaint in complaints:
+            print("# " + complaint.replace("\n", "\n# "), flush=True)
+        self.results += 1
+        self.failures += bool(complaints)
+        self.forget()
+
     def end(self, case, points):
         counts = ", ".join(f"{how}: {count}" for how, count in self.tried.items())
         if not self.tried_any():
             self.complaints.append("no point was tried")
-        print(f"{'not ' if self.complaints else ''}ok - {case.role} {case.name}: {points} points; {counts}", flush=True)
-        for complaint in self.complaints:
-            print("# " + complaint.replace("\n", "\n# "), flush=True)
-        self.results += 1
-        self.failures += bool(self.complaints)
-        self.forget()
+        print(f"{'not ' if self.complaints else ''}ok - {case.role} {case.name}: {points} points; {counts}; "
+              f"{time.monotonic() - self.began:.0f} s", flush=True)
+        self.conclude(self.complaints)
 
     def close(self):
         print("# tried: " + ", ".join(f"{how}: {count}" for how, count in self.all.items()))
@@ -501,23 +296,29 @@ class Report:
         return self.failures > 0 or not (m.COVERAGE or any(self.all.values()))
 
 
-def isolate(work):
-    m.mount(None, "/", None, 0x4000 | 0x40000)  # MS_REC | MS_PRIVATE
-    m.mount("proc", "/proc", "proc")  # of this process namespace
-    m.mount("tmpfs", work, "tmpfs")
+def events_of(role):
+    """As its program lists them; True for those with a pre-check."""
+    text = subprocess.check_output([f"{m.BUILD}/bin/k8s-{role}", "--help"], text=True)
+    return {line.split()[0]: "--check" in line for line in text.split("\nEvents:\n")[1].split("\n\n")[0].splitlines()}
+
+
+def try_role(site, role, stride, only, report):
+    site.enter(role)
+    report.listed(role, cases.missing(role, events_of(role)))
+    for case in cases.of(role):
+        if not only or case.name in only or case.leaves:
+            tried = not only or case.name in only
+            run_case(site, case, (1 if m.COVERAGE else stride) if tried else NEVER, report, silent=not tried)
 
 
 def main():
-    work, role, stride = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    only = sys.argv[4:]
-    isolate(work)
+    work, roles, only = sys.argv[1], sites.arguments(sys.argv[2]), sys.argv[3:]
+    sites.isolate(work)
     report = Report()
-    site = Site(work + "/site", role)
+    site = sites.Site(work + "/site", [role for role, _ in roles])
     try:
-        for case in CASES:
-            if case.role == role and (not only or case.name in only or case.leaves):
-                tried = not only or case.name in only
-                run_case(site, case, (1 if m.COVERAGE else stride) if tried else 10**9, report, silent=not tried)
+        for role, stride in roles:
+            try_role(site, role, stride, only, report)
     finally:
         site.end()
     sys.exit(report.close())

@@ -12,6 +12,7 @@ import shutil
 import stat
 import subprocess
 import tarfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.abspath(HERE + "/../../..")
@@ -25,9 +26,9 @@ STATE = {role: "data/kubernetes/hooks" for role in ("master", "node", "log")} | 
 # what `docker load` finds in the image, of those in tests/golden/opt/versions.json
 ARCHIVES = ["pause", "kube-proxy"]
 # an add-on of each kind is applied: with all of them a start takes ten times as long
-ADDONS_SKIPPED = ", ".join(f'"{name}"' for name in [
-    "flannel", "hostnic", "storage", "elasticsearch", "elasticsearch-external", "kibana", "fluent-bit", "dashboard",
-    "prometheus", "istio", "cloud-controller"])
+ADDONS_SKIPPED = ["flannel", "hostnic", "storage", "elasticsearch", "elasticsearch-external", "kibana", "fluent-bit",
+                  "dashboard", "prometheus", "istio", "cloud-controller"]
+LOGS_IP = "10.96.0.11"  # of Elasticsearch's Service: log nodes talk to it
 # what the image would have of its own, and this host must not show
 HIDDEN = ["data", "etc/kubernetes", "opt/kubernetes", "root", "etc/docker", "etc/systemd/system", "etc/qingcloud",
           "etc/k8s-hooks", "var/lib/k8s-hooks", "var/lib/kubelet", "etc/confd", "etc/cni"]
@@ -69,7 +70,7 @@ def copy(source, target):
 
 def network():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    for ip in IPS.values():
+    for ip in [*IPS.values(), LOGS_IP]:
         subprocess.run(["ip", "addr", "add", ip + "/32", "dev", "lo"], check=True)
     # kubeadm wants a default route to look at
     for command in ("link add eth0 type veth peer name other", "link set eth0 up", "addr add 192.168.0.250/24 dev eth0",
@@ -149,10 +150,11 @@ class Machine:
             put(f"{self.lower}/usr/lib/systemd/system/{unit}", "[Unit]\n")
         self.configure()
 
-    def configure(self, timeouts="timeouts { unit-s = 120 api-s = 600 token-s = 60 }\n", deadline_ms=120000, directory=None):
+    def configure(self, timeouts="timeouts { unit-s = 60 api-s = 120 token-s = 60 }\n", deadline_ms=120000, directory=None):
+        skipped = ", ".join(f'"{name}"' for name in ADDONS_SKIPPED if (self.role, name) != ("log", "elasticsearch"))
         put((directory or self.lower) + "/etc/k8s-hooks/hook.conf",
             f'metadata {{ servers = {{"http://{IPS[self.role]}:{METADATA_PORT}"}} timeout-ms = 2000 '
-            f"deadline-ms = {deadline_ms} }}\naddons {{ skip = {{{ADDONS_SKIPPED}}} }}\n" + timeouts)
+            f"deadline-ms = {deadline_ms} }}\naddons {{ skip = {{{skipped}}} }}\n" + timeouts)
 
     def spawn(self, argv, **options):
         child = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=TREE, **options)
@@ -170,15 +172,45 @@ class Machine:
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
                         "2", "-subj", "/CN=component", "-keyout", key + ".key", "-out", key + ".crt"],
                        check=True, stderr=subprocess.DEVNULL)
-        self.spawn([BUILD + "/lab/standin", "--root", self.root, "--state", self.state, "--run", self.run, "--cert",
-                    key + ".crt", "--key", key + ".key"] + (["--started", started] if started else []))
-        env = metadata(self.role)["env"]
-        put(self.work + "/cloud.json", json.dumps(
-            {"keys": {env["access_key_id"]: env["secret_access_key"]}, "zones": ["pek3a"], "vxnets": [], "nics": [],
-             "instances": [{"instance_id": i, "of_cluster": True} for hosts in metadata(self.role)["hosts"].values()
-                           for i in hosts]}))
-        self.spawn([BUILD + "/lab/cloudapi", "--listen", f"127.0.0.1:{CLOUD_PORT}", "--data", self.work + "/cloud.json"])
+        self.standin = self.spawn([BUILD + "/lab/standin", "--root", self.root, "--state", self.state, "--run", self.run,
+                                   "--cert", key + ".crt", "--key", key + ".key"] +
+                                  (["--started", started] if started else []))
+        self.standin_idle = self.standin_threads()
+        self.cloud = None
+        self.serve_cloud()
         self.metad = None
+
+    def serve_cloud(self, keys=None, faults=None):
+        """The cloud's API from now on: KEYS (secret by access key; None: the cluster's) are accepted; FAULTS as in
+        tests/lab/shared/cloudapi.h."""
+        self.end_cloud()
+        view = metadata(self.role)
+        put(self.work + "/cloud.json", json.dumps(
+            {"keys": keys or {view["env"]["access_key_id"]: view["env"]["secret_access_key"]}, "zones": ["pek3a"], "vxnets": [],
+             "nics": [], "instances": [{"instance_id": i, "of_cluster": True} for hosts in view["hosts"].values()
+                                       for i in hosts]}))
+        put(self.work + "/cloud-faults.json", json.dumps(faults or {}))
+        self.cloud = self.spawn([BUILD + "/lab/cloudapi", "--listen", f"127.0.0.1:{CLOUD_PORT}", "--data",
+                                 self.work + "/cloud.json", "--faults", self.work + "/cloud-faults.json"])
+
+    def end_cloud(self):
+        """Connections to it are refused from now on."""
+        if self.cloud is not None:
+            self.cloud.kill()
+            self.cloud.wait()
+            self.servers.remove(self.cloud)
+            self.cloud = None
+
+    def standin_threads(self):
+        return len(os.listdir(f"/proc/{self.standin.pid}/task"))
+
+    def settle(self):
+        """Until the stand-ins are through with what a killed program sent them: they have a thread for each connection."""
+        deadline = time.monotonic() + 60
+        while self.standin_threads() > self.standin_idle:
+            if time.monotonic() > deadline:
+                raise RuntimeError("systemd's or Docker's stand-in still works for a program that was killed a minute ago")
+            time.sleep(0.005)
 
     def publish(self, view):
         """What the metadata server answers from now on."""
@@ -243,7 +275,7 @@ class Machine:
     def command(self, event):
         return [f"/opt/kubernetes/bin/k8s-{self.role}"] + event
 
-    def event(self, event, *, killer=(), seconds=900, quiet=False, environment=None):
+    def event(self, event, *, killer=(), seconds=300, quiet=False, environment=None):
         """Runs it in the machine; returns (status, output)."""
         argv = [BUILD + "/lab/killer", "--root", self.root, *killer, "--"] if killer else ["chroot", self.root, "/usr/bin/env"]
         argv += [f"{name}={value}" for name, value in (environment or {}).items()]
@@ -266,14 +298,17 @@ class Machine:
 SET_ASIDE = "data/kubernetes/pki.incomplete-"
 
 # What may differ between two runs of the same event, and is compared by a test of its own or not at all.
-ABSENT_OR_NOT = ("data/kubernetes/hooks/lock", "var/lib/k8s-hooks/lock", SET_ASIDE, "root/.kube/cache",
+ABSENT_OR_NOT = ("data/kubernetes/hooks/lock", "var/lib/k8s-hooks/lock", SET_ASIDE,
+                 "data/kubernetes/hooks/revive.json", "var/lib/k8s-hooks/revive.json",  # of the last try, if it was needed
+                 "root/.kube/cache",
                  "data/etcd/member", "data/etcd.before-restore/member")  # the last by `restored`
-CONTENT_DIFFERS = ["data/kubernetes/hooks/cloud-resources.json", "data/kubernetes/hooks/runs.json", "data/kubernetes/hooks/lock", "data/kubernetes/hooks/revive.json",
+CONTENT_DIFFERS = ["data/kubernetes/hooks/cloud-resources.json", "data/kubernetes/hooks/runs.json", "data/kubernetes/hooks/lock",
                    "data/kubernetes/hooks/bootstrap-token", "data/kubernetes/hooks/cloud.json",
                    "data/kubernetes/hooks/reload-owed.json", "data/kubernetes/pki/encryption.yaml",
                    "data/kubernetes/hooks/stamps/encryption", "etc/shadow", "etc/shadow-", "data/kubernetes/client.conf",
                    "data/kubernetes/admin.conf", "data/kubernetes/kubelet.conf", "data/kubernetes/scheduler.conf",
-                   "data/kubernetes/controller-manager.conf", "var/lib/k8s-hooks/runs.json"]
+                   "data/kubernetes/controller-manager.conf", "var/lib/k8s-hooks/runs.json",
+                   "var/lib/k8s-hooks/reload-owed.json"]
 KEYS = (".key", ".crt", ".pub", ".pem")
 # of these only that they are there, and what `sound_backups` sees
 BACKUPS = "data/backup/"

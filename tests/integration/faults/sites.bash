@@ -17,22 +17,23 @@ needs_kubernetes() {
     fi
 }
 
-# site PROGRAM ROLE STRIDE
+# site PROGRAM LANE: see `sites`
 site() {
-    mkdir "$directory/$2"
+    local log=$directory/${2%%:*}
+    mkdir "$log"
     unshare --mount --net --pid --fork --kill-child \
-        python3 "tests/integration/faults/$1" "$directory/$2" "$2" "$3" >"$directory/$2.log" 2>&1
-    tail -n 1 "$directory/$2.log" | grep -q '^1\.\.' || echo "not ok - $2: ended early" >>"$directory/$2.log"
+        python3 "tests/integration/faults/$1" "$log" "$2" >"$log.log" 2>&1
+    tail -n 1 "$log.log" | grep -q '^1\.\.' || echo "not ok - $2: ended early" >>"$log.log"
 }
 
-# sites PROGRAM ROLE:STRIDE... STRIDE [ROLE]: two sites at a time. STRIDE, if any, is in the place of the roles' own.
+# sites PROGRAM LANE...: a lane is ROLE:STRIDE[,ROLE:STRIDE...], roles one after the other in one cluster; lanes run side by side.
 sites() {
-    local program=$1 pair
+    local program=$1 lane
     directory=$(mktemp -d)
     trap 'rm -rf "$directory"' EXIT
-    site "$program" "${2%:*}" "${5:-${2#*:}}" &
-    for pair in "$3" "$4" ${6:+"$6:1"}; do
-        site "$program" "${pair%:*}" "${5:-${pair#*:}}"
+    shift
+    for lane; do
+        site "$program" "$lane" &
     done
     wait
     cat "$directory"/*.log | grep -v '^1\.\.'

@@ -43,6 +43,61 @@ mkdir -p "$root$outside/pki" && cp "$outside/pki/ca.crt" "$root$outside/pki/"
 hook master tab certificates
 result "the same link inside is followed" "$(expect 0 /etc/kubernetes/pki/ca.crt)"
 
+# each directory and each file that render writes is a link out of the root, of each kind there is
+seed() { # what lies outside, at the same places; to be found unchanged
+    rm -rf "$work/escape" && mkdir -p "$work/escape/root" "$work/escape/outside" "$work/escape/elsewhere"
+    cp -a "$work/clean/." "$work/escape/outside"
+    (cd "$work/escape/outside" && tee -a "${files[@]}" <<<outside >/dev/null)
+}
+target() { # target KIND PATH: what a link at PATH of the root says to lead to PATH outside, and what else that needs
+    local up
+    case $1 in
+    absolute) echo "$work/escape/outside/$2" ;;
+    relative) up=$(tr -cd / <<<"$2" | sed 's|/|../|g') && echo "${up}../outside/$2" ;;
+    "above the root") echo "/../../../../../../../../..$work/escape/outside/$2" ;;
+    chain)
+        up=$work/escape/elsewhere/$(tr / _ <<<"$2")
+        ln -s "$work/escape/outside/$2" "$up"
+        ln -sfn "$up" "$work/escape/root/by-$(tr / _ <<<"$2")"
+        echo "/by-$(tr / _ <<<"$2")"
+        ;;
+    esac
+}
+plant() { # plant KIND PATH...: links at PATHs of the root
+    local kind=$1 path
+    for path in "${@:2}"; do
+        mkdir -p "$work/escape/root/${path%/*}"
+        ln -s "$(target "$kind" "$path")" "$work/escape/root/$path"
+    done
+}
+render() {
+    output=$(timeout 60 "$build/bin/k8s-master" render --root "$1" --config "$work/hook.conf" --metadata "$work/master.json" 2>&1)
+    status=$?
+}
+sums() {
+    (cd "$work/escape/outside" && find . -printf '%p %y %m %T@\n' | sort && find . -type f -exec cat {} + | sha256sum)
+}
+mkdir "$work/clean"
+render "$work/clean"
+mapfile -t files < <(cd "$work/clean" && find . -type f -printf '%P\n')
+# the directories nearest to the root that hold files
+mapfile -t directories < <(printf '%s\n' "${files[@]%/*}" | sort -u | awk 'index($0, last "/") != 1 { print; last = $0 }')
+for kind in absolute relative "above the root" chain; do
+    for what in directories files; do
+        seed
+        paths=("${files[@]}")
+        [ "$what" = files ] || paths=("${directories[@]}")
+        plant "$kind" "${paths[@]}"
+        before=$(sums)
+        render "$work/escape/root"
+        complaint=$(expect 0)$(diff <(echo "$before") <(sums))
+        render "$work/escape/root"
+        result "${#paths[@]} $what that are links ($kind): written inside, found there again" "$complaint$(
+            expect 0 " 0 files written"
+        )$([ ${#paths[@]} -ge 5 ] || echo "only ${#paths[@]} $what: ${paths[*]}")"
+    done
+done
+
 tree() {
     find "$root" "$outside" -printf '%p %m %T@\n' | sort
 }

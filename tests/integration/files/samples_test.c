@@ -55,6 +55,7 @@ static char *render(const char *file)
     size_t len = 0;
     assert_int_equal(facts_load(&facts, view, NULL, NULL), 0);
     _cleanup_json_ json_t *context = facts_context(facts);
+    json_object_set_new(context, "images", json_pack("{ss}", "busybox", "docker.io/library/busybox:1.35.0"));
     const struct mustache_options options = {.format = FORMAT_YAML, .strict = true, .partials = "templates"};
     assert_int_equal(file_read(file, 0, &text, &len, NULL), 0);
     assert_int_equal(mustache_render(file, text, len, context, &options, &out, NULL), 0);

@@ -93,6 +93,16 @@ is "$(jq -c '[.entries[] | select(.command != "") | .status, .ended_ns >= .began
     "[1,true,1,true,1,true]" "each change has run its command once, and its status is in the state"
 result "a file of conf.d that cannot be read is in the state, and holds up no other" \
     "$(state '.entries[] | select(.resource == "broken.toml")')"
+cat >"$work/confd/conf.d/aaa.toml" <<TOML
+[template]
+src = "app.tmpl"
+dest = "$work/none/app"
+TOML
+put 8192
+read -r -t 30 seen <&9
+is "$seen" heap=8192 "a file whose directory is missing holds up no other"
+result "and says that the directory is missing" \
+    "$(grep -qF "aaa.toml: dest $work/none/app: there is no $work/none, which" "$work/log" || cat "$work/log")"
 result "the agent tells of the failed reload" "$(grep -q 'app.toml: reload_cmd' "$work/log" || cat "$work/log")"
 result "nothing else is left beside the file" "$(find "$work/out" -type f ! -name app ! -name one)"
 finish

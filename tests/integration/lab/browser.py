@@ -1,6 +1,6 @@
 """A page in headless Chromium, over the pipe of the DevTools protocol: browser.py PAGE SCRIPT [DIRECTORY] prints a line
-"WIDTH light|dark: COMPLAINTS" a size, COMPLAINTS being what SCRIPT (a function of width and dark) returns and what the
-page said on its console. DIRECTORY gets a picture of each."""
+"WIDTH light|dark: COMPLAINTS" a size, COMPLAINTS being what SCRIPT (a function of width and dark) returns, what is wrong
+with the tip of a bar that the mouse is over, and what the page said on its console. DIRECTORY gets a picture of each."""
 import base64
 import json
 import os
@@ -10,6 +10,17 @@ import sys
 import tempfile
 
 SIZES = [(width, dark) for width in (360, 800, 1600) for dark in (False, True)]
+
+# A bar that shows no tip yet, and where the mouse goes.
+BAR = """(() => {
+  document.activeElement.blur();
+  const bar = [...document.querySelectorAll(".bar[data-tip]")].find(b => b.getBoundingClientRect().width > 20);
+  bar.scrollIntoView({ block: "center" });
+  bar.id = "under-the-mouse";
+  const box = bar.getBoundingClientRect();
+  return { x: box.left + box.width / 2, y: box.top + box.height / 2, tip: bar.getAttribute("aria-label"),
+    width: innerWidth, height: innerHeight };
+})()"""
 
 
 class Browser:
@@ -58,6 +69,42 @@ class Browser:
                 return answer["result"]
 
 
+def after_of(call):
+    """The box of the bar's tip, as it is laid out: left, top, right, bottom; None when there is none."""
+    root = call("DOM.getDocument")["root"]["nodeId"]
+    bar = call("DOM.querySelector", nodeId=root, selector="#under-the-mouse")["nodeId"]
+    for pseudo in call("DOM.describeNode", nodeId=bar)["node"].get("pseudoElements", []):
+        if pseudo["pseudoType"] == "after":
+            corners = call("DOM.getBoxModel", backendNodeId=pseudo["backendNodeId"])["model"]["border"]
+            return min(corners[::2]), min(corners[1::2]), max(corners[::2]), max(corners[1::2])
+    return None
+
+
+def hover(call):
+    evaluate = lambda expression: call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+    move = lambda x, y: call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    move(1, 1)
+    bar = evaluate(BAR)
+    wrong = ["a bar shows its tip without the mouse"] if after_of(call) else []
+    move(bar["x"], bar["y"])
+    box = after_of(call)
+    if not box:
+        return [*wrong, "no tip under the mouse"]
+    left, top, right, bottom = box
+    if left < 0 or top < 0 or right > bar["width"] or bottom > bar["height"] or right - left < 20 or bottom - top < 10:
+        wrong.append(f"the tip under the mouse is not in the window: {box}")
+    style = 'getComputedStyle(document.getElementById("under-the-mouse"), "::after")'
+    text = evaluate(f"{style}.content")
+    if any(line not in text for line in bar["tip"].splitlines()) or "takes" not in text:
+        wrong.append(f"the tip under the mouse does not tell the times: {text}")
+    if evaluate(f"{style}.visibility + {style}.opacity") != "visible1":
+        wrong.append("the tip under the mouse is hidden")
+    move(1, 1)
+    if after_of(call):
+        wrong.append("the tip stays when the mouse has gone")
+    return wrong
+
+
 def examine(browser, session, page, script, width, dark, directory):
     call = lambda method, **params: browser.call(method, session, **params)
     call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500)
@@ -72,7 +119,7 @@ def examine(browser, session, page, script, width, dark, directory):
         pathlib.Path(directory, name).write_bytes(base64.b64decode(shot["data"]))
     result = call("Runtime.evaluate", expression=f"({script})({width}, {json.dumps(dark)})", returnByValue=True)
     said = result["result"].get("value", json.dumps(result)[:300])
-    return "; ".join(filter(None, [said, *browser.console]))
+    return "; ".join(filter(None, [said, *hover(call), *browser.console]))
 
 
 def main(page, script, directory=None):

@@ -31,6 +31,8 @@ completed() { # WORD...: the last one is completed
 result "completion has verbs" "$(diff <(completed del) <(printf 'delete\ndelete-cluster\n'))"
 result "completion has parameters" "$(diff <(completed set max) <(echo max_pods))"
 result "completion has roles" "$(diff <(completed --name "$name" add ss) <(echo ssd_node=))"
+result "completion has options, without their \"=\"" "$(diff <(completed health --) <(printf -- '--interval\n--rounds\n'))"
+result "completion has files" "$(diff <(completed create --values tests/lab/doc/lab.b) <(echo tests/lab/doc/lab.bash))"
 result "completion has faults" "$(diff <(completed fault metadata-d) <(echo metadata-down))"
 
 # refused WORDS MESSAGE [VARIABLE=VALUE]: status 2, the message, the way on, and nothing is left
@@ -59,6 +61,12 @@ refused "status" "there is no lab $name: \`lab create\` makes one"
 refused "set max_pods 80" "there is no lab $name"
 refused "exec node-1 true" "there is no lab $name"
 refused "frob" "no verb 'frob'"
+refused "status --frob" "'--frob' is not an option of lab status"
+refused "create client=1 node=1 --set max_pods=61 master=1" "must be one of: 60, 80, 100"
+refused "create master=1 client=1 --package /nonexistent" "--package /nonexistent: No such file"
+refused "create --values" "--values requires a value"
+refused "report --from /nonexistent" "/nonexistent: No such file"
+refused "report --from tests/integration/lab/report.py /nonexistent/report.html" "writing into /nonexistent: No such file"
 refused "down now" "one argument too many"
 echo '{"env": {"keep_log_days": 99}}' >"$output.json"
 refused "create --values $output.json" "must be at most 30"
@@ -87,7 +95,7 @@ refused "e2e" "values.json: "
 lab=$whole
 
 "$lab" --name "$name" status >"$output" 2>&1
-result "a refused verb says what to do next" "$(grep -qF 'next: lab status --help' "$output" || cat "$output")"
+result "a refused verb says what to do next" "$(grep -qF "next: lab --name $name create" "$output" || cat "$output")"
 "$lab" --name "$name" down >"$output" 2>&1
 result "down without a lab is no error" "$(cat "$output")"
 

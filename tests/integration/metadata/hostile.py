@@ -22,6 +22,8 @@ BUILD = os.environ.get("BUILD", "build")
 ROLES = ["master", "node", "log", "client"]
 FREE_TEXT = ["dockerhub_username", "dockerhub_password"]
 LISTS = ["pod_vxnets", "registry-mirrors", "insecure-registries"]
+with open("tests/golden/clusters/private-registry/metadata.json", encoding="utf-8") as golden:
+    CA = json.load(golden)["env"]["registry_ca"]
 HOSTILE = [
     '"', "'", "\\", "\\\"", "$(id)", "`id`", "${HOME}", "$HOME", "%s%n%h", "{{secret_access_key}}", "{{{cluster.id}}}",
     "{{#hosts}}", "{{> x}}", "{{=<% %>=}}", "a\nb", "\n", "\r\n", "\t", "\ta", "a: b", "- a", "# a", "a # b", "*a", "&a", "!a",
@@ -86,6 +88,16 @@ def lists_as_given(key, value, root):
         return words == []
     with open(os.path.join(root, "etc/docker/daemon.json"), encoding="utf-8") as f:
         return json.load(f)[key] == words
+
+
+def beside_a_certificate(cluster):
+    """The first hostile text that is taken before or after a certificate; blanks are no matter, as they are dropped."""
+    for n, hostile in enumerate(text for text in HOSTILE if text.strip(" \t\r\n")):
+        value = (CA + hostile, hostile + CA, CA.replace("=", hostile))[n % 3]
+        named, complaint = refused(cluster, {"private-registry": "hub", "registry_ca": value})
+        if complaint or named != {"registry_ca"}:
+            return f"{value!r}: {complaint or 'is accepted'}"
+    return None
 
 
 def refused(cluster, values):
@@ -224,7 +236,7 @@ def good_values_arrive(cluster):
         "api_external_domain": "null", "cluster_port_range": "20000-20100", "max_pods": "120",
         "registry-mirrors": "https://a.example.com http://b.example.com:81", "docker_bip": "192.168.200.1/24",
         "insecure-registries": "10.0.0.0/8 hub:5000", "private-registry": "0x10", "kube_log_level": "7",
-        "dockerhub_username": "user", "dockerhub_password": "pass",
+        "registry_ca": CA, "dockerhub_username": "user", "dockerhub_password": "pass",
     }
     run, root = cluster.render("master", env)
     if run.returncode != 0:
@@ -236,6 +248,8 @@ def good_values_arrive(cluster):
         docker = json.load(f)
     with open(f"{root}/root/.docker/config.json", encoding="utf-8") as f:
         registries = list(json.load(f)["auths"])
+    with open(f"{root}/etc/docker/certs.d/0x10/ca.crt", encoding="utf-8") as f:
+        ca = "".join(line for line in f if not line.startswith("#"))
     api = kubeadm["apiServer"]["extraArgs"]
     there = {
         "access_key_id": cloud["qy_access_key_id"], "secret_access_key": cloud["qy_secret_access_key"],
@@ -243,6 +257,7 @@ def good_values_arrive(cluster):
         "cluster_port_range": api["service-node-port-range"], "max_pods": kubelet["maxPods"],
         "registry-mirrors": docker["registry-mirrors"], "docker_bip": docker["bip"],
         "insecure-registries": docker["insecure-registries"], "private-registry": registries,
+        "registry_ca": "".join(ca.split()),
         "kube_log_level": [api["v"], kubeadm["scheduler"]["extraArgs"]["v"],
                            kubeadm["controllerManager"]["extraArgs"]["v"], cloud["log_level"],
                            "--v=7" in kubelet_flags(root)],
@@ -250,6 +265,7 @@ def good_values_arrive(cluster):
     wanted = {key: env[key] for key in there} | {
         "max_pods": 120, "registry-mirrors": env["registry-mirrors"].split(), "private-registry": [env["private-registry"]],
         "insecure-registries": env["insecure-registries"].split(), "kube_log_level": ["7", "7", "7", "debug", True],
+        "registry_ca": "".join(CA.split()),
     }
     return None if there == wanted else f"{there}\ninstead of {wanted}"
 
@@ -262,10 +278,11 @@ def main():
         cluster = Cluster(directory)
         keys = [parameter["key"] for parameter in json.loads(listed.stdout)]
         env = cluster.views["master"]["env"]
-        defaults = {key: env[key] or "a.example.com:80" for key in keys if key not in FREE_TEXT}
+        defaults = {key: env.get(key) or "a.example.com:80" for key in keys if key not in FREE_TEXT}
         taken = nothing_but(cluster, defaults)
         for key in defaults:
             result(f"{key} takes nothing hostile", taken.get(key))
+        result("a CA certificate takes nothing hostile with it", beside_a_certificate(cluster))
         for role in ROLES:
             result(f"free text stays in its place on a {role}", every_free_text(cluster, role))
         if shutil.which("docker"):

@@ -146,6 +146,7 @@ static void without_hostnic_a_node_does_not_query_the_api(void **state)
     put("/env/enable_hostnic", "false");
     assert_int_equal(step_check_cloud.done(&run, NULL), 1);
     assert_int_equal(step_check_cloud.apply(&run, NULL), 0);
+    assert_int_equal(step_query_cloud.done(&run, NULL), 1);
     assert_int_equal(step_install_hostnic.done(&run, NULL), 1);
     assert_int_equal(cloudapi_requests(api), 0);
     assert_null(cloud_state());
@@ -206,6 +207,7 @@ static void under_another_root_the_api_is_not_queried(void **state)
     (void)state;
     run.root = directory;
     assert_int_equal(step_check_cloud.done(&run, NULL), 1);
+    assert_int_equal(step_query_cloud.done(&run, NULL), 1);
     assert_int_equal(cloudapi_requests(api), 0);
 }
 
@@ -218,6 +220,67 @@ static void accepted_settings_are_not_queried_again(void **state)
     assert_int_equal(step_check_cloud.done(&run, NULL), 1);
     put("/env/pod_vxnets", "vxnet-pods01 vxnet-pods02 vxnet-other1");
     assert_refused(STATUS_VXNET_VPC, "vxnet-other1 (rtr-2)");
+}
+
+/* Each start queries, as a key may be revoked while the cluster is stopped. */
+static void a_start_queries_accepted_settings_again(void **state)
+{
+    (void)state;
+    assert_accepted();
+    assert_int_equal(step_query_cloud.done(&run, NULL), 0);
+    assert_int_equal(step_query_cloud.apply(&run, NULL), 0);
+    assert_int_equal(cloudapi_requests(api), 4);
+    assert_kept(STATUS_OK);
+    _cleanup_error_ struct error *err = NULL;
+    set_fault(CLOUDAPI_ERROR, 1200);
+    assert_int_equal(step_query_cloud.done(&run, NULL), 0);
+    assert_int_equal(step_query_cloud.apply(&run, &err), -1);
+    assert_int_equal(err->status, STATUS_CLOUD_KEY);
+    assert_kept(STATUS_CLOUD_KEY);
+}
+
+static void assert_starts_without_an_answer(void)
+{
+    _cleanup_json_ json_t *before = cloud_state();
+    unsigned requests = cloudapi_requests(api);
+    assert_int_equal(step_query_cloud.done(&run, NULL), 0);
+    assert_int_equal(step_query_cloud.apply(&run, NULL), 0);
+    assert_true(cloudapi_requests(api) > requests);
+    _cleanup_json_ json_t *after = cloud_state();
+    assert_true(json_equal(before, after));
+    assert_int_equal(step_check_cloud.done(&run, NULL), 1);
+}
+
+static void an_accepted_cluster_starts_while_the_api_is_away(void **state)
+{
+    (void)state;
+    assert_accepted();
+    set_fault(CLOUDAPI_ERROR, 2500);
+    assert_starts_without_an_answer();
+    set_fault(CLOUDAPI_HTTP, 502);
+    assert_starts_without_an_answer();
+    set_fault(CLOUDAPI_HANG, 0);
+    run.deadline = deadline_in(300);
+    assert_starts_without_an_answer();
+}
+
+/* Inputs that the API did not accept before need its answer. */
+static void without_an_accepted_answer_a_start_is_refused(void **state)
+{
+    (void)state;
+    _cleanup_error_ struct error *first = NULL;
+    _cleanup_error_ struct error *changed = NULL;
+    set_fault(CLOUDAPI_ERROR, 2500);
+    assert_int_equal(step_query_cloud.apply(&run, &first), -1);
+    assert_int_equal(first->status, STATUS_CLOUD_QUOTA);
+    assert_kept(STATUS_CLOUD_QUOTA);
+    set_fault(CLOUDAPI_GOOD, 0);
+    assert_accepted();
+    set_fault(CLOUDAPI_HTTP, 502);
+    put("/env/secret_access_key", "0000000000000000000000000000000000000000");
+    assert_int_equal(step_query_cloud.apply(&run, &changed), -1);
+    assert_int_equal(changed->status, STATUS_CLOUD_UNREACHABLE);
+    assert_kept(STATUS_CLOUD_UNREACHABLE);
 }
 
 static void a_changed_key_is_used_for_the_query(void **state)
@@ -241,6 +304,15 @@ static void a_cluster_vxnet_outside_any_vpc_is_refused(void **state)
     json_object_del(json_array_get(json_object_get(cloud, "vxnets"), 0), "vpc_router_id");
     cloudapi_data(api, cloud);
     assert_refused(STATUS_VXNET_VPC, "vxnet-main001 is in no VPC");
+}
+
+static void a_pod_vxnet_within_the_services_network_is_refused(void **state)
+{
+    (void)state;
+    json_t *vxnet = json_array_get(json_object_get(cloud, "vxnets"), 1);
+    json_object_set_new(vxnet, "router", json_pack("{s:s}", "ip_network", "10.96.1.0/24"));
+    cloudapi_data(api, cloud);
+    assert_refused(STATUS_PARAMETER, "pod_vxnets \"vxnet-pods01\": a vxnet apart from 10.96.0.0/16");
 }
 
 static void addresses_must_suffice_for_all_nodes(void **state)
@@ -380,9 +452,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_of_another_user_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(under_another_root_the_api_is_not_queried, set_up, tear_down),
         cmocka_unit_test_setup_teardown(accepted_settings_are_not_queried_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_start_queries_accepted_settings_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_accepted_cluster_starts_while_the_api_is_away, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_an_accepted_answer_a_start_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_changed_key_is_used_for_the_query, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_absent_vxnet_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cluster_vxnet_outside_any_vpc_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_pod_vxnet_within_the_services_network_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(addresses_must_suffice_for_all_nodes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_api_s_refusals_keep_their_status, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_queries_only_the_api_key, set_up, tear_down),

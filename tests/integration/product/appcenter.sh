@@ -21,7 +21,7 @@ plain_json() {
     [ "$(head -c 3 "$1")" != $'\xef\xbb\xbf' ] || echo "starts with a byte-order mark"
     jq empty "$1" 2>&1
 }
-for file in "$form" "$package"/locale/*.json; do
+for file in "$form" "$package"/replace_policy.json "$package"/locale/*.json; do
     result "${file#"$package"/} is JSON without a byte-order mark" "$(plain_json "$file")"
 done
 
@@ -52,12 +52,23 @@ fill_in() {
 }
 result "the template filled in with the form's defaults is JSON" "$(fill_in)"
 
+# The console alone has a use for the resource group.
 unused() {
-    jq --raw-output "$leaves"'leaves([]) | .path | join(".")' "$form" | while read -r name; do
-        grep -qF "{{$name}}" $package/cluster.json.mustache || echo "$name"
-    done
+    jq --raw-output "$leaves"'leaves([]) | .path | join(".") | select(. != "cluster.resource_group")' "$form" |
+        while read -r name; do
+            grep -qF "{{$name}}" $package/cluster.json.mustache || echo "$name"
+        done
 }
 result "the template uses every item of the form" "$(unused)"
+
+check "a resource group has a value for each item it sets: one that is allowed, and for the default group the default" "$form" "$leaves"'
+    (.properties[] | select(.key == "cluster").properties[] | select(.key == "resource_group")) as $groups
+    | ($groups.range | index($groups.default)) as $default | leaves([]) | select(has("resource_group"))
+    | select((.resource_group | length) != ($groups.range | length) or .resource_group[$default] != .default
+        or (.key | IN("cpu", "memory", "count", "instance_class", "volume_size", "volume_class", "replica") | not)
+        or (. as $item | any(.resource_group[]; . as $value | ($item.range != null and all($item.range[]; . != $value))
+            or ($item.min != null and $value < $item.min) or ($item.max != null and $value > $item.max))))
+    | .path | join(".")'
 
 check "the environment has every parameter of the form and no other" "$cluster" '
     ($form[0].properties[] | select(.key == "env").properties | map(.key) | sort) as $asked
@@ -69,6 +80,15 @@ check "roles are master, node, ssd_node, log and client, each with what a role n
         and all(.count, .cpu, .memory, .instance_class; type == "number")
         and ((.role == "client") != (.volume.mount_point == "/data"))
         and (.role == "client") == (.user_access == true) and .passphraseless == "ssh-rsa") | not) | .role)'
+
+# Where a zone has no machines of the classes 0 and 1 any more, AppCenter puts those of its own in their place.
+check "a zone's other instance classes are for each that the package has" $package/replace_policy.json '
+    ([$cluster[0].nodes[].instance_class] + [$form[0] | .. | objects | select(.key? == "instance_class") | .range[]] | unique)
+        as $classes
+    | to_entries[] | select((.value | keys) != ["instance_class"]
+        or ([.value.instance_class[].src] | sort) != ($classes | map(tostring))
+        or any(.value.instance_class[]; .dst | IN(101, 201, 202, 301) | not)) | .key' \
+    --slurpfile cluster "$cluster" --slurpfile form "$form"
 
 check "services are the platform's or custom, with a command and a time-out AppCenter takes" "$cluster" '
     ["init", "start", "stop", "restart", "scale_out", "scale_in", "destroy", "upgrade", "backup", "restore",
@@ -84,6 +104,12 @@ check "create and start begin at the master and end at the client, stop the othe
     def order($event): [.nodes[] | {role, order: .services[$event].order}] | sort_by(.order);
     (("start", "restart", "upgrade") as $event | order($event) | select(.[0].role != "master" or .[-1].role != "client")
         | $event), (order("stop") | select(.[0].role != "client" or .[-1].role != "master") | "stop")'
+
+# A node's own part is done while the master makes the control plane.
+check "no init of a node waits for the master's" "$cluster" '
+    ([.nodes[] | select(.role == "master").services.init.order // 0][0]) as $master
+    | .nodes[] | select(.role | IN("node", "ssd_node", "log"))
+    | select((.services.init.order // 0) > $master or .services.init.post_start_service) | .role'
 
 check "a custom backup has all its services" "$cluster" '
     .nodes[] | select(.role == "master") | .services | ("backup", "restore", "delete_snapshot") as $service
@@ -110,6 +136,7 @@ check "there are at most 5 tabs, run on roles that are always there" "$cluster" 
 # What the console shows of the package, and so must be in each language.
 jq --raw-output --slurpfile cluster "$cluster" '
     [.. | objects | select(has("label")) | .label, .description] + [.properties[].description]
+    + [.. | objects | select(.key? == "resource_group") | .range[]]
     + ($cluster[0] | [.nodes[].services | to_entries[] | select(.value.type == "custom") | .key]
         + [.nodes[].monitor // {} | (.items, .groups // {} | keys[])] + [.nodes[].advanced_actions // [] | .[]]
         + [.display_tabs | to_entries[] | .key, .value.description]) | unique' "$form" >"$work/shown.json"

@@ -20,6 +20,24 @@ for command in "${commands[@]}"; do
     fi
 done
 
+# told SOURCE: whether a row of the table says if it is there; a pattern there stands for all of its place
+told() {
+    local pattern
+    while read -r pattern; do
+        # shellcheck disable=SC2053
+        [[ $1 != $pattern ]] || return 0
+    done < <(sed -n '/^| fetched from /,/^$/p' docs/image.md | cut -d '|' -f 2 | grep -oE '`[^`]+`' | tr -d '`')
+    return 1
+}
+sources=$(awk '/^(image|artifact|manifest) "/ { source = ""; inside = 1 }
+    inside && match($0, /reference = "[^"]+"/) { source = substr($0, RSTART + 13, RLENGTH - 14) }
+    inside && match($0, /(source|url) = "[^"]+"/) { source = substr($0, RSTART, RLENGTH); gsub(/^[a-z]+ = "|"$/, "", source) }
+    inside && /}$/ { if (source != "") print source; inside = 0 }' image/image.conf)
+result "docs/image.md says of everything that image.conf fetches whether it is there" "$([ "$(wc -l <<<"$sources")" -ge 30 ] || echo "found: $sources"
+    while read -r source; do
+        told "$source" || echo "nothing about $source"
+    done <<<"$sources")"
+
 commands_of() {
     sed -n '/^```sh client$/,/^```$/p' "$1"
 }
