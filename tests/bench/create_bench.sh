@@ -2,6 +2,7 @@
 # What the create event takes from booted machines until every node is Ready, against what a user would type on the same
 # machines: docker load, kubeadm init, the release's flannel, kubeadm join. Ours also applies every add-on; by hand stops at
 # the network. The two take turns, ROUNDS times (default 1), and the medians are compared; times are printed, never judged.
+# The first cluster also serves ratios_bench's health check.
 # MACHINES (default: master=1 node=1 log=2 client=1) are those of `lab create`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -78,10 +79,20 @@ median() { # NUMBER...
     printf '%s\n' "$@" | sort -g | sed -n "$((($# + 1) / 2))p"
 }
 
+# Of a node whose cluster has settled.
+health() {
+    quietly on client-1 'kubectl wait pods --all-namespaces --field-selector=status.phase!=Succeeded \
+        --for=condition=Ready --timeout=300s'
+    BUILD=$build "$build/tests/bench/ratios_bench" health bench
+}
+
 ours=() theirs=()
 for ((round = 0; round < ${ROUNDS:-1}; round++)); do
     quietly "${lab[@]}" create "${machines[@]}"
     ours+=("$(recorded)")
+    if [ "$round" = 0 ]; then
+        health
+    fi
     quietly "${lab[@]}" down
     quietly "${lab[@]}" up "${machines[@]}"
     began=$(date +%s.%N)

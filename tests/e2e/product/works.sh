@@ -1,0 +1,31 @@
+#!/bin/sh
+# works.sh ELASTICSEARCH: the pods of web.yaml are on every node, each reaches each, what each has logged is found by its field
+# at ELASTICSEARCH (ADDRESS:PORT), and Prometheus has every node as a target and all its targets are up. Prints what is not so.
+fail() {
+    echo "$*"
+    exit 1
+}
+
+nodes=$(kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.name}{"\n"}{end}' | sort)
+[ -n "$nodes" ] || fail "there are no nodes"
+kubectl rollout status daemonset/web --timeout=15s || fail "not every pod is ready"
+pods=$(kubectl get pods -l app=web -o jsonpath='{.items[*].metadata.name}')
+
+address=$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}')
+targets=$(curl -sf -m 5 "http://$address:30000/api/v1/targets?state=active") || fail "Prometheus does not answer at $address"
+not_up=$(printf '%s' "$targets" | grep -oE '"scrapeUrl":"[^"]*"|"health":"[^"]*"' | paste -d ' ' - - | grep -v '"health":"up"')
+[ -z "$not_up" ] || fail "targets that are not up: $not_up"
+for node in $nodes; do
+    printf '%s' "$targets" | grep -qF "\"instance\":\"$node\"" || fail "$node is not a target"
+done
+
+for pod in $pods; do
+    curl -sf -m 10 "http://$1/logstash-*/_search?q=log_processed.serves:${pod#web-}" | grep -qF "\"pod_name\":\"$pod\"" ||
+        fail "no line of $pod at $1"
+done
+
+addresses=$(kubectl get pods -l app=web -o jsonpath='{.items[*].status.podIP}')
+for pod in $pods; do
+    reached=$(kubectl exec "$pod" -- sh -c "for to in $addresses; do timeout 5 wget -q -O - http://\$to/; done" | sort)
+    [ "$reached" = "$nodes" ] || fail "$pod reaches none but: $(printf %s "$reached" | tr '\n' ' ')"
+done
