@@ -1,6 +1,8 @@
 #!/bin/sh
-# works.sh ELASTICSEARCH: the pods of web.yaml are on every node, each reaches each, what each has logged is found by its field
-# at ELASTICSEARCH (ADDRESS:PORT), and Prometheus has every node as a target and all its targets are up. Prints what is not so.
+# works.sh ELASTICSEARCH: asks of a cluster what the default one promises. The pods of web.yaml are on every node, each reaches
+# each, what each has logged is found by its field at ELASTICSEARCH (ADDRESS:PORT), a line of 40 KB whole; Prometheus has every
+# node as a target and all its targets are up; the storage classes are there and the driver is on every node; Kibana and the
+# dashboard answer through the API server. Prints what is not so.
 fail() {
     echo "$*"
     exit 1
@@ -19,9 +21,23 @@ for node in $nodes; do
     printf '%s' "$targets" | grep -qF "\"instance\":\"$node\"" || fail "$node is not a target"
 done
 
+for class in qingcloud-storageclass qingcloud-storageclass-capacity; do
+    kubectl get storageclass $class -o name || fail "there is no storage class $class"
+done
+drivers=$(kubectl get csinodes -o jsonpath='{range .items[*]}{.metadata.name} {.spec.drivers[*].name}{"\n"}{end}' |
+    sed -n 's/ disk\.csi\.qingcloud\.com$//p' | sort)
+[ "$drivers" = "$nodes" ] || fail "the storage driver is on none but: $(printf %s "$drivers" | tr '\n' ' ')"
+
+kubectl get --raw /api/v1/namespaces/kube-system/services/kibana-logging/proxy/app/home | grep -qF '<title>Elastic</title>' ||
+    fail "Kibana does not answer"
+kubectl get --raw /api/v1/namespaces/kubernetes-dashboard/services/https:kubernetes-dashboard:/proxy/ |
+    grep -qF '<title>Kubernetes Dashboard</title>' || fail "the dashboard does not answer"
+
 for pod in $pods; do
     curl -sf -m 10 "http://$1/logstash-*/_search?q=log_processed.serves:${pod#web-}" | grep -qF "\"pod_name\":\"$pod\"" ||
         fail "no line of $pod at $1"
+    long=$(curl -sf -m 10 "http://$1/logstash-*/_search?q=log_processed.whole:${pod#web-}" | grep -o '"long":"x*"' | head -1)
+    [ ${#long} = 40009 ] || fail "the long line of $pod has ${#long} characters at $1"
 done
 
 addresses=$(kubectl get pods -l app=web -o jsonpath='{.items[*].status.podIP}')
