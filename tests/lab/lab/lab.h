@@ -15,7 +15,7 @@
 
 #define LAB_NETWORK "192.168.100" /* of the machines; reachable from nowhere else */
 #define LAB_GATEWAY LAB_NETWORK ".1"
-#define LAB_ZONE "lab1"
+#define LAB_ZONE "lab1" /* unless a scenario names another */
 #define LAB_VXNET "vxnet-lab0000"
 #define LAB_GATEWAY_MAC "52:54:00:00:64:01" /* 64 is the network's 100, as in the machines' */
 
@@ -56,6 +56,7 @@ struct lab {
     char *bin;    /* where this program lies: build/lab */
     char *cluster_id;
     char *profile;   /* "product": what a user gets; "bridge": no add-ons, a network of routes */
+    char *zone;      /* of the cloud: it may replace the instance classes of the package (package_instance_class) */
     json_t *package; /* what is to run when: package.h */
     json_t *locale;  /* its texts: form/locale.h */
     json_t *form;    /* its config.json: form/form.h */

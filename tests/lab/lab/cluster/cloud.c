@@ -5,6 +5,7 @@
 
 #include "app/cloud/cloud.h"
 #include "lib/core/json.h"
+#include "tests/lab/lab/cluster/package.h"
 #include "tests/lab/shared/cloudapi.h"
 
 #define VPC "rtr-lab00000"
@@ -25,18 +26,17 @@ static void add_vxnet(json_t *vxnets, const char *id, int number)
                                     router, "dyn_ip_start", first, "dyn_ip_end", last));
 }
 
-/* As the package's cluster.json has it. */
-int cloud_instance_class(const struct machine *machine)
+int cloud_instance_class(const struct lab *lab, const struct machine *machine)
 {
-    return strcmp(machine->role, "ssd_node") == 0 ? 1 : 0;
+    return package_instance_class(lab->package, lab->app, lab->zone, machine->role);
 }
 
 /* With where its devices are: those of the machine's own /dev, and the process whose network its cards are in. */
-static json_t *instance_of(const struct machine *machine)
+static json_t *instance_of(const struct lab *lab, const struct machine *machine)
 {
     json_t *instance =
         json_pack("{s:s, s:s, s:i, s:s, s:b}", "instance_id", machine->instance_id, "instance_name", machine->name,
-                  "instance_class", cloud_instance_class(machine), "owner", USER, "of_cluster", 1);
+                  "instance_class", cloud_instance_class(lab, machine), "owner", USER, "of_cluster", 1);
     json_object_set_new(instance, "_ip", json_string(machine->ip));
     if (process_alive(&machine->leader)) {
         _cleanup_free_ char *dev = xasprintf("/proc/%d/root/dev", machine->leader.pid);
@@ -59,12 +59,12 @@ int cloud_publish(const struct lab *lab, struct error **err)
     }
     for (size_t i = 0; i < lab->n_machines; i++) {
         if (lab->machines[i]->instance_id != NULL) {
-            json_array_append_new(instances, instance_of(lab->machines[i]));
+            json_array_append_new(instances, instance_of(lab, lab->machines[i]));
         }
     }
     _cleanup_json_ json_t *data = json_pack("{s:{s:s}, s:{s:s}, s:[s], s:s, s:O, s:[], s:O, s:[{s:s}]}", "keys", key,
                                             json_text_or(lab->env, "secret_access_key", ""), "users", key, USER,
-                                            "zones", LAB_ZONE, "lb_network", LAB_NETWORK, "vxnets", vxnets, "nics",
+                                            "zones", lab->zone, "lb_network", LAB_NETWORK, "vxnets", vxnets, "nics",
                                             "instances", instances, "clusters", "cluster_id", lab->cluster_id);
     _cleanup_secret_ char *text = json_dumps(data, JSON_INDENT(2));
     _cleanup_free_ char *path = lab_path(lab, "cloud.json");
@@ -107,7 +107,7 @@ int cloud_request(const struct lab *lab, const char *action, char *const *parame
     const struct cloud_account account = {"http",
                                           LAB_GATEWAY,
                                           (int)strtol(LAB_CLOUD_PORT, NULL, 10),
-                                          LAB_ZONE,
+                                          lab->zone,
                                           json_text_or(lab->env, "access_key_id", ""),
                                           json_text_or(lab->env, "secret_access_key", "")};
     size_t count = strv_length(parameters);

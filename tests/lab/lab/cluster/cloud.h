@@ -13,7 +13,7 @@ int cloud_up(struct lab *lab, struct error **err);
 int cloud_publish(const struct lab *lab, struct error **err);
 
 /* Of the machine's instance, as the cloud numbers them. */
-int cloud_instance_class(const struct machine *machine);
+int cloud_instance_class(const struct lab *lab, const struct machine *machine);
 
 /* Ends the server and takes the volumes' devices off. The machines must be off. */
 void cloud_down(struct lab *lab);

@@ -30,10 +30,10 @@ static long figure(const struct lab *lab, const struct machine *m, const char *k
 static json_t *host_entry(const struct lab *lab, const struct machine *m, size_t index)
 {
     json_t *host =
-        json_pack("{ss ss ss* ss so so so ss* ss* ss* ss}", "ip", m->ip, "mac", m->mac, "instance_id", m->instance_id,
+        json_pack("{ss ss ss* ss so so so ss* ss* ss*}", "ip", m->ip, "mac", m->mac, "instance_id", m->instance_id,
                   "node_id", m->node_id, "sid", number(m->sid), "gid", number(1), "gsid", number((long)index + 1),
-                  "pub_key", m->pub_key, "token", m->token, "role", package_role(lab->package, m->role),
-                  "instance_class", cloud_instance_class(m) == 0 ? "0" : "1");
+                  "pub_key", m->pub_key, "token", m->token, "role", package_role(lab->package, m->role));
+    json_object_set_new(host, "instance_class", number(cloud_instance_class(lab, m)));
     json_object_set_new(host, "cpu", number(figure(lab, m, "cpu", get_nprocs())));
     json_object_set_new(host, "memory", number(figure(lab, m, "memory", 4096)));
     json_object_set_new(host, "volume_size",
@@ -57,7 +57,7 @@ static json_t *cluster_tree(const struct lab *lab)
     json_t *tree =
         json_pack("{s{ss ss ss ss ss ss s{ss ss ss} s{s{ss ss}}} sO}", "cluster", "app_id", "app-k8slab00",
                   "cluster_id", lab->cluster_id, "user_id", "usr-lab00000", "global_uuid", "31415926535897932", "vxnet",
-                  LAB_VXNET, "zone", LAB_ZONE, "api_server", "host", LAB_GATEWAY, "port", LAB_CLOUD_PORT, "protocol",
+                  LAB_VXNET, "zone", lab->zone, "api_server", "host", LAB_GATEWAY, "port", LAB_CLOUD_PORT, "protocol",
                   "http", "endpoints", "client", "port", "22", "protocol", "tcp", "env", lab->env);
     package_endpoints(lab->package, json_object_get(json_object_get(tree, "cluster"), "endpoints"));
     json_t *hosts = json_object();

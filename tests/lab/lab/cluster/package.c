@@ -203,6 +203,23 @@ bool package_resizes_in_turn(const json_t *package, const char *role)
     return policy != NULL && strcmp(policy, "sequential") == 0;
 }
 
+int package_instance_class(const json_t *package, const char *directory, const char *zone, const char *role)
+{
+    int class = (int)json_integer_value(json_object_get(role_of(package, role), "instance_class"));
+    _cleanup_free_ char *path = path_join(directory, "replace_policy.json");
+    _cleanup_free_ char *text = xasprintf("%d", class);
+    _cleanup_json_ json_t *policy = NULL;
+    (void)file_read_json(path, &policy, NULL); /* few packages have one */
+    size_t i;
+    json_t *one;
+    json_array_foreach (json_object_get(json_object_get(policy, zone), "instance_class"), i, one) {
+        if (strcmp(json_text_or(one, "src", ""), text) == 0) {
+            return (int)json_integer_value(json_object_get(one, "dst"));
+        }
+    }
+    return class;
+}
+
 static bool found(const json_t *object, const char *command, const char *timeout, int usual, struct service *service)
 {
     *service = (struct service){

@@ -57,6 +57,10 @@ struct health_check {
 /* False where the role has none, or has it disabled. */
 bool package_health(const json_t *package, const char *role, struct health_check *check);
 
+/* What a role's machines are in ZONE: the package's instance_class, or what the package's replace_policy.json in
+ * DIRECTORY has instead of that in this zone. 0 where the package says nothing. */
+int package_instance_class(const json_t *package, const char *directory, const char *zone, const char *role);
+
 /* The items of the role's monitor, by name; borrowed, NULL: none. */
 const json_t *package_monitor_items(const json_t *package, const char *role);
 

@@ -224,6 +224,8 @@ static int lab_renew(struct lab *lab, const struct scenario *s, struct error **e
     json_object_update(lab->links, json_object_get(s->values, "metadata"));
     free(lab->profile);
     lab->profile = xstrdup(profile_of(s));
+    free(lab->zone);
+    lab->zone = xstrdup(json_text_or(s->values, "zone", LAB_ZONE));
     return lab_save(lab, err) == 0 ? image_make(lab, KUBERNETES_VERSION, err) : -1;
 }
 

@@ -8,7 +8,7 @@
 
 static int check_keys(const json_t *values, struct error **err)
 {
-    static const char *const known[] = {"counts", "env", "metadata", "profile"};
+    static const char *const known[] = {"counts", "env", "metadata", "profile", "zone"};
     const char *key;
     json_t *value;
     json_object_foreach ((json_t *)values, key, value) {
@@ -17,7 +17,7 @@ static int check_keys(const json_t *values, struct error **err)
             found = found || strcmp(key, known[i]) == 0;
         }
         if (!found) {
-            return error_new(err, STATUS_USAGE, "'%s' is not one of counts, env, metadata, profile", key);
+            return error_new(err, STATUS_USAGE, "'%s' is not one of counts, env, metadata, profile, zone", key);
         }
     }
     return 0;

@@ -9,7 +9,7 @@
 
 /* VALUES as a user would enter them: "counts" (a role that is not named has none) and "env", whose values are text as
  * on a command line. STATUS_USAGE with the form's message and PATH, the file they are from, where it refuses them, and
- * where VALUES has another key than counts, env, metadata and profile. */
+ * where VALUES has another key than counts, env, metadata, profile and zone. */
 int scenario_values_check(const struct form *form, const char *path, const json_t *values, struct error **err);
 
 #endif

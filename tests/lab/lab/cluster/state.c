@@ -83,6 +83,10 @@ static int state_load(struct lab *lab, struct error **err)
     lab->cluster_id = member(state, "cluster_id");
     free(lab->profile);
     lab->profile = member(state, "profile");
+    if (json_object_get(state, "zone") != NULL) {
+        free(lab->zone);
+        lab->zone = member(state, "zone");
+    }
     if (json_object_get(state, "app") != NULL) {
         free(lab->app);
         lab->app = member(state, "app");
@@ -122,6 +126,7 @@ int lab_open(struct lab **lab, const char *name, struct error **err)
     l->app = path_join(l->source, LAB_APP);
     l->cluster_id = random_id("cl-");
     l->profile = xstrdup("product");
+    l->zone = xstrdup(LAB_ZONE);
     l->env = json_object();
     l->links = json_object();
     l->values = json_object();
@@ -157,8 +162,8 @@ int lab_save(const struct lab *lab, struct error **err)
         json_array_append_new(layers, json_string(*layer));
     }
     _cleanup_json_ json_t *state =
-        json_pack("{ss ss ss sO sO sO s[iI] s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "profile", lab->profile,
-                  "app", lab->app, "env", lab->env, "links", lab->links, "values", lab->values, "metad", lab->metad.pid,
+        json_pack("{ss ss ss ss sO sO sO s[iI] s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "profile",
+                  lab->profile, "zone", lab->zone, "app", lab->app, "env", lab->env, "links", lab->links, "values", lab->values, "metad", lab->metad.pid,
                   (json_int_t)lab->metad.start, "cloud", lab->cloud.pid, (json_int_t)lab->cloud.start, "next_host",
                   lab->next_host, "created", lab->created, "layers", layers, "machines", machines);
     _cleanup_free_ char *text = json_dumps(state, JSON_INDENT(2));
@@ -247,6 +252,7 @@ void lab_free(struct lab *lab)
     free(lab->bin);
     free(lab->cluster_id);
     free(lab->profile);
+    free(lab->zone);
     free(lab);
 }
 
