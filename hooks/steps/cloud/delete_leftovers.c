@@ -256,7 +256,57 @@ static json_t *deletable(const json_t *record, const char *kind)
     return pending;
 }
 
-static void name_what_may_be_left(const json_t *record)
+static bool recorded(const json_t *record, const char *id)
+{
+    for (size_t k = 0; k < ELEMENTS(kinds); k++) {
+        size_t i;
+        json_t *item;
+        json_array_foreach (json_object_get(record, kinds[k]), i, item) {
+            if (strcmp(json_text_or(item, "id", ""), id) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* By what the cluster's controllers name and attach: the cloud controller v1.4.10 puts the cluster's id in a load
+ * balancer's name, csi-provisioner calls a volume pvc-UID. */
+static void name_unrecorded(const struct run *run, const json_t *record, const json_t *list, bool volume)
+{
+    _cleanup_free_ char *prefix = volume ? xstrdup("pvc-") : xasprintf("k8s_lb_%s_", run->facts->cluster.id);
+    size_t i;
+    json_t *entry;
+    json_array_foreach (list, i, entry) {
+        const char *name = json_text_or(entry, volume ? "volume_name" : "loadbalancer_name", "");
+        const char *id = json_text_or(entry, volume ? "volume_id" : "loadbalancer_id", "");
+        const char *instance = volume ? instance_of(entry) : NULL;
+        if (str_starts(name, prefix) && (!volume || (instance != NULL && of_this_cluster(run, instance))) &&
+            !recorded(record, volume ? id : name)) {
+            log_notice("%s (%s) may be left", id, name);
+        }
+    }
+}
+
+/* What nobody recorded is looked for in the cloud; where that does not answer, `destroy` goes on. */
+static void name_what_the_cloud_has(struct run *run, const json_t *record)
+{
+    static const struct cloud_parameter in_use[] = {{"status.1", "in-use"}, {NULL, NULL}};
+    static const struct cloud_list volumes = {"DescribeVolumes", "volume_set", NULL, NULL, in_use};
+    const struct cloud_account account = cloud_account_of(run->facts);
+    _cleanup_(deletion_clear) struct deletion d = {.run = run, .deadline = run_deadline(run, LIST_MS / 1000)};
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_json_ json_t *of_volumes = NULL;
+    _cleanup_json_ json_t *of_balancers = NULL;
+    if (cloud_open(&d.cloud, &account, &err) < 0 || describe_balancers(&d, &of_balancers, &err) < 0 ||
+        cloud_describe(d.cloud, &volumes, d.deadline, &of_volumes, &err) < 0) {
+        log_notice("the cloud does not tell what is left of the cluster: %s", err->message);
+    }
+    name_unrecorded(run, record, of_balancers, false);
+    name_unrecorded(run, record, of_volumes, true);
+}
+
+static void name_what_may_be_left(struct run *run, const json_t *record)
 {
     log_warning(
         "the cluster could not be read when it stopped: volumes and load balancers that it made are not deleted; "
@@ -268,13 +318,14 @@ static void name_what_may_be_left(const json_t *record)
             log_notice("%s of %s may be left", json_text_or(item, "id", ""), json_text_or(item, "of", ""));
         }
     }
+    name_what_the_cloud_has(run, record);
 }
 
 static int delete_apply(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *record = leftovers_load(run);
     if (!leftovers_complete(record)) {
-        name_what_may_be_left(record);
+        name_what_may_be_left(run, record);
         return 0;
     }
     const struct cloud_account account = cloud_account_of(run->facts);
