@@ -1,7 +1,9 @@
 #include "lib/core/interrupt.h"
 #include "tests/lab/lab/cluster/scenario.h"
+#include "tests/lab/lab/machine/network.h"
 
-/* As a user runs it: a process of its own, whose changes of the machines are ours then. */
+/* As a user runs it: a process of its own, outside of the lab's network, from where an image is made; its changes of the
+ * machines are ours then. */
 int run_lab(struct scenario *s, char *arguments, struct error **err)
 {
     _cleanup_error_ struct error *why = NULL;
@@ -18,9 +20,11 @@ int run_lab(struct scenario *s, char *arguments, struct error **err)
         .argv = (const char *const *)argv, .keep_output = true, .deadline = deadline_in(s->timeout_s * 1000L)};
     proc_result_free(&s->last);
     s->last = (struct proc_result){0};
+    network_leave();
     int r = proc_run(&proc, &s->last, &why);
     s->status = r == 0 ? 0 : s->last.status != 0 ? s->last.status : (int)why->status;
-    if (lab_refresh(s->lab, err) != 0 || interrupt_check(err) != 0) {
+    if ((network_is_up(s->lab) && network_enter(s->lab, err) != 0) || lab_refresh(s->lab, err) != 0 ||
+        interrupt_check(err) != 0) {
         return -1;
     }
     return r == 0 || status_follows(s) ? 0 : error_move(err, &why);
