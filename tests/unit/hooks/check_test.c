@@ -122,7 +122,12 @@ static void a_hanging_check_fails_alone(void **state)
     write_role_conf("");
     assert_int_equal(pipe(gate), 0);
     const struct check *const checks[] = {&hanging, &good, NULL};
-    _cleanup_(check_results_freep) struct check_results *results = run_all(checks, 100);
+    _cleanup_(check_results_freep) struct check_results *results = NULL;
+    static const int limits[] = {100, 5000, 60000}; /* on a loaded machine the good one may need more than the first */
+    for (size_t i = 0; i < ELEMENTS(limits) && (i == 0 || results->of[1].finding.verdict != VERDICT_OK); i++) {
+        check_results_freep(&results);
+        results = run_all(checks, limits[i]);
+    }
     assert_int_equal(results->of[0].finding.verdict, VERDICT_FAILS);
     assert_string_equal(results->of[0].finding.reason, "no result in time");
     assert_int_equal(results->of[1].finding.verdict, VERDICT_OK);
@@ -173,7 +178,7 @@ static void the_json_form_has_the_same_fields(void **state)
 static enum verdict verdict_of(const struct check *check, long warn, long fail)
 {
     struct finding finding = {0};
-    const struct check_context context = {&run, {warn, fail}, deadline_in(30000), NULL};
+    const struct check_context context = {&run, {warn, fail}, deadline_in(120000), NULL};
     check->probe(&context, &finding);
     assert_non_null(finding.reason);
     free(finding.reason);
