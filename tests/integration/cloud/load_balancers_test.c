@@ -178,7 +178,7 @@ static int set_up(void **state)
     static const char network[] =
         "ip link set lo up && ip link add eth0 type veth peer name eth1 && ip link set eth0 up && "
         "ip link set eth1 up && ip address add 192.168.0.2/24 dev eth0 && ip route add default via 192.168.0.1";
-    if (unshare(CLONE_NEWNET) < 0 || proc_exec(deadline_in(60000), &err, "sh", "-c", network, NULL) < 0 ||
+    if (unshare(CLONE_NEWNET) < 0 || proc_exec(deadline_in(300000), &err, "sh", "-c", network, NULL) < 0 ||
         apiserver_start(&server, &err) < 0) {
         print_error("%s\n", err != NULL ? err->message : "no network namespace");
         return -1;

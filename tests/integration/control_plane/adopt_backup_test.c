@@ -148,7 +148,7 @@ static void pods_stay_while_their_tokens_name_the_old_ca(void **state)
     error_free(err);
     assert_true(is_there(PODS "/of-replica-set"));
     long code = 0;
-    assert_int_equal(kube_delete(run.kube, TOKEN, deadline_in(30000), &code, NULL), 0);
+    assert_int_equal(kube_delete(run.kube, TOKEN, deadline_in(120000), &code, NULL), 0);
 }
 
 static void make_restored_objects(void)

@@ -15,7 +15,7 @@ static pid_t etcd, api;
 /* An address for the API server, and an empty /data. */
 static inline void new_cluster_data(void)
 {
-    assert_int_equal(proc_exec(deadline_in(60000), NULL, "ip", "address", "add", MASTER_IP "/32", "dev", "lo", NULL),
+    assert_int_equal(proc_exec(deadline_in(300000), NULL, "ip", "address", "add", MASTER_IP "/32", "dev", "lo", NULL),
                      0);
     new_data_of("512m");
     assert_int_equal(dir_make("/data/etcd", 0700, NULL), 0);

@@ -74,7 +74,7 @@ static inline int set_up_machine(void **state)
     assert_int_equal(access(KUBEADM, X_OK), 0);
     mount_empty("/usr/local/sbin", NULL);
     assert_int_equal(symlink(KUBEADM, "/usr/local/sbin/kubeadm"), 0);
-    return proc_exec(deadline_in(60000), NULL, "ip", "link", "set", "lo", "up", NULL);
+    return proc_exec(deadline_in(300000), NULL, "ip", "link", "set", "lo", "up", NULL);
 }
 
 /* SIZE of /data as tmpfs takes it. */

@@ -54,10 +54,15 @@ write() {
         '.env["private-registry"] = $host | .env.registry_ca = "" | '"$1" >"$work/metadata.json"
     "$build/bin/k8s-node" render --root "$root" --config "$work/hook.conf" --metadata "$work/metadata.json" 2>"$work/printed"
 }
-# pull: Docker's answer to it, in one line
+# pull: Docker's answer to it, in one line. That a loaded machine took longer than Docker waits for a registry is none.
 pull() {
-    docker image rm "$host/team/app:1" >/dev/null 2>&1
-    docker pull --quiet "$host/team/app:1" 2>&1 | tr '\n' ' '
+    local printed
+    for _ in $(seq 5); do
+        docker image rm "$host/team/app:1" >/dev/null 2>&1
+        printed=$(docker pull --quiet "$host/team/app:1" 2>&1 | tr '\n' ' ')
+        [[ $printed == *@(Client.Timeout|deadline exceeded|handshake timeout)* ]] || break
+    done
+    echo "$printed"
 }
 # has TEXT WORDS
 has() { [[ $1 == *"$2"* ]] || echo "not \"$2\": $1"; }

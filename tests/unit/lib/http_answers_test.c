@@ -330,7 +330,7 @@ static int make_directory(void **state)
 static int remove_directory(void **state)
 {
     (void)state;
-    int r = proc_exec(deadline_in(60000), NULL, "rm", "-r", directory, NULL);
+    int r = proc_exec(deadline_in(300000), NULL, "rm", "-r", directory, NULL);
     free(directory);
     return r;
 }

@@ -97,7 +97,7 @@ static void options_stay_out_of_the_message(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(proc_exec(deadline_in(60000), &err, "/usr/bin/env", "false", "word", "--token=x", "y", NULL), -1);
+    assert_int_equal(proc_exec(deadline_in(300000), &err, "/usr/bin/env", "false", "word", "--token=x", "y", NULL), -1);
     assert_string_equal(err->message, "env false word: exit status 1");
 }
 
@@ -120,11 +120,11 @@ static void an_absent_program_is_an_error(void **state)
 {
     (void)state;
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(proc_exec(deadline_in(60000), &err, "no-such-program", NULL), -1);
+    assert_int_equal(proc_exec(deadline_in(300000), &err, "no-such-program", NULL), -1);
     assert_int_equal(err->status, STATUS_COMMAND);
     assert_non_null(strstr(err->message, "no-such-program"));
     error_freep(&err);
-    assert_int_equal(proc_exec(deadline_in(60000), &err, "/etc/passwd", NULL), -1);
+    assert_int_equal(proc_exec(deadline_in(300000), &err, "/etc/passwd", NULL), -1);
     assert_non_null(strstr(err->message, "Permission denied"));
 }
 
