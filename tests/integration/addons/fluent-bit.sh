@@ -92,8 +92,8 @@ reached() { # COUNT
 
 # figures PATTERN: the values of the metrics whose line it is in, in one line
 figures() {
-    curl -s --max-time 60 "http://127.0.0.1:$metrics/api/v1/metrics/prometheus" | awk -v pattern="$1" '$0 ~ pattern { print $2 }' |
-        paste -sd' '
+    curl -s --max-time 60 "http://127.0.0.1:$metrics/api/v1/metrics/prometheus" |
+        awk -v pattern="$1" '$0 ~ pattern { print $2 }' | paste -sd' '
 }
 
 configure "    Unknown_Key On" ""
@@ -136,7 +136,8 @@ configure "    Read_from_Head On" "    Retry_Limit 2"
 sed -i '/scheduler.cap/a\    HTTP_Server On\n    HTTP_Port '$metrics "$directory/fluent-bit.conf"
 line refused >"$directory/logs/d.log"
 run
-is "$(until_is "2 1 1" figures '(retries|retries_failed|dropped_records)_total[{]')" "2 1 1" "gives up after the retries it was given, and counts that"
+is "$(until_is "2 1 1" figures '(retries|retries_failed|dropped_records)_total[{]')" "2 1 1" \
+    "gives up after the retries it was given, and counts that"
 is "$(grep -c 'a document is refused: failed to parse field \[stream\] of type \[long\]' "$directory/messages")" 3 "tries that often"
 curl -s -X DELETE "http://127.0.0.1:$port/logs" >/dev/null
 line refused-no-more >>"$directory/logs/d.log"
