@@ -35,7 +35,7 @@ static struct facts facts = CLOUD_FACTS(hosts);
 static struct run new_run(void)
 {
     return (struct run){
-        .role = &master, .conf = &conf, .facts = &facts, .root = server.root, .deadline = deadline_in(300000)};
+        .role = &master, .conf = &conf, .facts = &facts, .root = server.root, .deadline = deadline_in(120000)};
 }
 
 static json_t *cloud(const char *action, const struct cloud_parameter *parameters, size_t n)

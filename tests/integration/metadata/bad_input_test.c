@@ -68,7 +68,7 @@ static void serve(struct fixture *f, const json_t *view)
 
 /* How long bad metadata is requested again, in ms. On a loaded machine the first limit may pass before there was an
  * answer at all: then the next one counts. */
-static const int limits[] = {400, 6000, LONG};
+static const int limits[] = {400, 6000, LONG / 2};
 
 static void limit_requests(struct fixture *f, int deadline_ms)
 {
