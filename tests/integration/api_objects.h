@@ -22,7 +22,7 @@ static inline void object_post(struct kube *kube, const char *collection, const 
     if (object == NULL) {
         fail_msg("%s: %s", why.text, text);
     }
-    if (kube_post(kube, collection, object, deadline_in(30000), &code, &err) < 0 || code != 201) {
+    if (kube_post(kube, collection, object, deadline_in(120000), &code, &err) < 0 || code != 201) {
         fail_msg("%s: %ld %s", collection, code, err == NULL ? "" : err->message);
     }
 }
@@ -32,7 +32,7 @@ static inline json_t *object_get(struct kube *kube, const char *path)
 {
     json_t *object = NULL;
     long code = 0;
-    int r = kube_get(kube, path, deadline_in(30000), &object, &code, NULL);
+    int r = kube_get(kube, path, deadline_in(120000), &object, &code, NULL);
     assert_true(r == 0 || code == 404);
     return object;
 }

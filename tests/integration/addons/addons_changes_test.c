@@ -112,8 +112,8 @@ static void test_addon_of_a_former_release_is_deleted(void **state)
     const struct conf today = conf;
     _cleanup_free_ char *roles = path_join(server.root, "former-roles");
     _cleanup_free_ char *templates = path_join(server.root, "former-templates");
-    must(proc_exec(deadline_in(30000), &err, "cp", "-r", conf.paths.roles, roles, NULL), &err);
-    must(proc_exec(deadline_in(30000), &err, "cp", "-r", conf.paths.templates, templates, NULL), &err);
+    must(proc_exec(deadline_in(120000), &err, "cp", "-r", conf.paths.roles, roles, NULL), &err);
+    must(proc_exec(deadline_in(120000), &err, "cp", "-r", conf.paths.templates, templates, NULL), &err);
     add_curator(roles, templates);
     conf.paths.roles = roles;
     conf.paths.templates = templates;

@@ -163,7 +163,7 @@ static inline void fixture_open(struct fixture *f)
     f->conf.paths.templates = path_join(server.root, "templates");
     f->conf.addons.enabled = true;
     f->conf.addons.skip = xcalloc(1, sizeof *f->conf.addons.skip);
-    f->run = (struct run){.role = &master, .conf = &f->conf, .root = server.root, .deadline = deadline_in(120000)};
+    f->run = (struct run){.role = &master, .conf = &f->conf, .root = server.root, .deadline = deadline_in(900000)};
     _cleanup_error_ struct error *err = NULL;
     must(apiserver_kube(&server, &f->run.kube, &err), &err);
 }

@@ -204,7 +204,7 @@ static void make_v1alpha1(void)
 {
     static const char *const create[] = {"create", "--filename=-", NULL};
     static const char *const established[] = {
-        "wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinition", "--all", NULL};
+        "wait", "--for=condition=Established", "--timeout=300s", "customresourcedefinition", "--all", NULL};
     const struct run run = new_run();
     _cleanup_error_ struct error *err = NULL;
     for (size_t i = 0; i < ELEMENTS(snapshot_kinds); i++) {
@@ -232,7 +232,7 @@ static void delete_v1alpha1(const struct run *run)
 {
     static const char *const unprotect[] = {"patch",        "volumesnapshots.v1alpha1.snapshot.storage.k8s.io", "old",
                                             "--type=merge", "--patch={\"metadata\": {\"finalizers\": null}}",   NULL};
-    static const char *const delete[] = {"delete", "volumesnapshot", "old", "--timeout=20s", NULL};
+    static const char *const delete[] = {"delete", "volumesnapshot", "old", "--timeout=300s", NULL};
     _cleanup_error_ struct error *err = NULL;
     must(kubectl(run, unprotect, NULL, NULL, &err), &err);
     must(kubectl(run, delete, NULL, NULL, &err), &err);

@@ -221,7 +221,7 @@ static void test_killed_at_any_call(void **state)
     fixture_open(&f);
     size_t n = 0;
     for (int killed = 1; killed == 1; n++) {
-        f.run.deadline = deadline_in(120000); /* for each call anew */
+        f.run.deadline = deadline_in(900000); /* for each call anew */
         _cleanup_free_ char *when = xasprintf("after-%zu\n", n + 1);
         must_apply(&f, before);
         killed = apply_killed(&f, after, when);

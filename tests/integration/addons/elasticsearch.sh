@@ -21,7 +21,7 @@ start() {
 request() {
     local path=$1
     shift
-    curl --silent --max-time 10 "$@" "http://127.0.0.1:$port$path"
+    curl --silent --max-time 120 "$@" "http://127.0.0.1:$port$path"
 }
 
 start

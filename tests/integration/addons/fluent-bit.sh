@@ -52,9 +52,19 @@ run() {
     fluent_bit=$!
 }
 
-# what was sent is in the database a moment later
+# read_to FILE...: until the database says that all of each was read and sent, which it does a moment later
+read_to() {
+    local file end=$((SECONDS + 120))
+    for file; do
+        until jq -e --arg inode "$(stat -c %i "$file")" --argjson size "$(stat -c %s "$file")" '.[$inode] == $size' \
+            "$directory/state/tail.db" >/dev/null 2>&1 || [ $SECONDS -ge $end ]; do
+            sleep 0.1
+        done
+    done
+}
+
 end() {
-    sleep 1
+    read_to "$directory"/logs/*.log
     kill "$fluent_bit"
     wait "$fluent_bit" 2>/dev/null
 }
@@ -64,16 +74,26 @@ line() {
 }
 
 count() {
-    curl -s --max-time 5 "http://127.0.0.1:$port/logs/_count" | jq .count
+    curl -s --max-time 60 "http://127.0.0.1:$port/logs/_count" | jq .count
 }
 
-# reached COUNT: within 10 s
-reached() {
-    for _ in $(seq 50); do
-        [ "$(count)" != "$1" ] || break
+# until_is EXPECTED COMMAND...: within minutes, as a loaded machine may need; prints what it printed last
+until_is() {
+    local found end=$((SECONDS + 120))
+    while found=$("${@:2}"); [ "$found" != "$1" ] && [ $SECONDS -lt $end ]; do
         sleep 0.2
     done
-    count
+    echo "$found"
+}
+
+reached() { # COUNT
+    until_is "$1" count
+}
+
+# figures PATTERN: the values of the metrics whose line it is in, in one line
+figures() {
+    curl -s --max-time 60 "http://127.0.0.1:$metrics/api/v1/metrics/prometheus" |
+        awk -v pattern="$1" '$0 ~ pattern { print $2 }' | paste -sd' '
 }
 
 configure "    Unknown_Key On" ""
@@ -83,7 +103,7 @@ is $? 1 "refuses a property that is not known"
 line early >"$directory/logs/a.log"
 configure "" ""
 run
-sleep 1.5
+read_to "$directory/logs/a.log" # its end is where reading begins
 line late >>"$directory/logs/a.log"
 is "$(reached 1)" 1 "does not read what was there before, unless told"
 is "$(curl -s "http://127.0.0.1:$port/logs/_search?q=log:late" | jq -c '.hits.hits[0]._source["@timestamp"]')" \
@@ -116,15 +136,11 @@ configure "    Read_from_Head On" "    Retry_Limit 2"
 sed -i '/scheduler.cap/a\    HTTP_Server On\n    HTTP_Port '$metrics "$directory/fluent-bit.conf"
 line refused >"$directory/logs/d.log"
 run
-for _ in $(seq 50); do
-    curl -s --max-time 5 http://127.0.0.1:$metrics/api/v1/metrics/prometheus | grep -q 'retries_failed_total{name="es.0"} 1' && break
-    sleep 0.2
-done
-is "$(curl -s --max-time 5 http://127.0.0.1:$metrics/api/v1/metrics/prometheus | grep -E '(retries|retries_failed|dropped_records)_total\{' | awk '{ print $2 }' | tr '\n' ' ')" \
-    "2 1 1 " "gives up after the retries it was given, and counts that"
+is "$(until_is "2 1 1" figures '(retries|retries_failed|dropped_records)_total[{]')" "2 1 1" \
+    "gives up after the retries it was given, and counts that"
 is "$(grep -c 'a document is refused: failed to parse field \[stream\] of type \[long\]' "$directory/messages")" 3 "tries that often"
-line refused-no-more >>"$directory/logs/d.log"
 curl -s -X DELETE "http://127.0.0.1:$port/logs" >/dev/null
+line refused-no-more >>"$directory/logs/d.log"
 is "$(reached 1)" 1 "goes on after that"
 end
 
@@ -134,8 +150,7 @@ receiver=$!
 forward_port() {
     head -1 "$directory/received"
 }
-for _ in $(seq 300); do
-    [ -z "$(forward_port)" ] || break
+until [ -n "$(forward_port)" ] || ! kill -0 $receiver 2>/dev/null; do
     sleep 0.1
 done
 rm -f "$directory"/logs/* "$directory"/state/*
@@ -152,21 +167,19 @@ configure "    Read_from_Head On" "    Retry_Limit 1
     Port        1
     Retry_Limit 2"
 sed -i '/scheduler.cap/a\    HTTP_Server On\n    HTTP_Port '$metrics "$directory/fluent-bit.conf"
+# all three lines are read before the first is sent, so that they are one message
+sed -i 's/^    Flush .*/    Flush 2/' "$directory/fluent-bit.conf"
 { line forwarded && line "$long" && line last; } >"$directory/logs/e.log"
 run
-for _ in $(seq 50); do
-    [ "$(tail -n +2 "$directory/received" | jq -s 'map(.[1] | length) | add')" != 3 ] || break
-    sleep 0.2
-done
+received() { # how many records
+    tail -n +2 "$directory/received" | jq -s 'map(.[1] | length) | add' 2>/dev/null
+}
+until_is 3 received >/dev/null
 is "$(tail -n +2 "$directory/received" | jq -c '.[0] as $tag | .[2].size as $n | .[1] | [$tag, $n, length]' | head -1)" \
     "[\"kube${directory//\//.}.logs.e.log\",3,3]" "forwards a message a tag, with the number of its records"
 is "$(tail -n +2 "$directory/received" | jq -c '[.[1][0][0], .[1][0][1].log, (.[1][1][1].log | length), .[1][2][1].log]' | head -1)" \
     '["1767323045.678000000","forwarded\n",20001,"last\n"]' "with their times, whole and in their order"
-for _ in $(seq 50); do
-    curl -s --max-time 5 http://127.0.0.1:$metrics/api/v1/metrics/prometheus | grep -q 'retries_failed_total{name="forward.1"} 1' && break
-    sleep 0.2
-done
-is "$(curl -s --max-time 5 http://127.0.0.1:$metrics/api/v1/metrics/prometheus | awk '/(proc_records|retries_failed|dropped_records)_total\{name="(forward|es)/ { print $2 }' | paste -sd' ')" \
+is "$(until_is "3 0 0 3 0 0 0 1 3" figures '(proc_records|retries_failed|dropped_records)_total[{]name="(forward|es)')" \
     "3 0 0 3 0 0 0 1 3" "counts for each output what was sent, and what was given up"
 end
 finish

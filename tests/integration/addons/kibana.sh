@@ -44,7 +44,7 @@ used() {
 }
 result "fields are those that it writes" "$(used | sed 's/\.keyword$//' | sort -u | grep --invert-match --line-regexp \
     --fixed-strings --file=<(xargs -n1 <<<"$fields"))"
-result "there are fields at all" "$(used | grep --quiet kubernetes.pod_name || echo none)"
+result "there are fields at all" "$(grep --quiet kubernetes.pod_name <<<"$(used)" || echo none)"
 result "index patterns are those of its indices" "$(jq --raw-output '(select(.type == "index-pattern").attributes.title),
     (.. | .expression? // empty | scan("index=([^,]+)")[]) | select(. != "logstash-*")' "$work/objects")"
 
@@ -59,7 +59,7 @@ chmod +x "$work/bin/curl"
 import() {
     ASKED=$work/asked ANSWER=$1 PATH=$work/bin:$PATH sh "$sample/run.sh" 2>&1
 }
-result "run.sh imports the file" "$(import '{"success":true,"successCount":9}' | grep --quiet '^imported' || echo "not imported"
+result "run.sh imports the file" "$(grep --quiet '^imported' <<<"$(import '{"success":true,"successCount":9}')" || echo "not imported"
     grep --quiet "kbn-xsrf: true --form file=@$objects http://kibana-logging.kube-system:5601/api/saved_objects/_import" \
         "$work/asked" || cat "$work/asked")"
 result "and fails when Kibana does not take it" "$(import '{"success":false}' >/dev/null && echo "status 0")"

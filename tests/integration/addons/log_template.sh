@@ -28,7 +28,7 @@ hook() {
     status=$?
 }
 request() {
-    curl --silent --max-time 10 -H Content-Type:application/json "${@:2}" "http://127.0.0.1:$port$1"
+    curl --silent --max-time 120 -H Content-Type:application/json "${@:2}" "http://127.0.0.1:$port$1"
 }
 # post INDEX DOCUMENT...: the statuses
 post() {

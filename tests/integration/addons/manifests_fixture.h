@@ -49,7 +49,7 @@ static inline int bring_image_parts(struct error **err)
     _cleanup_free_ char *manifests = path_join(conf.paths.opt, "manifests");
     return link_make(versions, link, NULL, err) < 0
                ? -1
-               : proc_exec(deadline_in(30000), err, "tests/upstream", manifests, (char *)NULL);
+               : proc_exec(deadline_in(300000), err, "tests/upstream", manifests, (char *)NULL);
 }
 
 /* Without them no test of this kind has anything to say: one line tells why, and main ends. */
@@ -57,7 +57,7 @@ static inline bool releases_there(void)
 {
     char directory[] = "/tmp/releases-XXXXXX";
     bool there = mkdtemp(directory) != NULL &&
-                 proc_exec(deadline_in(30000), NULL, "tests/upstream", directory, (char *)NULL) == 0;
+                 proc_exec(deadline_in(300000), NULL, "tests/upstream", directory, (char *)NULL) == 0;
     (void)tree_remove(directory, NULL);
     if (!there) {
         printf("1..1\nok 1 - add-ons # SKIP no release manifests: set UPSTREAM to their directory\n");
@@ -92,7 +92,7 @@ static inline int tear_down(void **state)
 static inline struct run new_run(void)
 {
     return (struct run){
-        .role = &master, .conf = &conf, .root = server.root, .deadline = deadline_in(250000), .kube = kube};
+        .role = &master, .conf = &conf, .root = server.root, .deadline = deadline_in(900000), .kube = kube};
 }
 
 static inline json_t *context_of(const json_t *cluster)
@@ -166,7 +166,7 @@ static inline json_t *dry_run(const struct manifest *manifest)
     static const char *const dry[] = {
         "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--output=json", "--filename=-", NULL};
     static const char *const established[] = {
-        "wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinition", "--all", NULL};
+        "wait", "--for=condition=Established", "--timeout=300s", "customresourcedefinition", "--all", NULL};
     const struct run run = new_run();
     _cleanup_error_ struct error *err = NULL;
     size_t definitions = manifest_definitions(manifest);

@@ -59,7 +59,7 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Han
 print(server.server_port, flush=True)
 server.serve_forever()' 2>server.log)
 server=$!
-read -r -t 30 -u "$printed" port || exit 1
+read -r -t 300 -u "$printed" port || exit 1
 
 # bake_of CACHE [OPTION...]: the output, and the status in $status
 bake_of() {

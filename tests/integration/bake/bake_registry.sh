@@ -32,7 +32,7 @@ http: {addr: "127.0.0.1:$1", tls: {certificate: $work/cert.pem, key: $work/key.p
 Y
     exec {log}< <(exec docker-registry serve registry.yml 2>&1)
     registry=$!
-    while IFS= read -r -t 30 -u "$log" line; do
+    while IFS= read -r -t 300 -u "$log" line; do
         [[ $line =~ listening\ on\ 127.0.0.1:([0-9]+) ]] && port=${BASH_REMATCH[1]} && break
     done
     cat <&"$log" >registry.log &

@@ -76,7 +76,7 @@ for version in v1.20.2 v1.21.14 v1.22.17 v1.23.17 v1.24.17 v1.30.1 v1.31.1; do
         socket=unix:///var/run/cri-dockerd.sock
         result "$version: cri-dockerd has it, and the kubelet its socket" "$(has_docker_flags "$(cat "$unit")"
             flags $version | grep -e --network-plugin -e --cni- -e --pod-infra
-            flags $version | grep -qF -e "--container-runtime-endpoint=$socket" || flags $version
+            grep -qF -e "--container-runtime-endpoint=$socket" <<<"$(flags $version)" || flags $version
             grep -qF -e "--container-runtime-endpoint=$socket" "$unit" || cat "$unit"
             kubeadm $version "[.InitConfiguration, .JoinConfiguration | .nodeRegistration.criSocket == \"$socket\"] | all")"
         result "$version: and is started before it" "$(grep -qx After=cri-docker.service "${unit%/*}/kubelet.service.d/10-k8s-hooks.conf" &&

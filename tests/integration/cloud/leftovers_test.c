@@ -45,7 +45,7 @@ static json_t *cloud(const char *action, const struct cloud_parameter *parameter
     _cleanup_error_ struct error *err = NULL;
     json_t *answer = NULL;
     assert_int_equal(cloud_open(&connection, &account, NULL), 0);
-    if (cloud_call(connection, action, parameters, n, deadline_in(20000), &answer, &err) < 0) {
+    if (cloud_call(connection, action, parameters, n, deadline_in(120000), &answer, &err) < 0) {
         fail_msg("%s: %s", action, err->message);
     }
     return answer;
@@ -64,7 +64,7 @@ static char *status_of(const char *volume)
 
 static void wait_for(const char *volume, const char *wanted)
 {
-    struct deadline deadline = deadline_in(20000);
+    struct deadline deadline = deadline_in(120000);
     for (;;) {
         _cleanup_free_ char *status = status_of(volume);
         if (strcmp(status, wanted) == 0) {
@@ -114,7 +114,7 @@ static void new_balancer(const char *name)
 {
     _cleanup_json_ json_t *made = CLOUD("CreateLoadBalancer", {"loadbalancer_name", name}, {"vxnet", "vxnet-main001"},
                                         {"loadbalancer_type", "0"});
-    struct deadline deadline = deadline_in(20000);
+    struct deadline deadline = deadline_in(120000);
     while (!has_balancer(name)) {
         assert_true(deadline_left(deadline) > 0);
     }
@@ -125,12 +125,12 @@ static void post(const char *path, json_t *object, json_t **made)
     _cleanup_(kube_freep) struct kube *kube = NULL;
     _cleanup_error_ struct error *err = NULL;
     assert_int_equal(apiserver_kube(&server, &kube, NULL), 0);
-    if (kube_post(kube, path, object, deadline_in(30000), NULL, &err) < 0) {
+    if (kube_post(kube, path, object, deadline_in(120000), NULL, &err) < 0) {
         fail_msg("%s: %s", path, err->message);
     }
     if (made != NULL) {
         _cleanup_free_ char *of = xasprintf("%s/%s", path, json_text_at(object, "metadata", "name", NULL));
-        assert_int_equal(kube_get(kube, of, deadline_in(30000), made, NULL, NULL), 0);
+        assert_int_equal(kube_get(kube, of, deadline_in(120000), made, NULL, NULL), 0);
     }
     json_decref(object);
 }

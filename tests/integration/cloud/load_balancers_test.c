@@ -41,7 +41,7 @@ static pid_t listener;
 static struct run new_run(void)
 {
     struct run run = {
-        .role = &master, .conf = &conf, .facts = &facts, .root = server.root, .deadline = deadline_in(120000)};
+        .role = &master, .conf = &conf, .facts = &facts, .root = server.root, .deadline = deadline_in(600000)};
     _cleanup_error_ struct error *err = NULL;
     if (apiserver_kube(&server, &run.kube, &err) < 0) {
         fail_msg("%s", err->message);
@@ -65,13 +65,13 @@ static void start_admission(void)
         }
         _exit(127);
     }
-    struct deadline deadline = deadline_in(20000);
+    struct deadline deadline = deadline_in(300000);
     const struct http_request get = {.url = "https://" ADDRESS "/"};
     _cleanup_(http_freep) struct http *http = NULL;
     assert_int_equal(http_open(&http, &(struct http_tls){.self_signed = true}, NULL), 0);
     for (;;) {
         _cleanup_answer_ struct http_answer answer = {0};
-        if (http_do(http, &get, deadline, STATUS_FAILED, &answer, NULL) == 0) {
+        if (http_do(http, &get, deadline_earlier(deadline, deadline_in(60000)), STATUS_FAILED, &answer, NULL) == 0) {
             assert_int_equal(answer.code, 405);
             return;
         }
@@ -96,7 +96,7 @@ static void kubectl(const char *const *arguments, const char *input, char **show
     for (size_t i = 0; arguments[i] != NULL; i++) {
         argv[i + 3] = arguments[i];
     }
-    const struct proc proc = {.argv = argv, .input = input, .keep_output = true, .deadline = deadline_in(60000)};
+    const struct proc proc = {.argv = argv, .input = input, .keep_output = true, .deadline = deadline_in(300000)};
     if (proc_run(&proc, &result, &err) < 0) {
         fail_msg("%s", err->message);
     }
@@ -112,7 +112,7 @@ static json_t *get_service(const char *name)
     struct run run = new_run();
     _cleanup_free_ char *path = xasprintf("/api/v1/namespaces/default/services/%s", name);
     json_t *service = NULL;
-    assert_int_equal(kube_get(run.kube, path, deadline_in(30000), &service, NULL, NULL), 0);
+    assert_int_equal(kube_get(run.kube, path, deadline_in(120000), &service, NULL, NULL), 0);
     kube_free(run.kube);
     return service;
 }
@@ -156,6 +156,15 @@ static void deploy(const char *name, const char *type, const char *annotations, 
     KUBECTL(text, shown, "apply", "-f", "-");
 }
 
+/* The API server goes on without an answer after the manifest's three seconds, which a loaded machine may need to start
+ * the program. What is answered is tested here, and not how fast: it has the longest time there is. */
+static void allow_thirty_seconds(struct buffer *manifest)
+{
+    assert_true(str_ends(manifest->data, "timeoutSeconds: 3\n"));
+    manifest->len -= strlen("\n");
+    buffer_puts(manifest, "0\n");
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -169,7 +178,7 @@ static int set_up(void **state)
     static const char network[] =
         "ip link set lo up && ip link add eth0 type veth peer name eth1 && ip link set eth0 up && "
         "ip link set eth1 up && ip address add 192.168.0.2/24 dev eth0 && ip route add default via 192.168.0.1";
-    if (unshare(CLONE_NEWNET) < 0 || proc_exec(deadline_in(10000), &err, "sh", "-c", network, NULL) < 0 ||
+    if (unshare(CLONE_NEWNET) < 0 || proc_exec(deadline_in(300000), &err, "sh", "-c", network, NULL) < 0 ||
         apiserver_start(&server, &err) < 0) {
         print_error("%s\n", err != NULL ? err->message : "no network namespace");
         return -1;
@@ -189,10 +198,11 @@ static int set_up(void **state)
     assert_int_equal(file_read("templates/addons/admission.yaml.mustache", 0, &text, &len, NULL), 0);
     const struct mustache_options options = {.format = FORMAT_YAML, .strict = true};
     assert_int_equal(mustache_render("admission", text, len, context, &options, &out, NULL), 0);
+    allow_thirty_seconds(&out);
     KUBECTL(out.data, NULL, "apply", "-f", "-");
     kube_free(run.kube);
     /* the API server reads its webhooks a moment after they were written */
-    struct deadline deadline = deadline_in(30000);
+    struct deadline deadline = deadline_in(300000);
     for (bool seen = false; !seen;) {
         _cleanup_free_ char *shown = NULL;
         deploy("first", "LoadBalancer", NULL, NULL);
@@ -324,7 +334,7 @@ static int events_of(const char *name)
     _cleanup_free_ char *path =
         xasprintf("/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=%s", name);
     _cleanup_json_ json_t *list = NULL;
-    assert_int_equal(kube_get(run.kube, path, deadline_in(30000), &list, NULL, NULL), 0);
+    assert_int_equal(kube_get(run.kube, path, deadline_in(120000), &list, NULL, NULL), 0);
     kube_free(run.kube);
     const json_t *items = json_object_get(list, "items");
     for (size_t i = 0; i < json_array_size(items); i++) {
@@ -377,7 +387,7 @@ static void what_is_no_review_is_refused(void **state)
         _cleanup_answer_ struct http_answer answer = {0};
         const struct http_request post = {
             .method = "POST", .url = "https://" ADDRESS "/", .body = bodies[i], .body_len = strlen(bodies[i])};
-        assert_int_equal(http_do(http, &post, deadline_in(20000), STATUS_FAILED, &answer, NULL), 0);
+        assert_int_equal(http_do(http, &post, deadline_in(120000), STATUS_FAILED, &answer, NULL), 0);
         assert_true(answer.code == 400 || (answer.code == 411 && i == 0));
     }
     _cleanup_free_ char *large = xcalloc((size_t)9 << 20, 1);
@@ -385,7 +395,7 @@ static void what_is_no_review_is_refused(void **state)
     _cleanup_answer_ struct http_answer answer = {0};
     const struct http_request post = {
         .method = "POST", .url = "https://" ADDRESS "/", .body = large, .body_len = strlen(large)};
-    if (http_do(http, &post, deadline_in(20000), STATUS_FAILED, &answer, NULL) == 0) {
+    if (http_do(http, &post, deadline_in(120000), STATUS_FAILED, &answer, NULL) == 0) {
         assert_int_equal(answer.code, 413);
     }
 }

@@ -63,7 +63,7 @@ static int tear_down(void **state)
     (void)state;
     cloudapi_stop(api);
     json_decref(tree);
-    return proc_exec(deadline_in(30000), NULL, "rm", "-rf", directory, NULL);
+    return proc_exec(deadline_in(120000), NULL, "rm", "-rf", directory, NULL);
 }
 
 /* The exit status is that of a host without a cluster, and does not matter here; that it ran does. */
@@ -80,7 +80,7 @@ static void run_event(const char *role, const char *const *words)
     for (size_t i = 0; words[i] != NULL; i++) {
         argv[i + 5] = words[i];
     }
-    const struct proc proc = {.argv = argv, .deadline = deadline_in(60000)};
+    const struct proc proc = {.argv = argv, .deadline = deadline_in(300000)};
     (void)proc_run(&proc, &result, NULL);
     if (result.status == STATUS_USAGE || result.status == STATUS_CONFIG || result.status > 200) {
         fail_msg("%s %s: exit status %d: %s", role, words[0], result.status, result.tail);
@@ -122,7 +122,7 @@ static void assert_counted(void)
     const struct cloud_account account = cloud_account_of(facts);
     unsigned before = cloudapi_requests(api);
     assert_int_equal(cloud_open(&cloud, &account, NULL), 0);
-    assert_int_equal(cloud_call(cloud, "DescribeVxnets", NULL, 0, deadline_in(20000), &answer, NULL), 0);
+    assert_int_equal(cloud_call(cloud, "DescribeVxnets", NULL, 0, deadline_in(120000), &answer, NULL), 0);
     assert_int_equal(cloudapi_requests(api), before + 1);
 }
 

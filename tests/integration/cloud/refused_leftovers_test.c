@@ -186,7 +186,12 @@ static void what_stays_refused_is_named_with_its_last_reason(void **state)
     record(ids, NULL);
     set_faults(json_pack("{s:{s:o, s:o}}", "actions", "DetachVolumes", refusal(1100, "it is the last reason", 0),
                          "DeleteVolumes", refusal(2400, "it is the first reason", 1)));
-    assert_int_equal(destroy(2000, &err), -1);
+    /* the volume that can be deleted is, sooner or later; the other one's deletion goes on until the deadline */
+    static const int limits[] = {2000, 20000, 60000};
+    for (size_t i = 0; i < ELEMENTS(limits) && (err == NULL || strstr(err->message, ids[1]) != NULL); i++) {
+        error_freep(&err);
+        assert_int_equal(destroy(limits[i], &err), -1);
+    }
     assert_int_equal(err->status, STATUS_CLOUD_UNREACHABLE);
     assert_non_null(strstr(err->message, ids[0]));
     assert_non_null(strstr(err->message, "it is the last reason"));
@@ -223,7 +228,7 @@ static void *end_faults(void *context)
 static void slow_balancers_do_not_hold_up_volumes(void **state)
 {
     (void)state;
-    enum { BALANCERS = 12, SLOW_MS = 1500, ENOUGH_MS = 15000 }; /* no time to query each once before the volumes */
+    enum { BALANCERS = 14, SLOW_MS = 3500, ENOUGH_MS = 45000 }; /* no time to query each once before the volumes */
     _cleanup_strv_ char **ids = xcalloc(1, sizeof *ids);
     _cleanup_strv_ char **names = NULL;
     pthread_t watcher;

@@ -36,7 +36,7 @@ static json_t *class_of(struct fixture *f, const char *name)
     _cleanup_free_ char *path = xasprintf(CLASSES "/%s", name);
     json_t *class = NULL;
     long code = 0;
-    if (kube_get(f->run.kube, path, deadline_in(30000), &class, &code, NULL) < 0) {
+    if (kube_get(f->run.kube, path, deadline_in(120000), &class, &code, NULL) < 0) {
         assert_int_equal(code, 404);
     }
     return class;
@@ -67,7 +67,7 @@ static void classes_follow_the_machines(void **state)
     free(f.conf.paths.templates);
     f.conf.paths.templates = xstrdup("templates");
     _cleanup_json_ json_t *object = json_loads(own, 0, NULL);
-    must(kube_post(f.run.kube, CLASSES, object, deadline_in(30000), NULL, &err), &err);
+    must(kube_post(f.run.kube, CLASSES, object, deadline_in(120000), NULL, &err), &err);
 
     apply_for(&f, 0, -1);
     assert_class(&f, "qingcloud-storageclass", "0", false);

@@ -82,7 +82,7 @@ static void add_default_route(void)
         for (size_t j = 0; j < ELEMENTS(commands[i]); j++) {
             argv[j + 1] = commands[i][j];
         }
-        const struct proc proc = {.argv = argv, .deadline = deadline_in(10000)};
+        const struct proc proc = {.argv = argv, .deadline = deadline_in(60000)};
         assert_int_equal(proc_run(&proc, NULL, NULL), 0);
     }
 }
@@ -99,14 +99,14 @@ static int set_up(void **state)
     facts.hosts = &self;
     facts.n_hosts = 1;
     facts.versions = json_pack("{ss ss}", "kubeadm_api", "v1beta2", "kubernetes", "v1.20.2");
-    conf.timeouts.api_s = 1;
+    conf.timeouts.api_s = 120;
     apply(&step_issue_certificates);
     apply(&step_generate_encryption_key);
     apply(&step_generate_token);
     start_cluster();
     wait_for_api();
     run = new_run();
-    run.deadline = deadline_in(600000);
+    run.deadline = deadline_in(1500000);
     assert_int_equal(dir_make(BACKUP_DIRECTORY "/one", 0700, NULL), 0);
     assert_int_equal(run_kube(&run, NULL), 0);
     post("/api/v1/namespaces", "{\"metadata\": {\"name\": \"restored\"}}");
@@ -141,12 +141,14 @@ static void pods_stay_while_their_tokens_name_the_old_ca(void **state)
     struct error *err = NULL;
     make_pod("of-replica-set", "ReplicaSet");
     make_token("the CA of another cluster");
+    conf.timeouts.api_s = 1;
     assert_int_equal(step_adopt_backup.apply(&run, &err), -1);
+    conf.timeouts.api_s = 120;
     assert_non_null(strstr(err->message, "still name the old cluster's CA"));
     error_free(err);
     assert_true(is_there(PODS "/of-replica-set"));
     long code = 0;
-    assert_int_equal(kube_delete(run.kube, TOKEN, deadline_in(30000), &code, NULL), 0);
+    assert_int_equal(kube_delete(run.kube, TOKEN, deadline_in(120000), &code, NULL), 0);
 }
 
 static void make_restored_objects(void)

@@ -20,14 +20,14 @@ static pid_t etcd;
 static void etcd_put(const char *key)
 {
     const char *const arguments[] = {"put", key, "value", NULL};
-    assert_int_equal(etcdctl(arguments, deadline_in(5000), NULL, NULL), 0);
+    assert_int_equal(etcdctl(arguments, deadline_in(120000), NULL, NULL), 0);
 }
 
 static bool etcd_has(const char *key)
 {
     const char *const arguments[] = {"get", key, NULL};
     _cleanup_free_ char *answer = NULL;
-    assert_int_equal(etcdctl(arguments, deadline_in(5000), &answer, NULL), 0);
+    assert_int_equal(etcdctl(arguments, deadline_in(120000), &answer, NULL), 0);
     return *answer != '\0';
 }
 

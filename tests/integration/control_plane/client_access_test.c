@@ -20,7 +20,7 @@ static void new_ssh_key(void)
 {
     (void)unlink("/root/.ssh/id_rsa");
     (void)unlink("/root/.ssh/id_rsa.pub");
-    assert_int_equal(proc_exec(deadline_in(30000), NULL, "ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f",
+    assert_int_equal(proc_exec(deadline_in(120000), NULL, "ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f",
                                "/root/.ssh/id_rsa", NULL),
                      0);
     free(client.pub_key);
@@ -95,14 +95,14 @@ static long query_with(const char *path)
     long code = 0;
     assert_int_equal(kubeconfig_read(path, &config, NULL), 0);
     assert_int_equal(kubeconfig_open(&config, &kube, NULL), 0);
-    int got = kube_get(kube, "/api/v1/secrets", deadline_in(10000), &secrets, &code, NULL);
+    int got = kube_get(kube, "/api/v1/secrets", deadline_in(60000), &secrets, &code, NULL);
     return got == 0 ? 200 : code;
 }
 
 /* The API server sees a changed binding a moment later. */
 static void assert_access(const char *path, long expected)
 {
-    struct deadline deadline = deadline_in(15000);
+    struct deadline deadline = deadline_in(120000);
     while (query_with(path) != expected && deadline_left(deadline) > 0) {
         (void)usleep(100000);
     }
@@ -183,7 +183,7 @@ static void another_ca_is_refused(void **state)
     struct error *err = NULL;
     assert_int_equal(file_read(TRUSTED_CA, 0, &trusted, NULL, NULL), 0);
     assert_int_equal(unlink(TRUSTED_CA), 0);
-    assert_int_equal(proc_exec(deadline_in(30000), NULL, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+    assert_int_equal(proc_exec(deadline_in(120000), NULL, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
                                "-keyout", "/dev/null", "-subj", "/CN=kubernetes", "-out", TRUSTED_CA, NULL),
                      0);
     assert_int_equal(client_init(&err), -1);

@@ -25,7 +25,7 @@ static char *digest(void)
     static const char *const argv[] = {
         "sh", "-c",
         "cd /data/kubernetes && find . -path ./hooks -prune -o -type f -print0 | sort -z | xargs -0 sha256sum", NULL};
-    const struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(30000)};
+    const struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(120000)};
     assert_int_equal(proc_run(&proc, &result, NULL), 0);
     return xstrdup(result.output);
 }

@@ -18,7 +18,7 @@ static pid_t etcd;
 static int put_value(const char *value, struct error **err)
 {
     const char *const arguments[] = {"put", "/filler", value, NULL};
-    return etcdctl(arguments, deadline_in(10000), NULL, err);
+    return etcdctl(arguments, deadline_in(120000), NULL, err);
 }
 
 static int new_cluster(void **state)
@@ -44,21 +44,23 @@ static void out_of_space_is_unhealthy_until_compacted(void **state)
     static char value[(100 << 10) + 1];
     struct etcd_size size;
     memset(value, 'x', sizeof value - 1);
-    assert_int_equal(etcd_size(ETCD_METRICS, deadline_in(5000), &size, NULL), 0);
+    assert_int_equal(etcd_size(ETCD_METRICS, deadline_in(300000), &size, NULL), 0);
     assert_int_equal(size.quota, QUOTA_MIB << 20);
+    struct error *err = NULL;
     size_t count = 0;
-    while (count < 1000 && put_value(value, NULL) == 0) {
+    while (count < 1000 && put_value(value, &err) == 0) {
         count++;
     }
     assert_in_range(count, 10, 999);
-    struct error *err = NULL;
-    assert_int_equal(etcd_health(ETCD_METRICS, deadline_in(5000), &err), -1);
+    assert_non_null(strstr(err->message, "space exceeded")); /* and no other reason */
+    error_freep(&err);
+    assert_int_equal(etcd_health(ETCD_METRICS, deadline_in(300000), &err), -1);
     assert_int_equal(err->status, STATUS_UNHEALTHY);
     error_free(err);
     err = NULL;
     struct finding finding = {0};
     struct run run = new_run();
-    const struct check_context context = {&run, {.warn = 75, .fail = 95}, deadline_in(5000), NULL};
+    const struct check_context context = {&run, {.warn = 75, .fail = 95}, deadline_in(300000), NULL};
     put("/etc/kubernetes/manifests/etcd.yaml", "");
     check_etcd.probe(&context, &finding);
     assert_int_equal(finding.verdict, VERDICT_FAILS);
@@ -66,9 +68,9 @@ static void out_of_space_is_unhealthy_until_compacted(void **state)
     if (event_compact_etcd(&run, &err) < 0) {
         fail_msg("%s", err->message);
     }
-    assert_int_equal(etcd_health(ETCD_METRICS, deadline_in(5000), NULL), 0);
+    assert_int_equal(etcd_health(ETCD_METRICS, deadline_in(300000), NULL), 0);
     assert_int_equal(put_value(value, NULL), 0);
-    assert_int_equal(etcd_size(ETCD_METRICS, deadline_in(5000), &size, NULL), 0);
+    assert_int_equal(etcd_size(ETCD_METRICS, deadline_in(300000), &size, NULL), 0);
     assert_in_range(size.file, 1, size.quota / 2);
     check_etcd.probe(&context, &finding);
     assert_int_equal(finding.verdict, VERDICT_OK);

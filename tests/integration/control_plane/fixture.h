@@ -52,7 +52,7 @@ static const struct role role = {.name = "master", .state = "/data/kubernetes/ho
 
 static inline struct run new_run(void)
 {
-    return (struct run){.role = &role, .root = "", .conf = &conf, .facts = &facts, .deadline = deadline_in(120000)};
+    return (struct run){.role = &role, .root = "", .conf = &conf, .facts = &facts, .deadline = deadline_in(600000)};
 }
 
 static inline void put(const char *path, const char *text)
@@ -74,7 +74,7 @@ static inline int set_up_machine(void **state)
     assert_int_equal(access(KUBEADM, X_OK), 0);
     mount_empty("/usr/local/sbin", NULL);
     assert_int_equal(symlink(KUBEADM, "/usr/local/sbin/kubeadm"), 0);
-    return proc_exec(deadline_in(10000), NULL, "ip", "link", "set", "lo", "up", NULL);
+    return proc_exec(deadline_in(300000), NULL, "ip", "link", "set", "lo", "up", NULL);
 }
 
 /* SIZE of /data as tmpfs takes it. */
@@ -132,9 +132,11 @@ static inline pid_t etcd_start(const char *more)
                                 more,
                                 NULL};
     pid_t pid = spawn(argv);
-    struct deadline deadline = deadline_in(30000);
-    while (etcd_health(ETCD_METRICS, deadline, NULL) < 0) {
+    struct deadline deadline = deadline_in(300000);
+    while (etcd_health(ETCD_METRICS, deadline_earlier(deadline, deadline_in(30000)), NULL) < 0) {
         assert_true(deadline_left(deadline) > 0);
+        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+        (void)usleep(20000);
     }
     return pid;
 }

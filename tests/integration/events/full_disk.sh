@@ -16,7 +16,7 @@ state=$work/data/kubernetes/hooks
 echo "paths { state = \"$state\" opt = \"$PWD/tests/golden/opt\" }" >"$work/hook.conf"
 
 stop() {
-    output=$(timeout 20 "$build/bin/k8s-client" stop --config "$work/hook.conf" --metadata "$work/client.json" 2>&1)
+    output=$(timeout 120 "$build/bin/k8s-client" stop --config "$work/hook.conf" --metadata "$work/client.json" 2>&1)
     status=$?
 }
 
@@ -26,7 +26,7 @@ waits_and_ends() {
     flock 9
     "$build/bin/k8s-client" stop --config "$work/hook.conf" --metadata "$work/client.json" 2>"$work/log" 9<&- &
     local event=$!
-    timeout 20 sh -c "until grep -q 'waiting for another event' '$work/log'; do sleep 0.1; done" || cat "$work/log"
+    timeout 120 sh -c "until grep -q 'waiting for another event' '$work/log'; do sleep 0.1; done" || cat "$work/log"
     kill $event
     wait $event
     status=$? output=$(cat "$work/log")

@@ -7,9 +7,9 @@ build=${BUILD:-build}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/state"
-# Nobody listens at port 1; a request to it may take a minute all the same, as may all tries together.
+# Nobody listens at port 1; a request to it may take ten minutes all the same, as may all tries together.
 cat >"$work/hook.conf" <<EOF
-metadata { servers = {"http://127.0.0.1:1"} timeout-ms = 60000 deadline-ms = 60000 }
+metadata { servers = {"http://127.0.0.1:1"} timeout-ms = 600000 deadline-ms = 600000 }
 paths { data = "$work" state = "$work/state" }
 EOF
 
@@ -17,7 +17,7 @@ EOF
 hook() {
     local role=$1 expected=$2 status
     shift 2
-    timeout 30 "$build/bin/k8s-$role" --config "$work/hook.conf" "$@" >"$work/out" 2>"$work/log"
+    timeout 300 "$build/bin/k8s-$role" --config "$work/hook.conf" "$@" >"$work/out" 2>"$work/log"
     status=$?
     [ "$status" = "$expected" ] || { echo "status $status instead of $expected" && cat "$work/log"; }
 }

@@ -155,9 +155,10 @@ static int set_up(void **state)
     conf.paths.opt = path_join(server.root, "opt/kubernetes");
     conf.addons.enabled = true;
     conf.addons.skip = xcalloc(1, sizeof *conf.addons.skip);
-    conf.timeouts.drain_s = 20;
-    conf.timeouts.api_s = 20;
-    run = (struct run){.role = &master, .conf = &conf, .root = server.root, .deadline = deadline_in(300000)};
+    conf.timeouts.drain_s = 120;
+    conf.timeouts.api_s = 120;
+    run = (struct run){
+        .role = &master, .conf = &conf, .root = server.root, .deadline = deadline_in(1500000)}; /* of all tests */
     return apiserver_kube(&server, &run.kube, NULL);
 }
 
@@ -186,7 +187,7 @@ static void make_node(const char *name, const char *annotations)
         name, annotations);
     _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", name);
     long code = 0;
-    (void)kube_delete(run.kube, path, deadline_in(30000), &code, NULL);
+    (void)kube_delete(run.kube, path, deadline_in(120000), &code, NULL);
     post("/api/v1/nodes", text);
 }
 
@@ -228,7 +229,7 @@ static bool there(const char *name)
     _cleanup_free_ char *path = xasprintf("/api/v1/nodes/%s", name);
     _cleanup_json_ json_t *node = NULL;
     long code = 0;
-    bool found = kube_get(run.kube, path, deadline_in(30000), &node, &code, NULL) == 0;
+    bool found = kube_get(run.kube, path, deadline_in(120000), &node, &code, NULL) == 0;
     assert_true(found || code == 404);
     return found;
 }
@@ -332,7 +333,7 @@ static void make_guarded_pod(const char *name, const char *label)
     _cleanup_json_ json_t *running = json_pack("{s{ss}}", "status", "phase", "Running");
     post("/apis/policy/v1beta1/namespaces/kube-system/poddisruptionbudgets", budget);
     post("/api/v1/namespaces/kube-system/pods", pod);
-    must(kube_merge_patch(run.kube, path, running, deadline_in(30000), &err), &err);
+    must(kube_merge_patch(run.kube, path, running, deadline_in(120000), &err), &err);
 }
 
 static void the_budget_of_our_elasticsearch_counts_while_some_of_it_stays(void **state)

@@ -116,9 +116,10 @@ static int set_up(void **state)
     log_open("test", NULL, NULL, LOG_LEVEL_ERROR);
     conf.paths.opt = path_join(server.root, "opt/kubernetes");
     conf.addons.skip = xcalloc(1, sizeof *conf.addons.skip);
-    conf.timeouts.drain_s = 20;
-    conf.timeouts.api_s = 20;
-    run = (struct run){.role = &master, .conf = &conf, .root = server.root, .deadline = deadline_in(300000)};
+    conf.timeouts.drain_s = 120;
+    conf.timeouts.api_s = 120;
+    run = (struct run){
+        .role = &master, .conf = &conf, .root = server.root, .deadline = deadline_in(1500000)}; /* of all tests */
     if (apiserver_kube(&server, &run.kube, NULL) < 0) {
         return -1;
     }
@@ -201,7 +202,7 @@ static void a_node_whose_pods_do_not_end_stays_and_is_uncordoned(void **state)
     see(leaving);
     conf.timeouts.drain_s = 2;
     assert_int_equal(step_delete_nodes.apply(&run, &err), -1);
-    conf.timeouts.drain_s = 20;
+    conf.timeouts.drain_s = 120;
     assert_int_equal(err->status, STATUS_SCALE_IN_DRAIN);
     _cleanup_json_ json_t *node = get("/api/v1/nodes/node-3");
     assert_non_null(node);
@@ -230,7 +231,7 @@ static void pods_that_come_back_refuse_unless_they_are_given_up(void **state)
     error_freep(&err);
     err = NULL;
     _cleanup_json_ json_t *patch = json_pack("{s{s{ss}}}", "metadata", "annotations", DISCARD_ANNOTATION, "true");
-    must(kube_merge_patch(run.kube, "/api/v1/nodes/ssd-node-1", patch, deadline_in(30000), &err), &err);
+    must(kube_merge_patch(run.kube, "/api/v1/nodes/ssd-node-1", patch, deadline_in(120000), &err), &err);
     must(node_evacuate(&run, "ssd-node-1", &err), &err);
     conf.paths.opt = opt;
 }
@@ -278,12 +279,12 @@ static void data_on_the_node_itself_refuses_scale_in(void **state)
     must(step_check_scale_in.apply(&run, &err), &err);
     make_pod_with_volume("path", "\"hostPath\": {\"path\": \"/data/path\"}");
     assert_scale_in_refused(STATUS_SCALE_IN_VOLUME, "node node-4: pod default/path keeps its data in volume pv-path");
-    must(kube_delete(run.kube, "/api/v1/namespaces/default/pods/path", deadline_in(30000), &(long){0}, &err), &err);
+    must(kube_delete(run.kube, "/api/v1/namespaces/default/pods/path", deadline_in(120000), &(long){0}, &err), &err);
     make_pod_with_volume("local", "\"local\": {\"path\": \"/data/local\"}, \"nodeAffinity\": {\"required\": "
                                   "{\"nodeSelectorTerms\": [{\"matchExpressions\": [{\"key\": "
                                   "\"kubernetes.io/hostname\", \"operator\": \"In\", \"values\": [\"node-4\"]}]}]}}");
     assert_scale_in_refused(STATUS_SCALE_IN_VOLUME, "pod default/local keeps its data in volume pv-local");
-    must(kube_delete(run.kube, "/api/v1/namespaces/default/pods/local", deadline_in(30000), &(long){0}, &err), &err);
+    must(kube_delete(run.kube, "/api/v1/namespaces/default/pods/local", deadline_in(120000), &(long){0}, &err), &err);
     must(step_check_scale_in.apply(&run, &err), &err);
 }
 
@@ -443,7 +444,7 @@ static void assert_refusal(const char *wanted)
 {
     _cleanup_error_ struct error *err = NULL;
     _cleanup_free_ char *refusal = NULL;
-    must(pod_address_refusal(run.kube, run.facts, deadline_in(30000), &refusal, &err), &err);
+    must(pod_address_refusal(run.kube, run.facts, deadline_in(120000), &refusal, &err), &err);
     assert_string_equal(refusal == NULL ? "" : refusal, wanted);
 }
 
@@ -464,7 +465,7 @@ static void a_pod_that_waits_for_a_refused_address_is_named(void **state)
     post("/api/v1/namespaces/default/events", of_it);
     assert_refusal("default/late on node-9: failed to alloc addr: QuotaExceeded");
     assert_int_equal(
-        kube_merge_patch(run.kube, "/api/v1/namespaces/default/pods/late/status", patch, deadline_in(30000), NULL), 0);
+        kube_merge_patch(run.kube, "/api/v1/namespaces/default/pods/late/status", patch, deadline_in(120000), NULL), 0);
     assert_refusal("");
 }
 

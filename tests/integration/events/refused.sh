@@ -34,7 +34,7 @@ result "good metadata is accepted" "$(node 0 facts)"
 waits_for_lock() {
     "$build/bin/k8s-node" reload --root "$work/root" --config "$work/hook.conf" >"$work/log" 2>&1 9>&- &
     event=$!
-    timeout 60 grep -q 'waiting for another event on this host: `start`' <(exec 9>&- && tail -f --pid=$event "$work/log")
+    timeout 300 grep -q 'waiting for another event on this host: `start`' <(exec 9>&- && tail -f --pid=$event "$work/log")
 }
 mkdir -p "$work/root$work/state"
 exec 9<"$work/root$work/state"

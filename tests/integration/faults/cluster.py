@@ -27,11 +27,16 @@ COUNTERS = ["deprecated.daemonset.template.generation", "deployment.kubernetes.i
 UNLIKE = {"cluster-info": ["jws-kubeconfig", "kubeconfig"], "k8s-hooks-client": ["kubeconfig", "sha256"], "bootstrap-token": ["expiration"]}
 
 
+class Busy(RuntimeError):
+    """The API server has no time."""
+
+
 class Client:
     """Requests as the master makes them. DATA is what is /data/kubernetes there."""
 
     def __init__(self, data, ip):
         self.pki, self.ip = data + "/pki", ip
+        self.patience = 0  # seconds, in which what a loaded API server refuses or is late with is requested again
 
     def context(self, ca, cert):
         context = ssl.create_default_context(cafile=f"{self.pki}/{ca}.crt")
@@ -41,6 +46,16 @@ class Client:
 
     def request(self, method, path, body=None, kind="application/json"):
         """The object the API server answers; None for 404."""
+        end = time.monotonic() + self.patience
+        while True:
+            try:
+                return self.request_once(method, path, body, kind)
+            except (OSError, Busy):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    def request_once(self, method, path, body, kind):
         request = urllib.request.Request(f"https://{self.ip}:6443{path}", method=method, headers={"Content-Type": kind},
                                          data=None if body is None else json.dumps(body).encode())
         try:
@@ -49,7 +64,8 @@ class Client:
         except urllib.error.HTTPError as failure:
             if failure.code in (404, 409):
                 return None
-            raise RuntimeError(f"{method} {path}: {failure.code} {failure.read()[:300]}") from failure
+            refusal = Busy if failure.code == 429 or failure.code >= 500 else RuntimeError
+            raise refusal(f"{method} {path}: {failure.code} {failure.read()[:300]}") from failure
 
 
 def report_node(client, name, ready="True", create=True):
@@ -107,13 +123,18 @@ class Cluster(Client):
             f"--proxy-client-key-file={pki}/front-proxy-client.key"])
 
     def wait(self):
-        deadline = time.monotonic() + 120
+        """One whose bootstrap takes longer than 30 s, as on a loaded machine, ends; the kubelet would start it again."""
+        deadline, self.patience = time.monotonic() + 600, 0
         while True:
             try:
                 if self.request("GET", "/api/v1/namespaces/kube-public") and self.request("GET", "/api/v1/namespaces/default"):
+                    self.patience = 120
                     return
             except (OSError, RuntimeError, ValueError):
                 pass
+            if self.api.poll() is not None:
+                self.children.remove(self.api)
+                self.start_api()
             if time.monotonic() > deadline:
                 raise RuntimeError("the API server does not get ready: " + open(self.work + "/kube-apiserver.log").read()[-3000:])
             time.sleep(0.2)
@@ -137,7 +158,7 @@ class Cluster(Client):
 
     def etcd(self, action, body):
         request = urllib.request.Request(f"https://127.0.0.1:2379/v3/kv/{action}", method="POST", data=json.dumps(body).encode())
-        with urllib.request.urlopen(request, context=self.context("etcd/ca", "etcd/healthcheck-client"), timeout=30) as answer:
+        with urllib.request.urlopen(request, context=self.context("etcd/ca", "etcd/healthcheck-client"), timeout=120) as answer:
             return json.loads(answer.read())
 
     def keys(self):

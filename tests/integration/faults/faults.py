@@ -20,9 +20,10 @@ import machine as m
 import sites
 
 EVENT_S = 15  # in hook.conf; what an event may take beyond it, on a loaded machine: a program gets 5 s to end after SIGTERM
-SLACK_S = 25
+SLACK_S = 60
+WORKS_S = 240  # of one that must work in spite of the fault, which takes a loaded machine longer than an error does
 OWN_DEADLINE_S = {"check": 5, "monitor": 1, "tab": 9, "metadata": 60, "facts": 60, "status": 10, "render": 60}
-STOP_S = 40  # it waits for Docker's list of containers for 20 s of its 240, and goes on
+STOP_S = 40  # it waits for Docker's list of containers for 20 s, and goes on
 
 
 PROXY_PORT = 6999  # where connections to a server come that another one stands for
@@ -347,12 +348,26 @@ def statuses():
     return {row["status"] for row in rows}
 
 
-def deadline(event):
-    return STOP_S if event.argv[0] == "stop" else EVENT_S
+def must_work(event, fault):
+    return fault.name.startswith(MUST_WORK.get(event.name, ("-",)))
 
 
-def bound(event):
-    return OWN_DEADLINE_S.get(event.argv[0], deadline(event)) + SLACK_S
+def deadline(event, fault):
+    return WORKS_S if must_work(event, fault) else STOP_S if event.argv[0] == "stop" else EVENT_S
+
+
+def bound(event, fault):
+    return OWN_DEADLINE_S.get(event.argv[0], deadline(event, fault)) + SLACK_S
+
+
+def time_limits(event, fault):
+    """Of hook.conf, and of the metadata in ms: where the event must work they are as on a real machine, but for what is waited
+    for in vain."""
+    works = must_work(event, fault)
+    unit, api, token = (60, 60, 60) if works else (6, 6, 3)
+    metadata = 60000 if works and not fault.name.startswith("metadata") else 4000
+    return (f"timeouts {{ event-s = {deadline(event, fault)} unit-s = {unit} api-s = {api} token-s = {token} drain-s = 5 }}\n",
+            metadata)
 
 
 def prepare(site, event):
@@ -371,23 +386,22 @@ def prepare(site, event):
 def complaints_of(site, event, fault, table):
     """Status and seconds go to TABLE."""
     prepare(site, event)
-    site.machine.configure(f"timeouts {{ event-s = {deadline(event)} unit-s = 6 api-s = 6 token-s = 3 drain-s = 5 }}\n", 4000,
-                           site.machine.root)
+    site.machine.configure(*time_limits(event, fault), site.machine.root)
     fault.begin(site)
     began = time.monotonic()
     try:
-        status, output = site.machine.event(event.argv, seconds=bound(event), environment=fault.environment)
+        status, output = site.machine.event(event.argv, seconds=bound(event, fault), environment=fault.environment)
     finally:
         seconds = time.monotonic() - began
         fault.end(site)
     table[fault.name, event.name] = f"{status}/{seconds:.0f}"
     if status == 124:
-        return f"did not end in {bound(event)} s: {output}"
+        return f"did not end in {bound(event, fault)} s: {output}"
     if status not in STATUSES or status == 1:
         return f"status {status}: {output}"
     if status != 0 and f"exit status {status}" not in output:
         return f"status {status}, and no remedy is printed: {output}"
-    if fault.name.startswith(MUST_WORK.get(event.name, ("-",))) and status != event.status:
+    if must_work(event, fault) and status != event.status:
         return f"status {status}, and it should have worked: {output}"
     site.machine.configure(directory=site.machine.root)
     if event.base == "broken":  # before a minute has passed, it does not try again

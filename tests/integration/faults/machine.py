@@ -206,10 +206,10 @@ class Machine:
 
     def settle(self):
         """Until the stand-ins are through with what a killed program sent them: they have a thread for each connection."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while self.standin_threads() > self.standin_idle:
             if time.monotonic() > deadline:
-                raise RuntimeError("systemd's or Docker's stand-in still works for a program that was killed a minute ago")
+                raise RuntimeError("systemd's or Docker's stand-in still works for a program that was killed five minutes ago")
             time.sleep(0.005)
 
     def publish(self, view):
@@ -275,7 +275,7 @@ class Machine:
     def command(self, event):
         return [f"/opt/kubernetes/bin/k8s-{self.role}"] + event
 
-    def event(self, event, *, killer=(), seconds=300, quiet=False, environment=None):
+    def event(self, event, *, killer=(), seconds=600, quiet=False, environment=None):
         """Runs it in the machine; returns (status, output)."""
         argv = [BUILD + "/lab/killer", "--root", self.root, *killer, "--"] if killer else ["chroot", self.root, "/usr/bin/env"]
         argv += [f"{name}={value}" for name, value in (environment or {}).items()]

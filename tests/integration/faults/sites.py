@@ -177,7 +177,7 @@ esac
 def ask_logs(method, path, body=None):
     request = urllib.request.Request(LOGS + path, method=method, data=None if body is None else body.encode(),
                                      headers={"Content-Type": "application/x-ndjson"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.loads(answer.read())
 
 

@@ -80,7 +80,7 @@ kubelet_takes() {
     sed "s#clientCAFile:.*#clientCAFile: $missing#" "$tree/etc/kubernetes/kubelet.yaml" >"$work/kubelet.yaml"
     flags=$(sed -n '/^ExecStart=\/usr\/bin\/kubelet/,/[^\\]$/p' "$1" | tail -n +2 | tr -d '\\\n')
     # shellcheck disable=SC2086
-    timeout 20 "$kubernetes/kubelet" $flags --config="$work/kubelet.yaml" --root-dir="$work/kubelet" \
+    timeout 300 "$kubernetes/kubelet" $flags --config="$work/kubelet.yaml" --root-dir="$work/kubelet" \
         --cert-dir="$work/kubelet/pki" --kubeconfig="$work/none" --bootstrap-kubeconfig= >"$work/log" 2>&1
     grep -q "unable to load client CA file $missing" "$work/log" || grep -m 3 '^[EF]\|unknown\|invalid' "$work/log" ||
         tail -n 3 "$work/log"
@@ -104,8 +104,8 @@ docker_takes() {
     unshare --mount --net --pid --fork --mount-proc bash -c '
         mount -t tmpfs none /run && mkdir -p /data && mount --bind "$1/data" /data && ip link set lo up || exit
         dockerd --config-file "$2" --host unix:///run/docker.sock >"$1/docker.log" 2>&1 &
-        curl --silent --show-error --unix-socket /run/docker.sock --retry 40 --retry-all-errors --retry-delay 0 \
-            --retry-max-time 30 --output "$1/info" http://docker/info 2>"$1/curl.log"
+        curl --silent --show-error --unix-socket /run/docker.sock --retry 300 --retry-all-errors --retry-delay 1 \
+            --retry-max-time 300 --output "$1/info" http://docker/info 2>"$1/curl.log"
         kill $! 2>/dev/null && wait' bash "$work" "$1"
     grep -i '^failed\|^unable' "$work/docker.log"
     [ -s "$work/info" ] || tail -n 3 "$work/docker.log"

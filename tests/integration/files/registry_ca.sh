@@ -42,7 +42,7 @@ jq -n --arg layer "sha256:$(sha256sum "$work/layer.tar" | cut -d' ' -f1)" '{arch
     rootfs: {type: "layers", diff_ids: [$layer]}}' >"$work/config.json"
 echo '[{"Config": "config.json", "RepoTags": ["pushed:1"], "Layers": ["layer.tar"]}]' >"$work/manifest.json"
 tar -C "$work" -cf "$work/image.tar" manifest.json config.json layer.tar
-up() { curl --silent --fail --retry 60 --retry-all-errors --retry-delay 0 --retry-max-time 60 "$@" >/dev/null 2>&1; }
+up() { curl --silent --fail --retry 300 --retry-all-errors --retry-delay 1 --retry-max-time 300 "$@" >/dev/null 2>&1; }
 result "registry and Docker are up" "$({ up --cacert "$work/ca.crt" "https://$host/v2/" && up --unix-socket /run/docker.sock \
     http://docker/info && skopeo copy --quiet --insecure-policy --dest-tls-verify=false "docker-archive:$work/image.tar" \
     "docker://$host/team/app:1"; } 2>&1 || tail -n 5 "$work/registry.log" "$work/docker.log")"
@@ -54,10 +54,15 @@ write() {
         '.env["private-registry"] = $host | .env.registry_ca = "" | '"$1" >"$work/metadata.json"
     "$build/bin/k8s-node" render --root "$root" --config "$work/hook.conf" --metadata "$work/metadata.json" 2>"$work/printed"
 }
-# pull: Docker's answer to it, in one line
+# pull: Docker's answer to it, in one line. That a loaded machine took longer than Docker waits for a registry is none.
 pull() {
-    docker image rm "$host/team/app:1" >/dev/null 2>&1
-    docker pull --quiet "$host/team/app:1" 2>&1 | tr '\n' ' '
+    local printed
+    for _ in $(seq 5); do
+        docker image rm "$host/team/app:1" >/dev/null 2>&1
+        printed=$(docker pull --quiet "$host/team/app:1" 2>&1 | tr '\n' ' ')
+        [[ $printed == *@(Client.Timeout|deadline exceeded|handshake timeout)* ]] || break
+    done
+    echo "$printed"
 }
 # has TEXT WORDS
 has() { [[ $1 == *"$2"* ]] || echo "not \"$2\": $1"; }

@@ -13,7 +13,7 @@ done
 
 # hook ROLE WORD...: under the root; sets status and output
 hook() {
-    output=$(timeout 60 "$build/bin/k8s-$1" "${@:2}" --root "$root" --config "$work/hook.conf" --metadata "$work/$1.json" 2>&1)
+    output=$(timeout 300 "$build/bin/k8s-$1" "${@:2}" --root "$root" --config "$work/hook.conf" --metadata "$work/$1.json" 2>&1)
     status=$?
 }
 
@@ -71,7 +71,7 @@ plant() { # plant KIND PATH...: links at PATHs of the root
     done
 }
 render() {
-    output=$(timeout 60 "$build/bin/k8s-master" render --root "$1" --config "$work/hook.conf" --metadata "$work/master.json" 2>&1)
+    output=$(timeout 300 "$build/bin/k8s-master" render --root "$1" --config "$work/hook.conf" --metadata "$work/master.json" 2>&1)
     status=$?
 }
 sums() {

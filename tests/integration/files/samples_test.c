@@ -32,9 +32,9 @@ static int set_up(void **state)
     _cleanup_(kube_freep) struct kube *kube = NULL;
     _cleanup_json_ json_t *account =
         json_pack("{s{ss} sb}", "metadata", "name", "default", "automountServiceAccountToken", 0);
-    return apiserver_kube(&server, &kube, NULL) < 0
-               ? -1
-               : kube_post(kube, "/api/v1/namespaces/default/serviceaccounts", account, deadline_in(60000), NULL, NULL);
+    return apiserver_kube(&server, &kube, NULL) < 0 ? -1
+                                                    : kube_post(kube, "/api/v1/namespaces/default/serviceaccounts",
+                                                                account, deadline_in(120000), NULL, NULL);
 }
 
 static int tear_down(void **state)
@@ -70,7 +70,7 @@ static void takes(const char *file, const char *const *objects)
     _cleanup_free_ char *kubeconfig = xasprintf("%s/etc/kubernetes/admin.conf", server.root);
     const char *argv[] = {server.kubectl,     "--kubeconfig", kubeconfig, "apply", "--validate",
                           "--dry-run=server", "-f",           "-",        NULL};
-    const struct proc proc = {.argv = argv, .input = rendered, .keep_output = true, .deadline = deadline_in(60000)};
+    const struct proc proc = {.argv = argv, .input = rendered, .keep_output = true, .deadline = deadline_in(300000)};
     if (proc_run(&proc, &result, &err) < 0) {
         fail_msg("%s", err->message);
     }

@@ -72,20 +72,20 @@ agent=$!
 put() {
     curl -sf -X PUT -d "\"$1\"" "$manage/v1/data/clusters/cl-1/env/heap" >/dev/null || echo "the metadata was not changed"
 }
-read -r -t 30 seen <&9
+read -r -t 300 seen <&9
 is "$seen $(stat -c %a "$work/out/app")" "heap=1536 640" "the agent renders when it starts, and reloads; a server that is down is passed over"
 result "a change is put" "$(put 2048)"
-read -r -t 30 seen <&9
+read -r -t 300 seen <&9
 is "$seen" heap=2048 "a change of the metadata is rendered at once, and reloaded"
 # state FILTER: waits until it holds of the agent's state, which the lab waits for too
 state() {
-    timeout 30 sh -c "until jq -e '$1' '$work/state' >/dev/null; do sleep 0.05; done" || cat "$work/state"
+    timeout 300 sh -c "until jq -e '$1' '$work/state' >/dev/null; do sleep 0.05; done" || cat "$work/state"
 }
 put 0
 result "what check_cmd refuses is in the state" "$(state '.entries[] | select(.error | contains("check_cmd"))')"
 curl -sf -X PUT -d '"c,d"' "$manage/v1/data/clusters/cl-1/env/users" >/dev/null
 put 4096
-read -r -t 30 seen <&9
+read -r -t 300 seen <&9
 is "$seen" heap=4096 "what check_cmd refuses is not put in place; other keys, and a reload that failed, cause none"
 version=$(curl -sf -o /dev/null -D - "$server/self" | sed -n 's/^X-Metad-Version: \([0-9]*\).*/\1/ip')
 result "the state has the version that was processed" "$(state ".version == $version")"
@@ -99,7 +99,7 @@ src = "app.tmpl"
 dest = "$work/none/app"
 TOML
 put 8192
-read -r -t 30 seen <&9
+read -r -t 300 seen <&9
 is "$seen" heap=8192 "a file whose directory is missing holds up no other"
 result "and says that the directory is missing" \
     "$(grep -qF "aaa.toml: dest $work/none/app: there is no $work/none, which" "$work/log" || cat "$work/log")"

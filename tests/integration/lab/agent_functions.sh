@@ -109,12 +109,12 @@ YAML
 result "and YAML reads it as what it was" "$(rendered '{{toYaml (json (getv "/env/json"))}}' |
     python3 -c 'import sys, yaml; found = yaml.safe_load(sys.stdin); print("" if found == {"b": [1, {"c": "yes"}], "a": {"x y": True, "e": []}} else found)')"
 if [ "$(id -u)" = 0 ]; then
-    echo "nameserver 127.0.0.1" >"$work/resolv.conf"
+    printf '%s\n' "nameserver 127.0.0.1" "options timeout:30 attempts:3" >"$work/resolv.conf"
     echo "hosts: files dns" >"$work/nsswitch.conf"
     echo "10.1.1.1 known.test" >"$work/hosts"
     once='[10.0.0.10 10.0.0.9] [10.0.0.10 10.0.0.9] [fd00::9] [] [10.1.1.1]
 a.test.:80 1 5, b.test.:8080 1 5, []'
-    is "$(timeout 60 unshare --mount --net "$0" lookups "$work" 2>&1)" "$once"$'\n'"$once" "names are looked up, and come in one order"
+    is "$(timeout 300 unshare --mount --net "$0" lookups "$work" 2>&1)" "$once"$'\n'"$once" "names are looked up, and come in one order"
 else
     skipped "names are looked up" "needs root"
 fi

@@ -78,7 +78,7 @@ while IFS='|' read -r in words status message next; do
     fi
     tried+="${words%% *} "
     read -r -a argv <<<"${words//LAB/$lab}"
-    timeout 60 "$program" --name "$name" "${argv[@]}" >"$output" 2>&1 </dev/null
+    timeout 300 "$program" --name "$name" "${argv[@]}" >"$output" 2>&1 </dev/null
     found=$?
     next=${next//@/lab --name $name}
     said=$(<"$output") message=${message//LAB/$lab}
@@ -204,7 +204,11 @@ for verb in $verbs; do
 done
 result "all verbs were tried" "$missing"
 
-result "no process is left" "$(pgrep -af -- "--name $name |$lab/")"
+for _ in $(seq 600); do # one that was killed may not be gone yet
+    running=$(pgrep -af -- "--name $name |$lab/") || break
+    sleep 0.1
+done
+result "no process is left" "$running"
 
 # The image fails, as nothing can be made where it is kept
 put none

@@ -14,7 +14,7 @@ value() {
 
 read -r reload event <<<"$(value reload_cmd)"
 result "a change runs an event the hooks have" \
-    "$([ "$reload" = /opt/kubernetes/bin/k8s-hook ] && "$build/bin/k8s-master" --help | grep -qE "^ +$event( |$)" || echo "$reload $event")"
+    "$([ "$reload" = /opt/kubernetes/bin/k8s-hook ] && grep -qE "^ +$event( |$)" <<<"$("$build/bin/k8s-master" --help)" || echo "$reload $event")"
 result "rendered files hold secrets, and only root can read them" "$([ "$(value mode)" = 0600 ] || value mode)"
 
 template=confd/templates/$(value src)

@@ -48,7 +48,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    return proc_exec(deadline_in(30000), NULL, "rm", "-r", directory, NULL);
+    return proc_exec(deadline_in(300000), NULL, "rm", "-r", directory, NULL);
 }
 
 static json_t *longest_report(void)

@@ -21,7 +21,7 @@ static char directory[32];
 static struct metad *metad;
 static json_t *whole; /* what a node sees */
 static char *servers[] = {NULL, NULL};
-static struct conf conf = {.metadata = {.servers = servers, .timeout_ms = 5000}, .timeouts = {.token_s = 20}};
+static struct conf conf = {.metadata = {.servers = servers, .timeout_ms = 60000}, .timeouts = {.token_s = 120}};
 static const struct role node = {.name = "node", .state = "/state"};
 static struct run run;
 
@@ -49,9 +49,9 @@ static int set_up(void **state)
     }
     metad_map(metad, "127.0.0.1", mapping);
     servers[0] = xasprintf("http://127.0.0.1:%u", metad_port(metad));
-    conf.metadata.deadline_ms = 20000;
+    conf.metadata.deadline_ms = 120000;
     run =
-        (struct run){.conf = &conf, .role = &node, .root = directory, .dry_run = true, .deadline = deadline_in(60000)};
+        (struct run){.conf = &conf, .role = &node, .root = directory, .dry_run = true, .deadline = deadline_in(300000)};
     return 0;
 }
 
@@ -106,15 +106,21 @@ static void an_event_waits_until_the_tree_is_whole(void **state)
 static void an_incomplete_tree_is_refused_at_the_deadline(void **state)
 {
     (void)state;
+    static const int limits[] = {700, 10000,
+                                 60000}; /* on a loaded machine the first may pass before there was an answer */
     _cleanup_error_ struct error *err = NULL;
     _cleanup_json_ json_t *half = with_new_host(false);
     publish(half);
-    conf.metadata.deadline_ms = 700;
-    int64_t started = clock_ms();
-    assert_int_equal(run_facts(&run, METADATA_LIVE, &err), -1);
+    for (size_t i = 0; i < ELEMENTS(limits) && (err == NULL || err->status != STATUS_METADATA_INVALID); i++) {
+        conf.metadata.deadline_ms = limits[i];
+        meta_freep(&run.meta);
+        error_freep(&err);
+        int64_t started = clock_ms();
+        assert_int_equal(run_facts(&run, METADATA_LIVE, &err), -1);
+        assert_true(clock_ms() - started >= limits[i]);
+    }
     assert_int_equal(err->status, STATUS_METADATA_INVALID);
     assert_non_null(strstr(err->message, "/hosts/node/i-z/node_id"));
-    assert_true(clock_ms() - started >= 700);
 }
 
 static void *write_token_later(void *data)

@@ -207,7 +207,7 @@ def docker_reads(cluster):
             _, root = cluster.render("node", dict(zip(FREE_TEXT, (value, value))))
             subprocess.run(["docker", "--config", os.path.join(root, "root/.docker"), "pull", "dockerhub.qingcloud.com/a/b"],
                            env={"PATH": os.environ["PATH"], "DOCKER_HOST": f"tcp://127.0.0.1:{server.server_port}"},
-                           capture_output=True, check=False, timeout=60)
+                           capture_output=True, check=False, timeout=300)
             login = Daemon.seen[-1] if Daemon.seen else None
             if login is None or (login["username"], login["password"]) != (value, value):
                 return f"{value!r}: docker would log in with {login!r}"

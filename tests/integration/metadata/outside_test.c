@@ -76,7 +76,7 @@ static int set_up(void **state)
     tree = cluster_load("hostnic", NULL);
     json_object_set(json_object_get(tree, "cluster"), "api_server", server);
     conf = (struct conf){.paths = {.state = directory}};
-    run = (struct run){.role = &role, .conf = &conf, .root = "", .deadline = deadline_in(20000)};
+    run = (struct run){.role = &role, .conf = &conf, .root = "", .deadline = deadline_in(120000)};
     load("master");
     return 0;
 }
@@ -88,7 +88,7 @@ static int tear_down(void **state)
     cloudapi_stop(api);
     json_decref(cloud);
     json_decref(tree);
-    return proc_exec(deadline_in(30000), NULL, "rm", "-rf", directory, NULL);
+    return proc_exec(deadline_in(120000), NULL, "rm", "-rf", directory, NULL);
 }
 
 static json_t *cloud_state(void)
@@ -260,7 +260,7 @@ static void an_accepted_cluster_starts_while_the_api_is_away(void **state)
     set_fault(CLOUDAPI_HTTP, 502);
     assert_starts_without_an_answer();
     set_fault(CLOUDAPI_HANG, 0);
-    run.deadline = deadline_in(300);
+    run.deadline = deadline_in(5000); /* the request must have come by then, also on a loaded machine */
     assert_starts_without_an_answer();
 }
 
@@ -343,10 +343,10 @@ static void the_api_s_refusals_keep_their_status(void **state)
     set_fault(CLOUDAPI_HTTP, 502);
     assert_refused(STATUS_CLOUD_UNREACHABLE, "502");
     set_fault(CLOUDAPI_HANG, 0);
-    run.deadline = deadline_in(300);
+    run.deadline = deadline_in(2000);
     assert_refused(STATUS_CLOUD_UNREACHABLE, "the cloud API");
     set_fault(CLOUDAPI_GOOD, 0);
-    run.deadline = deadline_in(20000);
+    run.deadline = deadline_in(120000);
     assert_accepted();
 }
 
@@ -421,14 +421,19 @@ static void an_elasticsearch_that_is_starting_is_waited_for(void **state)
     (void)state;
     const struct cloudapi_fault starting = {CLOUDAPI_HTTP, 503, "starting", 1};
     cloudapi_fault(api, &starting);
-    assert_int_equal(elasticsearch_await("127.0.0.1", cloudapi_port(api), deadline_in(20000), NULL), 0);
+    assert_int_equal(elasticsearch_await("127.0.0.1", cloudapi_port(api), deadline_in(120000), NULL), 0);
     assert_int_equal(cloudapi_requests(api), 2);
 }
 
 static void assert_not_there(const char *needle)
 {
+    static const int limits[] = {200, 5000,
+                                 60000}; /* on a loaded machine the first may pass before there was an answer */
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(elasticsearch_await("127.0.0.1", cloudapi_port(api), deadline_in(200), &err), -1);
+    for (size_t i = 0; i < ELEMENTS(limits) && (err == NULL || strstr(err->message, needle) == NULL); i++) {
+        error_freep(&err);
+        assert_int_equal(elasticsearch_await("127.0.0.1", cloudapi_port(api), deadline_in(limits[i]), &err), -1);
+    }
     assert_int_equal(err->status, STATUS_LOG_UNREACHABLE);
     assert_non_null(strstr(err->message, needle));
 }

@@ -156,7 +156,7 @@ unknown_commands() {
     jq --raw-output '[.. | objects | .cmd, .pre_check, .check_cmd, .action_cmd | strings] | unique[]' "$cluster" |
         while read -r command event _; do
             [[ $command == /opt/kubernetes/bin/* ]] || echo "$command is not where make install puts the hooks"
-            "$bin/${command##*/}" --help | grep -qE "^ +$event( |$)" || echo "$command has no event $event"
+            grep -qE "^ +$event( |$)" <<<"$("$bin/${command##*/}" --help)" || echo "$command has no event $event"
         done
 }
 result "the hooks have every event that is called" "$(unknown_commands)"

@@ -49,7 +49,7 @@ for program in k8s-hook k8s-bake; do
 done
 
 for program in k8s-master k8s-node k8s-log k8s-client k8s-hook k8s-bake; do
-    printed=$(timeout 10 "$bin/$program" --version)
+    printed=$(timeout 120 "$bin/$program" --version)
     result "$program prints its version" "$([[ $printed =~ ^$program\ [0-9a-f] ]] || echo "it says: $printed")"
 done
 

@@ -15,7 +15,7 @@
 #define KEY "ABCDEFGHIJKLMNOPQRST"
 #define SECRET "0123456789abcdefghijABCDEFGHIJ0123456789"
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 120000 };
 
 static struct cloudapi *api;
 static struct cloud *cloud;
@@ -138,7 +138,12 @@ static void cards_that_stay_attached_are_named(void **state)
     _cleanup_json_ json_t *faults = json_pack("{s:{s:{s:s}}}", "actions", "DetachNics", "job", "failed");
     make_nic(vxnets[0], "hostnic_i-node", "i-node");
     cloudapi_faults(api, faults);
-    assert_int_equal(cloud_release_nics(cloud, &facts, leaving, deadline_in(2000), NULL, &err), -1);
+    /* on a loaded machine the first limit may pass before the card was found */
+    static const int limits[] = {2000, 20000, 60000};
+    for (size_t i = 0; i < ELEMENTS(limits) && (err == NULL || strstr(err->message, "52:54:") == NULL); i++) {
+        error_freep(&err);
+        assert_int_equal(cloud_release_nics(cloud, &facts, leaving, deadline_in(limits[i]), NULL, &err), -1);
+    }
     assert_non_null(strstr(err->message, "52:54:"));
     assert_int_equal(count_nics("hostnic_i-node"), 1);
 }

@@ -35,7 +35,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    int r = proc_exec(deadline_in(30000), NULL, "rm", "-rf", f->directory, NULL);
+    int r = proc_exec(deadline_in(300000), NULL, "rm", "-rf", f->directory, NULL);
     free(f->main);
     free(f->over);
     free(f);

@@ -26,7 +26,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    return proc_exec(deadline_in(30000), NULL, "rm", "-rf", directory, NULL);
+    return proc_exec(deadline_in(300000), NULL, "rm", "-rf", directory, NULL);
 }
 
 static char *write_text(const char *name, const char *text, mode_t mode)

@@ -43,7 +43,7 @@ static void make_certificate(const char *path, const char *name, const char *day
     _cleanup_free_ char *full = in_root(path);
     _cleanup_free_ char *key = in_root("/key.pem");
     _cleanup_free_ char *subject = xasprintf("/CN=%s", name);
-    assert_int_equal(proc_exec(deadline_in(60000), NULL, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+    assert_int_equal(proc_exec(deadline_in(300000), NULL, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
                                "-keyout", key, "-out", full, "-days", days, "-subj", subject, NULL),
                      0);
 }
@@ -96,13 +96,13 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    return proc_exec(deadline_in(30000), NULL, "rm", "-rf", root, NULL);
+    return proc_exec(deadline_in(300000), NULL, "rm", "-rf", root, NULL);
 }
 
 static struct finding probe(void)
 {
     struct finding finding = {0};
-    const struct check_context context = {&run, check_certificates.limits, deadline_in(30000), NULL};
+    const struct check_context context = {&run, check_certificates.limits, deadline_in(300000), NULL};
     check_certificates.probe(&context, &finding);
     return finding;
 }

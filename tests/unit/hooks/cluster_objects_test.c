@@ -36,7 +36,7 @@ static int set_up(void **state)
         return -1;
     }
     (void)snprintf(opt, sizeof opt, "%s/opt", directory);
-    run.deadline = deadline_in(10000);
+    run.deadline = deadline_in(120000);
     return 0;
 }
 

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { HANG_S = 20 };
+enum { HANG_S = 120 };
 
 static char *state_path(const char *name)
 {

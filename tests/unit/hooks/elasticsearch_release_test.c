@@ -53,9 +53,9 @@ static int set_up(void **state)
     facts.es_host = xstrdup("127.0.0.1");
     facts.es_port = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_BIND_PORT)->port;
     facts.versions = json_pack("{s:{s:s}}", "images", "kibana", "docker.elastic.co/kibana/kibana-oss:7.10.2");
-    run.deadline = deadline_in(60000);
+    run.deadline = deadline_in(600000);
     _cleanup_free_ char *place = path_join(directory, "state");
-    return proc_exec(deadline_in(30000), NULL, "mkdir", place, NULL);
+    return proc_exec(deadline_in(300000), NULL, "mkdir", place, NULL);
 }
 
 static int tear_down(void **state)
@@ -64,7 +64,7 @@ static int tear_down(void **state)
     MHD_stop_daemon(daemon_);
     json_decref(facts.versions);
     free(facts.es_host);
-    return proc_exec(deadline_in(30000), NULL, "rm", "-rf", directory, NULL);
+    return proc_exec(deadline_in(300000), NULL, "rm", "-rf", directory, NULL);
 }
 
 static void assert_described(bool typeless, const char *type, bool kibana)

@@ -31,7 +31,7 @@ static inline int enter(void **state)
     if (mkdtemp(directory) == NULL) {
         return -1;
     }
-    run = (struct run){.role = &role, .event = "start", .conf = &conf, .root = "", .deadline = deadline_in(60000)};
+    run = (struct run){.role = &role, .event = "start", .conf = &conf, .root = "", .deadline = deadline_in(600000)};
     log_open("test", NULL, NULL, LOG_LEVEL_ERROR);
     return 0;
 }

@@ -70,7 +70,7 @@ static int enter(void **state)
     (void)snprintf(templates, sizeof templates, "%s/templates", directory);
     _cleanup_json_ json_t *cluster = cluster_load("three-logs", NULL);
     _cleanup_json_ json_t *view = cluster_view(cluster, "node", 1);
-    run = (struct run){.role = &role, .event = "reload", .conf = &conf, .root = root, .deadline = deadline_in(60000)};
+    run = (struct run){.role = &role, .event = "reload", .conf = &conf, .root = root, .deadline = deadline_in(600000)};
     log_open("test", NULL, NULL, LOG_LEVEL_ERROR);
     return facts_load(&run.facts, view, &conf, NULL);
 }

@@ -307,7 +307,7 @@ static void make_small_disk(void)
     static const char command[] = "#!/bin/sh\n[ \"$1\" = load ] || exit 1\necho \"$*\" >>/run/loaded\n";
     const struct file_spec program = {
         "/opt/kubernetes/bin/docker", command, strlen(command), 0755, (uid_t)-1, (gid_t)-1};
-    assert_int_equal(proc_exec(deadline_in(10000), NULL, "mkdir", "-p", DOCKER_DISK, "/opt/kubernetes/bin",
+    assert_int_equal(proc_exec(deadline_in(300000), NULL, "mkdir", "-p", DOCKER_DISK, "/opt/kubernetes/bin",
                                "/opt/kubernetes/images", NULL),
                      0);
     assert_int_equal(mount("tmpfs", DOCKER_DISK, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m"), 0);

@@ -30,7 +30,7 @@ static void put(const char *path, const char *text)
 static enum verdict probe(void)
 {
     struct finding finding = {0};
-    const struct check_context context = {&run, {0}, deadline_in(5000), NULL};
+    const struct check_context context = {&run, {0}, deadline_in(60000), NULL};
     check_interfaces.probe(&context, &finding);
     free(finding.reason);
     return finding.verdict;
@@ -59,7 +59,7 @@ static void an_image_whose_first_interface_has_another_name_is_seen(void **state
     put("/etc/systemd/network/05-eth0.network", "[Match]\nName=eth0\n");
     assert_int_equal(probe(), VERDICT_OK); /* eth0 is there, from the test before */
     _cleanup_free_ char *eth0 = xasprintf("%s/sys/class/net/eth0", root);
-    assert_int_equal(proc_exec(deadline_in(10000), NULL, "rm", "-r", eth0, NULL), 0);
+    assert_int_equal(proc_exec(deadline_in(300000), NULL, "rm", "-r", eth0, NULL), 0);
     assert_int_equal(probe(), VERDICT_WARNS);
 }
 
@@ -118,7 +118,7 @@ static enum verdict compare(const char *cidr, const char *annotation)
 {
     struct finding finding = {0};
     _cleanup_json_ json_t *node = node_of(cidr, annotation);
-    pod_network_compare(&run, node, deadline_in(5000), &finding);
+    pod_network_compare(&run, node, deadline_in(60000), &finding);
     free(finding.reason);
     return finding.verdict;
 }
@@ -171,7 +171,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    return proc_exec(deadline_in(30000), NULL, "rm", "-rf", root, NULL);
+    return proc_exec(deadline_in(300000), NULL, "rm", "-rf", root, NULL);
 }
 
 int main(void)

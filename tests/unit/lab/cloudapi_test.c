@@ -20,7 +20,7 @@
 #define OTHER_KEY "TSRQPONMLKJIHGFEDCBA"
 #define SECRET "0123456789abcdefghijABCDEFGHIJ0123456789"
 
-enum { WAIT_MS = 20000, PARAMETERS = 16 };
+enum { WAIT_MS = 120000, PARAMETERS = 16 };
 
 static struct cloudapi *api;
 static struct cloud_account account = {"http", "127.0.0.1", 0, "pek3a", KEY, SECRET};

@@ -28,7 +28,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    return proc_exec(deadline_in(30000), NULL, "rm", "-rf", directory, NULL);
+    return proc_exec(deadline_in(300000), NULL, "rm", "-rf", directory, NULL);
 }
 
 static void base64_is_that_of_rfc_4648(void **state)
@@ -126,7 +126,7 @@ static void tokens_are_valid_and_differ(void **state)
 static void make_certificate(const char *cert, const char *days)
 {
     _cleanup_free_ char *key = in_directory("key.pem");
-    assert_int_equal(proc_exec(deadline_in(60000), NULL, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+    assert_int_equal(proc_exec(deadline_in(300000), NULL, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
                                "-keyout", key, "-out", cert, "-days", days, "-subj", "/O=system:masters/CN=kube-x",
                                "-addext", "subjectAltName=DNS:k8s.cluster.local,IP:192.168.0.2,IP:fd00::1", NULL),
                      0);
@@ -182,7 +182,7 @@ static void the_ca_hash_is_that_of_kubeadm(void **state)
                                             "openssl dgst -sha256 -hex | sed 's/.* //' | tr -d '\\n'",
                                             path);
     const char *const argv[] = {"sh", "-c", script, NULL};
-    const struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(60000)};
+    const struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(600000)};
     _cleanup_proc_ struct proc_result result = {0};
     assert_int_equal(proc_run(&proc, &result, NULL), 0);
     _cleanup_free_ char *expected = xasprintf("sha256:%s", result.output);

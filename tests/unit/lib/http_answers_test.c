@@ -122,7 +122,7 @@ static int get(struct http *http, const char *scheme, const char *host, struct h
 {
     _cleanup_free_ char *url = xasprintf("%s://%s:%u/path?q=1", scheme, host, server.port);
     const struct http_request request = {.url = url};
-    return http_do(http, &request, deadline_in(20000), STATUS_COMMAND, answer, err);
+    return http_do(http, &request, deadline_in(120000), STATUS_COMMAND, answer, err);
 }
 
 static void answers_of_every_form_are_read(void **state)
@@ -184,7 +184,7 @@ static void a_nul_byte_holds_up_no_line(void **state)
     _cleanup_free_ char *url = xasprintf("http://127.0.0.1:%u/", server.port);
     const struct http_request request = {.url = url, .line = collect, .line_context = &lines};
     assert_int_equal(http_open(&http, NULL, NULL), 0);
-    assert_int_equal(http_do(http, &request, deadline_in(20000), STATUS_COMMAND, &answer, NULL), 0);
+    assert_int_equal(http_do(http, &request, deadline_in(120000), STATUS_COMMAND, &answer, NULL), 0);
     assert_string_equal(lines.data, "one;t;three;");
 }
 
@@ -249,7 +249,7 @@ static void nothing_can_be_slipped_into_a_request(void **state)
     for (size_t i = 0; i < ELEMENTS(requests); i++) {
         _cleanup_answer_ struct http_answer answer = {0};
         _cleanup_error_ struct error *err = NULL;
-        assert_int_equal(http_do(http, &requests[i], deadline_in(20000), STATUS_COMMAND, &answer, &err), -1);
+        assert_int_equal(http_do(http, &requests[i], deadline_in(120000), STATUS_COMMAND, &answer, &err), -1);
         assert_int_equal(err->status, STATUS_COMMAND);
     }
     assert_string_equal(server.requests, "");
@@ -273,7 +273,7 @@ static void use_tls(void)
     _cleanup_free_ char *cert = xasprintf("%s/cert.pem", directory);
     _cleanup_free_ char *key = xasprintf("%s/key.pem", directory);
     if (access(cert, R_OK) < 0) {
-        assert_int_equal(proc_exec(deadline_in(60000), NULL, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+        assert_int_equal(proc_exec(deadline_in(300000), NULL, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                                    "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=test", "-addext",
                                    "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key, "-out", cert, NULL),
                          0);
@@ -330,7 +330,7 @@ static int make_directory(void **state)
 static int remove_directory(void **state)
 {
     (void)state;
-    int r = proc_exec(deadline_in(10000), NULL, "rm", "-r", directory, NULL);
+    int r = proc_exec(deadline_in(300000), NULL, "rm", "-r", directory, NULL);
     free(directory);
     return r;
 }

@@ -45,7 +45,7 @@ static int request(const char *method, const char *url, const char *body, struct
     static const char *const headers[] = {"Accept: application/json", NULL};
     struct http_request r = {
         .method = method, .url = url, .headers = headers, .body = body, .body_len = body != NULL ? strlen(body) : 0};
-    return http_do(http, &r, deadline_in(30000), STATUS_COMMAND, answer, err);
+    return http_do(http, &r, deadline_in(120000), STATUS_COMMAND, answer, err);
 }
 
 static void methods_bodies_and_headers_go_through(void **state)
@@ -107,11 +107,11 @@ static void a_body_over_the_limit_is_refused(void **state)
     metad_fault(metad, &(struct metad_fault){.kind = METAD_BODY, .code = 200, .body = "0123456789"});
     struct http_request r = {.url = self_url, .limit = 10};
     _cleanup_answer_ struct http_answer fits = {0};
-    assert_int_equal(http_do(http, &r, deadline_in(30000), STATUS_COMMAND, &fits, NULL), 0);
+    assert_int_equal(http_do(http, &r, deadline_in(120000), STATUS_COMMAND, &fits, NULL), 0);
     r.limit = 9;
     _cleanup_answer_ struct http_answer answer = {0};
     _cleanup_error_ struct error *err = NULL;
-    assert_int_equal(http_do(http, &r, deadline_in(30000), STATUS_COMMAND, &answer, &err), -1);
+    assert_int_equal(http_do(http, &r, deadline_in(120000), STATUS_COMMAND, &answer, &err), -1);
     assert_int_equal(err->status, STATUS_COMMAND);
     assert_non_null(strstr(err->message, "longer than 9 bytes"));
     assert_null(answer.body.data);

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <poll.h>
 #include <pty.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,9 @@
 
 #include "lib/core/logger.h"
 #include "lib/core/util.h"
+
+static int terminal = -1;    /* where what is written on one comes out */
+static struct buffer before; /* what has come out of it while BODY ran */
 
 /* What BODY writes on a stderr that is FD's other end; READ_FD is where it comes out. */
 static char *written(int write_fd, int read_fd, void (*body)(void))
@@ -26,8 +30,9 @@ static char *written(int write_fd, int read_fd, void (*body)(void))
     (void)fflush(stderr);
     assert_true(dup2(saved, STDERR_FILENO) >= 0);
     close(saved);
-    struct buffer text = {0};
+    struct buffer text = before;
     char chunk[4096];
+    before = (struct buffer){0};
     while (text.data == NULL || strstr(text.data, "\nend\n") == NULL) {
         ssize_t n = read(read_fd, chunk, sizeof chunk);
         assert_true(n > 0);
@@ -55,7 +60,10 @@ static char *on_terminal(void (*body)(void))
     assert_int_equal(tcgetattr(theirs, &raw), 0);
     cfmakeraw(&raw);
     assert_int_equal(tcsetattr(theirs, TCSANOW, &raw), 0);
-    return written(theirs, ours, body);
+    terminal = ours;
+    char *text = written(theirs, ours, body);
+    terminal = -1;
+    return text;
 }
 
 static void all_levels(void)
@@ -82,15 +90,32 @@ static void progress(void)
     log_progress(NULL);
 }
 
-/* As a step that waits for another program, which says nothing here. */
-static useconds_t pause_us;
+/* As a step that waits for another program, which says nothing here: until LINE is drawn on a terminal. */
+static void wait_until_drawn(const char *line)
+{
+    char chunk[256];
+    size_t begin = before.len;
+    struct pollfd drawn = {.fd = terminal, .events = POLLIN};
+    while (before.len == begin || strstr(before.data + begin, line) == NULL) {
+        ssize_t n = poll(&drawn, 1, 60000) == 1 ? read(terminal, chunk, sizeof chunk) : 0;
+        if (n <= 0) {
+            return; /* what is missing is seen in the text */
+        }
+        buffer_append(&before, chunk, (size_t)n);
+    }
+}
 
 static void slow_step(void)
 {
+    static const char line[] = "start kubelet ... ";
     log_set_step("start kubelet");
-    (void)usleep(pause_us);
+    if (terminal >= 0) {
+        wait_until_drawn(line);
+    }
     log_info("half way");
-    (void)usleep(pause_us);
+    if (terminal >= 0) {
+        wait_until_drawn(line);
+    }
     log_set_step(NULL);
     log_info("next");
 }
@@ -136,7 +161,6 @@ static void progress_is_silent_without_a_terminal(void **state)
 static void a_step_shows_its_seconds_on_a_terminal(void **state)
 {
     (void)state;
-    pause_us = 2500000;
     _cleanup_free_ char *text = on_terminal(slow_step);
     const char *drawn = strstr(text, "\r\033[Kstart kubelet ... ");
     const char *message = strstr(text, "half way");
@@ -145,7 +169,6 @@ static void a_step_shows_its_seconds_on_a_terminal(void **state)
     assert_true(drawn != NULL && message > drawn && next != NULL);
     assert_non_null(strstr(next == NULL ? "" : next, "next"));
     assert_null(strstr(text, " s\n"));
-    pause_us = 0;
     _cleanup_free_ char *plain = on_pipe(slow_step);
     assert_string_equal(plain, "info: half way\ninfo: next\n");
 }

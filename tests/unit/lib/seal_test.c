@@ -41,7 +41,7 @@ static char *public_key(const char *name)
 static int make_key(const char *name, const char *bits, const char *form, const char *passphrase)
 {
     _cleanup_free_ char *path = in_directory(name);
-    return proc_exec(deadline_in(60000), NULL, "ssh-keygen", "-q", "-t", "rsa", "-b", bits, "-m", form, "-N",
+    return proc_exec(deadline_in(300000), NULL, "ssh-keygen", "-q", "-t", "rsa", "-b", bits, "-m", form, "-N",
                      passphrase, "-C", "a comment", "-f", path, NULL);
 }
 
@@ -56,7 +56,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    return proc_exec(deadline_in(30000), NULL, "rm", "-rf", directory, NULL);
+    return proc_exec(deadline_in(300000), NULL, "rm", "-rf", directory, NULL);
 }
 
 static char *sealed_for(const char *name)
@@ -213,7 +213,7 @@ static void the_fingerprint_is_that_of_ssh_keygen(void **state)
     (void)state;
     _cleanup_free_ char *path = in_directory("pkcs8");
     const char *const argv[] = {"ssh-keygen", "-l", "-f", path, NULL};
-    const struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(30000)};
+    const struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(300000)};
     _cleanup_proc_ struct proc_result result = {0};
     assert_int_equal(proc_run(&proc, &result, NULL), 0);
     _cleanup_strv_ char **words = strv_split(result.output);

@@ -93,7 +93,7 @@ static void a_termination_signal_ends_the_wait(void **state)
     assert_int_equal(interrupt_open(NULL), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     assert_int_equal(raise(SIGTERM), 0);
-    int result = serve(ends[0], 20000, &err);
+    int result = serve(ends[0], 120000, &err);
     close(ends[0]);
     close(ends[1]);
     assert_int_equal(result, -1);

@@ -39,7 +39,7 @@ static bool address_change(const char *verb, const char *address)
 {
     _cleanup_free_ char *prefix = xasprintf("%s/32", address);
     _cleanup_error_ struct error *err = NULL;
-    if (proc_exec(deadline_in(10000), &err, "ip", "address", verb, prefix, "dev", "lo", NULL) != 0) {
+    if (proc_exec(deadline_in(60000), &err, "ip", "address", verb, prefix, "dev", "lo", NULL) != 0) {
         (void)fprintf(stderr, "%s\n", err->message);
         return false;
     }
