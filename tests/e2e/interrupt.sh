@@ -53,7 +53,7 @@ done
 $lab up master=1 client=1 >"$output" 2>&1 &
 up=$!
 timeout 900 grep -qF -- '... booting 2 machines' <(tail -f --pid=$up "$output")
-timeout 60 sh -c 'until pgrep -f -- --machine=interrupt-client-1 >/dev/null; do :; done'
+timeout 300 sh -c 'until pgrep -f -- --machine=interrupt-client-1 >/dev/null; do :; done'
 kill -KILL $up
 wait $up
 number=$((number + 1))
@@ -69,7 +69,7 @@ fi
 kill_in_event() {
     $lab event master-1 init &
     local event=$!
-    timeout 60 sh -c "until $lab status | grep '^master-1 .* init, '; do :; done"
+    timeout 300 sh -c "until $lab status | grep '^master-1 .* init, '; do :; done"
     kill -KILL $event
     wait $event
     $lab status | grep '^master-1 .* init: killed' && $lab exec master-1 pgrep -f 'k8s-master init'
@@ -79,7 +79,7 @@ number=$((number + 1))
 if $lab up --set es_server=192.168.100.1:9200 master=1 client=1 >"$output" 2>&1 && kill_in_event >>"$output" 2>&1 &&
     $lab fault disk-full master-1 --for 900 >>"$output" 2>&1 &&
     $lab fault cut client-1 --for 900 >>"$output" 2>&1 && $lab fault cloud-slow --for 900 >>"$output" 2>&1 &&
-    [ "$(pgrep -fc -- '--name interrupt fault keep')" = 3 ] && $lab down >>"$output" 2>&1 && left=$(left | head -4) &&
+    timeout 300 sh -c 'until [ "$(pgrep -fc -- "--name interrupt fault kee[p]")" = 3 ]; do sleep 0.2; done' && $lab down >>"$output" 2>&1 && left=$(left | head -4) &&
     [ -z "$left" ]; then
     echo "ok $number - the next up, kill -9 while an event runs, and down with faults"
 else

@@ -43,17 +43,17 @@ class Machine:
         self.name, self.role, self.leader = entry["name"], entry["role"], str(entry["leader"][0])
         self.hook = OPT + ("node" if self.role == "ssd_node" else self.role)
 
-    def run(self, command, seconds=120):
+    def run(self, command, seconds=600):
         return subprocess.run(["nsenter", "-t", self.leader, "-a", "--", "sh", "-c", command], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, timeout=seconds, check=False)
 
-    def must(self, command, seconds=120):
+    def must(self, command, seconds=600):
         done = self.run(command, seconds)
         if done.returncode != 0:
             raise Wrong(f"{self.name}: {command}: status {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
         return done.stdout
 
-    def event(self, words, status=0, seconds=300):
+    def event(self, words, status=0, seconds=900):
         done = self.run(f"{self.hook} {words}", seconds)
         if done.returncode != status:
             raise Wrong(f"{self.name}: {words}: status {done.returncode}, expected {status}: {(done.stdout + done.stderr)[-2000:]}")
@@ -61,14 +61,14 @@ class Machine:
 
     def failing(self):
         """Names of the checks that fail; the exit status has to fit them."""
-        done = self.run(f"{self.hook} check --json", 20)
+        done = self.run(f"{self.hook} check --json", 60)
         checks = json.loads(done.stdout)["checks"]
         names = {check["name"] for check in checks if check["result"] == "fails"}
         if done.returncode != (24 if names else 0):
             raise Wrong(f"{self.name}: check: status {done.returncode} with {names or 'nothing'} failing: {done.stderr[-500:]}")
         return names
 
-    def expect(self, wanted, allowed=(), seconds=90):
+    def expect(self, wanted, allowed=(), seconds=300):
         """Until exactly WANTED fails, what is ALLOWED beside."""
         end = time.monotonic() + seconds
         while True:
