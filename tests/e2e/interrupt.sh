@@ -18,7 +18,7 @@ rules() {
 }
 rules=$(rules)
 
-left() {
+there() {
     ip netns list | grep -w k8s-lab-interrupt
     grep -s 'k8s-lab-interrupt' /proc/[0-9]*/mountinfo
     ls -d /sys/fs/cgroup/{,*/}k8s-lab-interrupt-* 2>/dev/null
@@ -28,6 +28,17 @@ left() {
     comm -13 <(echo "$rules") <(rules)
     find /run /tmp /var/tmp -xdev -maxdepth 4 -regextype posix-extended \
         \( -name '*k8s-lab-interrupt*' -o -regex '.*/interrupt-(master|node|ssd-node|log|client)-[0-9]+' \) 2>/dev/null
+}
+
+# What is there still: the kernel may have something to end after the lab, which a loaded machine does later.
+left() {
+    local found
+    for _ in $(seq 60); do
+        found=$(there)
+        [ -n "$found" ] || return 0
+        sleep 1
+    done
+    echo "$found"
 }
 
 number=0

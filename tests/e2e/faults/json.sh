@@ -16,7 +16,7 @@ shape() {
     head -c 2000 <<<"$text"
 }
 
-# until_shape WHAT FILTER VERB...: figures and tables have seconds, which a loaded machine may miss: they are read again for a while
+# until_shape WHAT FILTER VERB...: figures and tables have seconds, which a loaded machine may miss: they are read again.
 until_shape() {
     local what=$1 filter=$2 end=$((SECONDS + 300)) text
     shift 2

@@ -27,7 +27,7 @@ static bool on(const struct fault_target *target)
 static int run(const struct fault_target *target, struct error **err, const char *command)
 {
     _cleanup_proc_ struct proc_result result = {0};
-    return machine_run(target->machine, command, deadline_in(30000), &result, err);
+    return machine_run(target->machine, command, deadline_in(120000), &result, err);
 }
 
 /* SIGNAL to the processes of UNIT, which goes into a command line. */
