@@ -90,8 +90,8 @@ number=$((number + 1))
 if $lab up --set es_server=192.168.100.1:9200 master=1 client=1 >"$output" 2>&1 && kill_in_event >>"$output" 2>&1 &&
     $lab fault disk-full master-1 --for 900 >>"$output" 2>&1 &&
     $lab fault cut client-1 --for 900 >>"$output" 2>&1 && $lab fault cloud-slow --for 900 >>"$output" 2>&1 &&
-    timeout 300 sh -c 'until [ "$(pgrep -fc -- "--name interrupt fault kee[p]")" = 3 ]; do sleep 0.2; done' && $lab down >>"$output" 2>&1 && left=$(left | head -4) &&
-    [ -z "$left" ]; then
+    timeout 300 sh -c 'until [ "$(pgrep -fc -- "--name interrupt fault kee[p]")" = 3 ]; do sleep 0.2; done' &&
+    $lab down >>"$output" 2>&1 && left=$(left | head -4) && [ -z "$left" ]; then
     echo "ok $number - the next up, kill -9 while an event runs, and down with faults"
 else
     sed 's/^/# /' "$output"

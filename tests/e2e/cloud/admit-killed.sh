@@ -9,12 +9,13 @@ running() {
     systemctl list-units --plain --no-legend --state=running 'k8s-admission@*' | cut -d' ' -f1
 }
 
-# Whether it was killed while the request waited for it. That waits for three seconds, in which a loaded machine may not start it.
+# Whether it was killed while the request waited for it, which it does for three seconds: a loaded machine may start it later.
 killed_in_time() {
     mkdir -p $drop_in
     printf '[Service]\nExecStart=\nExecStart=/bin/sh -c "kill -STOP $$$$; exec /opt/kubernetes/bin/k8s-master admit"\n' >$drop_in/stopped.conf
     systemctl daemon-reload
-    kubectl create service loadbalancer killed --tcp=80:80 --output=jsonpath='annotations={.metadata.annotations}{"\n"}' >/tmp/killed &
+    kubectl create service loadbalancer killed --tcp=80:80 \
+        --output=jsonpath='annotations={.metadata.annotations}{"\n"}' >/tmp/killed &
     request=$!
     unit=
     while [ -z "$unit" ] && kill -0 $request 2>/dev/null; do
@@ -37,7 +38,10 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
         exit
     fi
     # systemd ends one that is stopped after 15 s
-    timeout 60 sh -c "while systemctl list-units --plain --no-legend --state=running 'k8s-admission@*' | grep -q .; do sleep 0.5; done"
+    for _ in $(seq 60); do
+        [ -n "$(running)" ] || break
+        sleep 1
+    done
     kubectl delete service killed --ignore-not-found --timeout=60s
 done
 echo "the request ended each time before admit ran"
