@@ -109,7 +109,7 @@ follow() {
 
 # seen FILE PATTERN: as soon as what is followed has printed it
 seen() {
-    timeout 60 grep -qE -- "$2" <(tail -n +1 -f --pid=$following "$1") || echo "no \"$2\" in: $(cat "$1")"
+    timeout 300 grep -qE -- "$2" <(tail -n +1 -f --pid=$following "$1") || echo "no \"$2\" in: $(cat "$1")"
 }
 
 ctrl_c() {
@@ -172,7 +172,7 @@ is $? 0 "until Ctrl-C"
 read -r -a servers < <(jq -r '"\(.metad[0]) \(.cloud[0])"' /var/tmp/k8s-lab-another/lab.json)
 ip netns delete k8s-lab-another
 kill -KILL "${servers[@]}"
-complaints=$(timeout 60 sh -c 'for server; do while grep -qs . "/proc/$server/cmdline"; do sleep 0.05; done; done' sh "${servers[@]}" || echo "the servers are there still")
+complaints=$(timeout 300 sh -c 'for server; do while grep -qs . "/proc/$server/cmdline"; do sleep 0.05; done; done' sh "${servers[@]}" || echo "the servers are there still")
 output=$($lab stop 2>&1)
 status=$?
 result "without its network a lab says how to go on" \

@@ -2,7 +2,14 @@
 # Removes each file of the state directory alone, runs start, and prints what of the cluster is another one afterwards.
 state=/data/kubernetes/hooks
 cd /data/kubernetes || exit
-k() { kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+# The API server may be busy for a moment.
+k() {
+    for _ in $(seq 60); do
+        kubectl --kubeconfig /etc/kubernetes/admin.conf "$@" && return
+        sleep 1
+    done
+    return 1
+}
 # what makes the cluster this one: keys, kubeconfigs, token, manifests, nodes, encryption. kubelet.conf is not among them:
 # kubeadm makes it name the rotated certificate where renew-certs had put one in.
 cluster() {

@@ -16,6 +16,14 @@ shape() {
     head -c 2000 <<<"$text"
 }
 
+# until_shape WHAT FILTER VERB...: figures and tables have seconds, which a loaded machine may miss: they are read again.
+until_shape() {
+    local what=$1 filter=$2 end=$((SECONDS + 300)) text
+    shift 2
+    while text=$(lab "$@"); ! jq -es "$filter" >/dev/null 2>&1 <<<"$text" && [ $SECONDS -lt $end ]; do sleep 1; done
+    shape "$what" "$filter" <<<"$text"
+}
+
 fault=$(lab fault metadata-slow 1 --for 600)
 lab status --json | shape status '.[0] | .lab == "'"$name"'" and .created and (.cluster_id | startswith("cl-")) and .at_ns > 1e18
     and (.cluster | .running == false and (.event | type) == "string" and .begin_ns <= .end_ns and (.status | type) == "number")
@@ -26,13 +34,13 @@ lab status --json | shape status '.[0] | .lab == "'"$name"'" and .created and (.
     and (.faults | length == 1) and (.faults[0] | .id == "'"$fault"'" and .fault == "metadata-slow" and .until_ns > .at_ns)'
 lab fault end all
 
-lab monitor --json | shape monitor '.[0] | keys == ["log-1", "log-2", "master-1", "node-1"] and .["node-1"].disk_use > 0
-    and all(.[]; type == "object" and all(.[]; type == "number" or type == "string"))'
-lab monitor --json node-1 | shape "monitor node-1" '.[0] | keys == ["node-1"]'
+until_shape monitor '.[0] | keys == ["log-1", "log-2", "master-1", "node-1"] and .["node-1"].disk_use > 0
+    and all(.[]; type == "object" and all(.[]; type == "number" or type == "string"))' monitor --json
+until_shape "monitor node-1" '.[0] | keys == ["node-1"]' monitor --json node-1
 
 for tab in nodes components certificates kubeconfig; do
-    lab tab --json "$tab" | shape "tab $tab" 'length == 1 and (.[0] | (.labels | length > 0 and all(type == "string"))
-        and (.labels | length) as $columns | (.data | length > 0 and all(type == "array" and length == $columns)))'
+    until_shape "tab $tab" 'length == 1 and (.[0] | (.labels | length > 0 and all(type == "string"))
+        and (.labels | length) as $columns | (.data | length > 0 and all(type == "array" and length == $columns)))' tab --json "$tab"
 done
 
 lab events --json | shape events 'length > 50 and all(.machine == null or (.role | type) == "string" or .kind == "fault")

@@ -3,6 +3,6 @@
 # /root/probe is gone. A loaded machine may answer late; who is sent to a pod that is gone gets no answer at all.
 touch /root/probe && : >/root/failures && : >/root/answers
 while [ -e /root/probe ]; do
-    answer=$(curl -sf -m 15 http://10.96.7.7/) && echo "$answer" >>/root/answers || echo "$(date) $?" >>/root/failures
+    answer=$(curl -sf -m 60 http://10.96.7.7/) && echo "$answer" >>/root/answers || echo "$(date) $?" >>/root/failures
     sleep 0.2
 done

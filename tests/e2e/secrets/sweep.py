@@ -230,7 +230,7 @@ class Sweep:
 def inside(root, *command):
     """What a command in a machine prints."""
     result = subprocess.run(["nsenter", "-t", root.split("/")[2], "-a", *command], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, timeout=60, check=False)
+                            stderr=subprocess.STDOUT, timeout=600, check=False)
     return result.stdout
 
 
@@ -245,7 +245,7 @@ def memory_file_systems(root):
 
 def documents(root):
     """All that the cluster's Elasticsearch has, as its own API prints it; that is the address of its service."""
-    found = inside(root, "curl", "-sf", "-m", "50", "http://10.96.0.11:9200/_all/_search?size=1000000")
+    found = inside(root, "curl", "-sf", "-m", "500", "--retry", "10", "--retry-connrefused", "http://10.96.0.11:9200/_all/_search?size=1000000")
     total = json.loads(found)["hits"]["total"]
     total = total["value"] if isinstance(total, dict) else total
     if not 0 < total == len(json.loads(found)["hits"]["hits"]):

@@ -10,6 +10,9 @@
 #include "tests/lab/lab/machine/network.h"
 #include "tests/lab/lab/machine/services.h"
 
+/* A try of `wait-until` has at least TRY_MS, so that what hangs is tried again; a unit has UNIT_MS. */
+enum { TRY_MS = 30000, UNIT_MS = 300000 };
+
 char *next_word(char **arguments)
 {
     char *word = *arguments + strspn(*arguments, " \t");
@@ -117,6 +120,34 @@ static int run_event(struct scenario *s, char *arguments, struct error **err)
     return error_move(err, &why);
 }
 
+/* AppCenter repeats its checks, figures and actions, each of which has seconds that a loaded machine may need for
+ * other things. The output is that of the last try; `expect-message` reads what all of them printed. */
+static int event_until(struct scenario *s, char *arguments, struct error **err)
+{
+    long seconds = 0;
+    if (!str_number(next_word(&arguments), 1, 3600, &seconds)) {
+        return error_new(err, STATUS_USAGE, "event-until SECONDS MACHINE NAME [ARGUMENT]");
+    }
+    struct deadline deadline = deadline_in(seconds * 1000);
+    struct pollfd signal = {.fd = interrupt_fd(), .events = POLLIN};
+    _cleanup_buffer_ struct buffer printed = {0};
+    for (;;) {
+        _cleanup_error_ struct error *why = NULL;
+        _cleanup_free_ char *again = xstrdup(arguments);
+        int r = run_event(s, again, &why);
+        buffer_printf(&printed, "%s\n", s->last.tail == NULL ? "" : s->last.tail);
+        if (interrupt_check(err) != 0) {
+            return -1;
+        }
+        if (r == 0 || why->status == STATUS_USAGE || deadline_left(deadline) == 0) {
+            free(s->last.tail);
+            s->last.tail = STEAL(printed.data);
+            return r == 0 ? 0 : error_move(err, &why);
+        }
+        (void)poll(&signal, 1, 250);
+    }
+}
+
 static int wait_until(struct scenario *s, char *arguments, struct error **err)
 {
     long seconds = 0;
@@ -125,10 +156,11 @@ static int wait_until(struct scenario *s, char *arguments, struct error **err)
     }
     struct machine *machine = machine_word(s, &arguments, err);
     struct deadline deadline = deadline_in(seconds * 1000);
+    const int64_t most = seconds * 250 > TRY_MS ? seconds * 250 : TRY_MS; /* of one try */
     struct pollfd signal = {.fd = interrupt_fd(), .events = POLLIN};
     while (machine != NULL) {
         int64_t left = deadline_left(deadline);
-        if (record(s, machine, arguments, left < 30000 ? left + 1000 : 30000, err) != 0) {
+        if (record(s, machine, arguments, left < most ? left + 1000 : most, err) != 0) {
             return -1;
         }
         if (s->status == 0) {
@@ -368,7 +400,7 @@ static int unit_command(struct scenario *s, const char *verb, char *arguments, s
 {
     struct machine *machine = machine_word(s, &arguments, err);
     _cleanup_free_ char *command = xasprintf("systemctl %s %s", verb, arguments);
-    if (machine == NULL || record(s, machine, command, 120000, err) != 0) {
+    if (machine == NULL || record(s, machine, command, UNIT_MS, err) != 0) {
         return -1;
     }
     return s->status == 0 ? 0 : failed_output(s, command, err);
@@ -401,6 +433,7 @@ static const struct action actions[] = {
     {"with", "env.KEY VALUE", with, ACTION_QUIET},
     {"unlink", "NAME", unlink_app, ACTION_STEP},
     {"event", "MACHINE NAME [ARGUMENT]", run_event, ACTION_EXPECT},
+    {"event-until", "SECONDS MACHINE NAME [ARGUMENT]", event_until, ACTION_EXPECT},
     {"power-cut", "MACHINE", power_cut, ACTION_STEP},
     {"boot", "", boot, ACTION_STEP},
     {"stop-unit", "MACHINE UNIT", stop_unit, ACTION_STEP},

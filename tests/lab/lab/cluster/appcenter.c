@@ -20,7 +20,7 @@
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/lab/record/record.h"
 
-#define BOOT_S 120
+#define BOOT_S 300
 
 static bool every(const struct machine *machine)
 {

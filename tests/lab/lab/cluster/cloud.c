@@ -91,7 +91,7 @@ int cloud_up(struct lab *lab, struct error **err)
     if (cloud_publish(lab, err) != 0 || process_spawn(&lab->cloud, argv, log, NULL, NULL, err) != 0) {
         return -1;
     }
-    return process_await_line(&lab->cloud, log, "cloud API on", deadline_in(10000), err);
+    return process_await_line(&lab->cloud, log, "cloud API on", deadline_in(60000), err);
 }
 
 void cloud_down(struct lab *lab)

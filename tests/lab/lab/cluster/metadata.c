@@ -99,7 +99,7 @@ static int manage(const char *method, const char *path, const json_t *body, json
     struct http_request request = {
         .method = method, .url = url, .headers = headers, .body = text, .body_len = text == NULL ? 0 : strlen(text)};
     if (http_open(&http, NULL, err) != 0 ||
-        http_do(http, &request, deadline_in(10000), STATUS_METADATA_UNREACHABLE, &got, err) != 0) {
+        http_do(http, &request, deadline_in(60000), STATUS_METADATA_UNREACHABLE, &got, err) != 0) {
         return -1;
     }
     if (got.code != 200 && !(answer != NULL && got.code == 404)) {
@@ -189,7 +189,7 @@ int metadata_up(struct lab *lab, struct error **err)
     if (process_spawn(&lab->metad, argv, log, NULL, NULL, err) != 0) {
         return -1;
     }
-    return process_await_line(&lab->metad, log, "metadata on", deadline_in(10000), err);
+    return process_await_line(&lab->metad, log, "metadata on", deadline_in(60000), err);
 }
 
 int metadata_fault(const json_t *fault, struct error **err)

@@ -17,6 +17,9 @@
 #include "tests/lab/lab/progress.h"
 #include "tests/lab/lab/record/record.h"
 
+/* Of a `run`, unless `timeout` says otherwise: nothing is expected to take so long, also where much else runs. */
+enum { RUN_S = 600 };
+
 struct tap {
     int count, failed;
 };
@@ -162,7 +165,7 @@ static int scenario_load(struct scenario *s, const struct lab *lab, const char *
     _cleanup_free_ char *script = xasprintf("%s/tests/e2e/%s/scenario", lab->source, name);
     _cleanup_free_ char *values = xasprintf("%s/tests/e2e/%s/values.json", lab->source, name);
     json_error_t why;
-    *s = (struct scenario){.name = xstrdup(name), .kept = json_object(), .timeout_s = 120};
+    *s = (struct scenario){.name = xstrdup(name), .kept = json_object(), .timeout_s = RUN_S};
     if (script_load(lab, script, &s->lines, err) != 0) {
         return -1;
     }

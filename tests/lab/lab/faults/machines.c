@@ -27,7 +27,7 @@ static bool on(const struct fault_target *target)
 static int run(const struct fault_target *target, struct error **err, const char *command)
 {
     _cleanup_proc_ struct proc_result result = {0};
-    return machine_run(target->machine, command, deadline_in(30000), &result, err);
+    return machine_run(target->machine, command, deadline_in(120000), &result, err);
 }
 
 /* SIGNAL to the processes of UNIT, which goes into a command line. */
@@ -82,7 +82,7 @@ static int power_on(struct lab *lab, struct machine *machine, struct error **err
     _cleanup_proc_ struct proc_result started = {0};
     struct record *boot = record_begin(lab, machine, "boot");
     int r = machine_start(lab, machine, err) != 0 || lab_save(lab, err) != 0 ||
-                    machine_wait(lab, machine, deadline_in(120000), err) != 0 || lab_save(lab, err) != 0
+                    machine_wait(lab, machine, deadline_in(300000), err) != 0 || lab_save(lab, err) != 0
                 ? -1
                 : 0;
     if (record_result(boot, r, err) != 0) {
@@ -125,7 +125,7 @@ static int net_rule(const struct fault_target *target, const char *table, const 
                     const char *direction, struct error **err)
 {
     _cleanup_free_ char *pid = xasprintf("%d", target->machine->leader.pid);
-    return proc_exec(deadline_in(20000), err, "nsenter", "-t", pid, "-n", "--", "iptables", "-w", "10", "-t", table,
+    return proc_exec(deadline_in(90000), err, "nsenter", "-t", pid, "-n", "--", "iptables", "-w", "60", "-t", table,
                      change, chain, direction, "eth0", "-j", "DROP", NULL);
 }
 

@@ -51,7 +51,7 @@ int metadata_good(const struct fault_target *target, struct error **err)
 /* In the lab's network, which we have entered: connections are refused as where no server listens. */
 static int refuse_metadata(const char *change, struct error **err)
 {
-    return proc_exec(deadline_in(20000), err, "iptables", "-w", "10", change, "INPUT", "-p", "tcp", "--dport", "80",
+    return proc_exec(deadline_in(90000), err, "iptables", "-w", "60", change, "INPUT", "-p", "tcp", "--dport", "80",
                      "-j", "REJECT", "--reject-with", "tcp-reset", NULL);
 }
 

@@ -19,7 +19,7 @@
 #define PROGRAM "usr/lib/k8s-lab/agent"
 #define STATE_DIRECTORY "/run/k8s-lab-agent"
 #define STATE "state.json" /* tests/lab/agent/report.go */
-#define AGENT_S 300
+#define AGENT_S 660        /* a reload ends by itself in 600 s */
 
 static const char unit[] = "[Unit]\n"
                            "Description=AppCenter's agent, as the lab has it\n"

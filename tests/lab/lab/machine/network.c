@@ -19,7 +19,7 @@ int network_up(const struct lab *lab, struct error **err)
         return 0;
     }
     _cleanup_free_ char *name = xasprintf("k8s-lab-%s", lab->name);
-    struct deadline deadline = deadline_in(20000);
+    struct deadline deadline = deadline_in(120000);
     /* Its own address: one borrowed from a machine's end changes when that goes, and the others miss it for a minute.
      */
     if (proc_exec(deadline, err, "ip", "netns", "add", name, NULL) != 0 ||

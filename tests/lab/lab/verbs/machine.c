@@ -175,7 +175,7 @@ int verb_metadata(struct lab *lab, char **argv, struct error **err)
     const struct http_request request = {.url = url, .headers = headers};
     _cleanup_answer_ struct http_answer answer = {0};
     long code = 0;
-    if (http_fetch(&request, deadline_in(10000), STATUS_METADATA_UNREACHABLE, &code, &answer, err) != 0) {
+    if (http_fetch(&request, deadline_in(60000), STATUS_METADATA_UNREACHABLE, &code, &answer, err) != 0) {
         if (code == 404 && err != NULL) {
             error_free(STEAL(*err));
             return error_new(err, STATUS_USAGE, "%s has no %s in its metadata: `lab metadata --as %s` has all of it",

@@ -9,7 +9,8 @@ replicas=$(kubectl get statefulset store -o jsonpath='{.spec.replicas}')
 trap 'kubectl scale statefulset store --replicas="$replicas"' EXIT
 trap 'exit 130' HUP INT TERM
 kubectl scale statefulset store --replicas=0
-kubectl wait pod -l app=store --for=delete --timeout=5m
+# which is an error where none is left by then
+kubectl wait pod -l app=store --for=delete --timeout=5m || [ -z "$(kubectl get pod -l app=store -o name)" ]
 for claim in $(kubectl get pvc -l app=store -o name); do
     has=$(kubectl get "$claim" -o jsonpath='{.status.capacity.storage}')
     case $has in *[0-9]Gi) [ "${has%Gi}" -lt "${size%Gi}" ] || continue ;; esac
