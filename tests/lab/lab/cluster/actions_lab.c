@@ -2,8 +2,8 @@
 #include "tests/lab/lab/cluster/scenario.h"
 #include "tests/lab/lab/machine/network.h"
 
-/* As a user runs it: a process of its own, outside of the lab's network, from where an image is made; its changes of the
- * machines are ours then. */
+/* As a user runs it: a process of its own, outside of the lab's network, from where an image is made; its changes of
+ * the machines are ours then. */
 int run_lab(struct scenario *s, char *arguments, struct error **err)
 {
     _cleanup_error_ struct error *why = NULL;

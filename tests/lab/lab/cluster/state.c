@@ -161,11 +161,11 @@ int lab_save(const struct lab *lab, struct error **err)
     for (char **layer = lab->layers; layer != NULL && *layer != NULL; layer++) {
         json_array_append_new(layers, json_string(*layer));
     }
-    _cleanup_json_ json_t *state =
-        json_pack("{ss ss ss ss sO sO sO s[iI] s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "profile",
-                  lab->profile, "zone", lab->zone, "app", lab->app, "env", lab->env, "links", lab->links, "values", lab->values, "metad", lab->metad.pid,
-                  (json_int_t)lab->metad.start, "cloud", lab->cloud.pid, (json_int_t)lab->cloud.start, "next_host",
-                  lab->next_host, "created", lab->created, "layers", layers, "machines", machines);
+    _cleanup_json_ json_t *state = json_pack(
+        "{ss ss ss ss sO sO sO s[iI] s[iI] si sb sO sO}", "cluster_id", lab->cluster_id, "profile", lab->profile,
+        "zone", lab->zone, "app", lab->app, "env", lab->env, "links", lab->links, "values", lab->values, "metad",
+        lab->metad.pid, (json_int_t)lab->metad.start, "cloud", lab->cloud.pid, (json_int_t)lab->cloud.start,
+        "next_host", lab->next_host, "created", lab->created, "layers", layers, "machines", machines);
     _cleanup_free_ char *text = json_dumps(state, JSON_INDENT(2));
     _cleanup_free_ char *path = lab_path(lab, "lab.json");
     struct file_spec spec = {.path = path, .data = text, .len = strlen(text), .mode = 0600};
