@@ -103,7 +103,11 @@ is "$(healthy "green 3 0 0" 1 2 3)" "green 3 0 0" "each index has two copies"
 is "$(request 1 '/_cat/allocation?format=json&h=node,shards' | jq -c '[.[].shards | tonumber] | [add, min > 1]')" "[8,true]" \
     "spread over the nodes"
 
-gone=$(request 1 '/_cat/shards?format=json' | jq -r '[.[] | select(.prirep == "p")][0].node')
+long=$(head -c 20000 /dev/zero | tr '\0' x)
+for _ in $(seq 60); do printf '{"index": {"_index": "long"}}\n{"log": "%s"}\n' "$long"; done >"$directory/bulk"
+is "$(request 1 /_bulk -X POST --data-binary "@$directory/bulk" | jq .errors)" false "long lines are taken"
+
+gone=$(request 1 '/_cat/shards?format=json' | jq -r '.[] | select(.index == "long" and .prirep == "p") | .node')
 gone=${gone#log-}
 stays=$((gone % 3 + 1))
 end "$gone"
@@ -113,6 +117,16 @@ is "$(add "$stays" 41)" 201 "writing goes on"
 start "$gone" 3
 is "$(healthy "green 3 0 0" "$gone" "$stays")" "green 3 0 0" "it is in the cluster again"
 is "$(count "$gone")" 41 "and has what it missed"
+is "$(for n in 1 2 3; do until_is $n /long/_count .count 60; done | sort -u)" 60 "of an index that is copied in pieces too"
+
+# the process, not the machine: its connections are made, and nothing answers
+master=$(request 1 '/_cat/nodes?format=json' | jq -r '.[] | select(.master == "*") | .name')
+master=${master#log-}
+still=$((master % 3 + 1))
+kill -STOP "${pids[$still]}"
+is "$(until_is "$master" /_cluster/health .number_of_data_nodes 2)" 2 "a node that stands still is given up"
+kill -CONT "${pids[$still]}"
+is "$(until_is "$master" /_cluster/health "$health" "green 3 0 0")" "green 3 0 0" "and joins again when it goes on"
 
 start 4 4
 is "$(healthy "green 4 0 0" 4 1 2 3)" "green 4 0 0" "a fourth joins"

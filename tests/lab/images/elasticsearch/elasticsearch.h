@@ -18,6 +18,7 @@ struct index {
     json_t *mapping; /* fields by dotted path: their types */
     json_t *ids;     /* those that documents were given */
     unsigned long long documents;
+    unsigned long long lines; /* in its file */
 };
 
 /* NULL, or why NAME cannot be an index's. */

@@ -20,12 +20,33 @@ static json_int_t number_at(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
+/* Above 0 when A is of a later term than B, or of the same and a later version. */
+static json_int_t ahead_of(const json_t *a, const json_t *b)
+{
+    json_int_t terms = number_at(a, "term") - number_at(b, "term");
+    return terms != 0 ? terms : number_at(a, "version") - number_at(b, "version");
+}
+
 /* What a node says of itself to another. */
 static json_t *introduction(const json_t *state)
 {
     return json_pack("{ss ss ss sO sO sO sO}", "name", node.name, "address", node.address, "id", node.id, "uuid",
                      json_object_get(state, "uuid"), "term", json_object_get(state, "term"), "version",
                      json_object_get(state, "version"), "master", json_object_get(state, "master"));
+}
+
+/* Whether PEER is a node of STATE, and not one that has started again since. */
+static bool has_node(const json_t *state, const json_t *peer)
+{
+    const json_t *about = json_object_get(json_object_get(state, "nodes"), text_at(peer, "name"));
+    return about != NULL && strcmp(text_at(about, "id"), text_at(peer, "id")) == 0;
+}
+
+static json_t *answer_ping(const json_t *state, const json_t *peer)
+{
+    json_t *answer = introduction(state);
+    json_object_set_new(answer, "knows", json_boolean(has_node(state, peer)));
+    return answer;
 }
 
 static json_t *ping(const char *address)
@@ -148,9 +169,7 @@ static bool should_stand(const json_t *state, const json_t *voting, const json_t
             continue;
         }
         json_object_set_new(alive, name, json_true());
-        json_int_t ahead = number_at(peer, "term") != number_at(state, "term")
-                               ? number_at(peer, "term") - number_at(state, "term")
-                               : number_at(peer, "version") - number_at(state, "version");
+        json_int_t ahead = ahead_of(peer, state);
         best = best && (ahead < 0 || (ahead == 0 && strcmp(node.name, name) < 0));
     }
     json_array_foreach (voting, i, voter) {
@@ -211,10 +230,7 @@ static json_t *vote(const json_t *question)
     json_t *state = state_get();
     (void)pthread_mutex_lock(&lock);
     json_int_t wanted = number_at(question, "term_wanted");
-    bool behind = number_at(question, "term") < number_at(state, "term") ||
-                  (number_at(question, "term") == number_at(state, "term") &&
-                   number_at(question, "version") < number_at(state, "version"));
-    bool granted = wanted > voted_in && wanted > number_at(state, "term") && !behind &&
+    bool granted = wanted > voted_in && wanted > number_at(state, "term") && ahead_of(question, state) >= 0 &&
                    text_at(state, "master")[0] == '\0' &&
                    strcmp(text_at(state, "uuid"), text_at(question, "uuid")) == 0;
     if (granted) {
@@ -225,18 +241,19 @@ static json_t *vote(const json_t *question)
     return json_pack("{sb}", "granted", granted);
 }
 
+/* One after the other: of two that come at once the later one stays. */
 static json_t *take_state(const json_t *state)
 {
+    static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+    (void)pthread_mutex_lock(&one);
     json_t *mine = state_get();
-    json_int_t newer = number_at(state, "term") != number_at(mine, "term")
-                           ? number_at(state, "term") - number_at(mine, "term")
-                           : number_at(state, "version") - number_at(mine, "version");
-    bool taken = newer > 0 && same_cluster(mine, state);
+    bool taken = ahead_of(state, mine) > 0 && same_cluster(mine, state);
     json_decref(mine);
     if (taken) {
         state_set((json_t *)state);
         shards_follow(state);
     }
+    (void)pthread_mutex_unlock(&one);
     return json_pack("{sb}", "taken", taken);
 }
 
@@ -253,7 +270,7 @@ static json_t *join(const json_t *peer)
 json_t *election_take(const char *path, const json_t *body)
 {
     json_t *state = state_get();
-    json_t *answer = strcmp(path, "/ping") == 0      ? introduction(state)
+    json_t *answer = strcmp(path, "/ping") == 0      ? answer_ping(state, body)
                      : strcmp(path, "/vote") == 0    ? vote(body)
                      : strcmp(path, "/publish") == 0 ? take_state(body)
                      : strcmp(path, "/join") == 0    ? join(body)
@@ -291,18 +308,29 @@ static void look_for_master(const json_t *state)
     json_decref(peers);
 }
 
+/* A master that gave this node up, or was elected again without it, has a later state that does not have it
+ * (coordination.LeaderChecker: such a master refuses the check). */
 static void follow_master(const json_t *state, int *failures)
 {
     json_t *peer = ping(address_of(state, text_at(state, "master")));
     json_t *me = json_object_get(json_object_get(state, "nodes"), node.name);
+    bool left_out = ahead_of(peer, state) > 0 && json_is_false(json_object_get(peer, "knows"));
     bool good = peer != NULL && strcmp(text_at(peer, "master"), text_at(peer, "name")) == 0 &&
-                strcmp(text_at(me, "id"), node.id) == 0;
+                strcmp(text_at(me, "id"), node.id) == 0 && !left_out;
     json_decref(peer);
     *failures = good ? 0 : *failures + 1;
     if (*failures >= FAILURES) {
         say("master node [%s] failed, restarting discovery", text_at(state, "master"));
         without_master(state);
         *failures = 0;
+    }
+}
+
+/* A node that did not take the last state in time gets it again (coordination.LagDetector). */
+static void catch_up(const json_t *state, const json_t *peer)
+{
+    if (ahead_of(state, peer) > 0) {
+        json_decref(transport_call(text_at(peer, "address"), "/publish", json_incref((json_t *)state)));
     }
 }
 
@@ -319,6 +347,9 @@ static void check_followers(const json_t *state, json_t *failed)
         json_t *peer = ping(text_at(about, "address"));
         bool good = peer != NULL && strcmp(text_at(peer, "id"), text_at(about, "id")) == 0;
         json_int_t n = good ? 0 : number_at(failed, name) + 1;
+        if (good) {
+            catch_up(state, peer);
+        }
         json_decref(peer);
         json_object_set_new(failed, name, json_integer(n));
         if (n >= FAILURES) {

@@ -90,8 +90,10 @@ static void join(json_t *state, const json_t *peer)
 {
     json_t *nodes = json_object_get(state, "nodes");
     const char *name = text_at(peer, "name");
-    json_object_del(nodes, name); /* what it had in its former life is given up first */
-    allocate(state);
+    if (strcmp(text_at(json_object_get(nodes, name), "id"), text_at(peer, "id")) != 0) {
+        json_object_del(nodes, name); /* what it had in its former life is given up first */
+        allocate(state);
+    }
     json_object_set_new(nodes, name,
                         json_pack("{ss ss}", "address", text_at(peer, "address"), "id", text_at(peer, "id")));
 }

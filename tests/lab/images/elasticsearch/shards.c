@@ -8,7 +8,8 @@
 #include "tests/lab/images/shared/cluster.h"
 #include "tests/lab/images/shared/program.h"
 
-enum { TRIES = 50, PAUSE_US = 200000 };
+/* A copy is sent in pieces (indices.recovery: 512 KiB), each of which is soon written. */
+enum { TRIES = 50, PAUSE_US = 200000, WRITE_S = 60, PIECE = 512 << 10 };
 
 /* Of the store. Whoever has it calls no other node. */
 static pthread_mutex_t store = PTHREAD_MUTEX_INITIALIZER;
@@ -159,7 +160,8 @@ static void take_results(json_t *items, const json_t *results)
 
 void shards_write(json_t *items)
 {
-    for (int tries = 0; tries < TRIES; tries++) {
+    long began = now_s();
+    for (int tries = 0; tries < TRIES && now_s() - began < WRITE_S; tries++) {
         _cleanup_json_ json_t *state = state_get();
         _cleanup_json_ json_t *groups = by_primary(state, items);
         const char *primary;
@@ -206,22 +208,58 @@ static json_t *take_lines(const json_t *body)
     return json_pack("{sb}", "taken", index != NULL);
 }
 
+/* The first piece of a copy begins it anew; another, which may be of a try that was given up, fits only where it goes
+ * on. A copy that is complete is not sent again. */
 static json_t *take_copy(const json_t *body)
 {
     const char *name = text_at(body, "index");
+    unsigned long long from = (unsigned long long)json_integer_value(json_object_get(body, "from"));
     (void)pthread_mutex_lock(&store);
     _cleanup_json_ json_t *state = state_get();
-    if (store_find(name) != NULL) {
-        store_delete(store_find(name));
+    bool wanted = strcmp(text_at(json_object_get(index_of(state, name), "copies"), node.name), "initializing") == 0;
+    struct index *index = wanted ? store_find(name) : NULL;
+    if (wanted && from == 0) {
+        if (index != NULL) {
+            store_delete(index);
+        }
+        index = store_open(name);
     }
-    struct index *index = store_open(name);
+    bool fits = index != NULL && index->lines == from;
     size_t i;
     json_t *line;
     json_array_foreach (json_object_get(body, "lines"), i, line) {
-        store_add(index, json_object_get(index_of(state, name), "dynamic"), json_string_value(line));
+        if (fits) {
+            store_add(index, json_object_get(index_of(state, name), "dynamic"), json_string_value(line));
+        }
     }
     (void)pthread_mutex_unlock(&store);
-    return json_pack("{sb}", "taken", 1);
+    return json_pack("{sb}", "taken", fits);
+}
+
+/* Those of LINES from *SENT on, as many as one request has. */
+static bool send_piece(const json_t *state, const char *name, const char *to, const json_t *lines, size_t *sent)
+{
+    json_t *piece = json_array();
+    json_int_t from = (json_int_t)*sent;
+    for (size_t bytes = 0; *sent < json_array_size(lines) && bytes < PIECE; (*sent)++) {
+        bytes += json_string_length(json_array_get(lines, *sent));
+        json_array_append(piece, json_array_get(lines, *sent));
+    }
+    json_t *answer = transport_call(address_of(state, to), "/copy",
+                                    json_pack("{ss sI so}", "index", name, "from", from, "lines", piece));
+    bool taken = json_is_true(json_object_get(answer, "taken"));
+    json_decref(answer);
+    return taken;
+}
+
+static bool send_lines(const json_t *state, const char *name, const char *to, const json_t *lines)
+{
+    size_t sent = 0;
+    bool taken = send_piece(state, name, to, lines, &sent);
+    while (taken && sent < json_array_size(lines)) {
+        taken = send_piece(state, name, to, lines, &sent);
+    }
+    return taken;
 }
 
 static void send_copy(const json_t *state, const char *name, const char *to)
@@ -231,13 +269,10 @@ static void send_copy(const json_t *state, const char *name, const char *to)
     struct index *index = store_find(name);
     json_t *lines = index == NULL ? NULL : store_lines(index);
     (void)pthread_mutex_unlock(&store);
-    json_t *answer = lines == NULL ? NULL
-                                   : transport_call(address_of(state, to), "/copy",
-                                                    json_pack("{ss so}", "index", name, "lines", lines));
-    if (json_is_true(json_object_get(answer, "taken"))) {
+    if (lines != NULL && send_lines(state, name, to, lines)) {
         json_decref(master_do("started", json_pack("{ss ss}", "index", name, "name", to)));
     }
-    json_decref(answer);
+    json_decref(lines);
     (void)pthread_mutex_unlock(&writing);
 }
 

@@ -53,13 +53,14 @@ static char *file_of(const struct index *index)
     return xasprintf("%s" SUFFIX, index->name);
 }
 
-static void append_line(const struct index *index, const char *line)
+static void append_line(struct index *index, const char *line)
 {
     _cleanup_free_ char *path = file_of(index);
     FILE *file = fopen(path, "ae");
     if (file == NULL || fprintf(file, "%s\n", line) < 0 || fclose(file) != 0) {
         fail("writing %s: %s", path, strerror(errno));
     }
+    index->lines++;
 }
 
 static struct index *add_index(const char *name)
@@ -153,17 +154,16 @@ void store_each(const struct index *index, bool (*take_one)(const json_t *docume
     }
 }
 
-static bool add_line(const json_t *document, void *data)
-{
-    _cleanup_free_ char *text = json_dumps(document, JSON_COMPACT);
-    json_array_append_new(data, json_string(text));
-    return true;
-}
-
 json_t *store_lines(const struct index *index)
 {
+    _cleanup_free_ char *path = file_of(index);
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    _cleanup_free_ char *line = NULL;
+    size_t size = 0;
     json_t *lines = json_array();
-    store_each(index, add_line, lines);
+    while (file != NULL && getline(&line, &size, file) > 0) {
+        json_array_append_new(lines, json_stringn(line, strcspn(line, "\n")));
+    }
     return lines;
 }
 
@@ -175,6 +175,7 @@ struct loading {
 static bool load_line(const json_t *document, void *data)
 {
     const struct loading *loading = data;
+    loading->index->lines++;
     json_decref(
         take(loading->index, loading->dynamic, json_text(document, "_id"), json_object_get(document, "_source")));
     return true;

@@ -6,7 +6,20 @@
 #include "tests/lab/images/shared/cluster.h"
 #include "tests/lab/images/shared/program.h"
 
-enum { ANSWER_S = 5 };
+/* Whether a node is there is known soon; what it writes or looks for takes what a busy machine needs. The real one
+ * waits a minute for a write (ReplicationRequest), and 15 for a piece of a copy (RecoverySettings). */
+enum { ANSWER_S = 5, DATA_S = 30 };
+
+static int patience(const char *path)
+{
+    static const char *const data[] = {"/items", "/lines", "/copy", "/count", "/search"};
+    for (size_t i = 0; i < ELEMENTS(data); i++) {
+        if (strcmp(path, data[i]) == 0) {
+            return DATA_S;
+        }
+    }
+    return ANSWER_S;
+}
 
 json_t *transport_call(const char *address, const char *path, json_t *body)
 {
@@ -14,7 +27,8 @@ json_t *transport_call(const char *address, const char *path, json_t *body)
     _cleanup_free_ char *host = xstrndup(address, strcspn(address, ":"));
     const char *colon = strchr(address, ':');
     _cleanup_free_ char *text = json_dumps(body, JSON_COMPACT);
-    struct http_server server = {.host = host, .port = colon == NULL ? 0 : number_of(colon + 1), .seconds = ANSWER_S};
+    struct http_server server = {
+        .host = host, .port = colon == NULL ? 0 : number_of(colon + 1), .seconds = patience(path)};
     struct http_call call = {"POST", path, NULL, "application/json", text, strlen(text)};
     struct http_answer answer = {0};
     if (server.port == 0) {
