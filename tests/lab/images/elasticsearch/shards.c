@@ -252,27 +252,32 @@ static bool send_piece(const json_t *state, const char *name, const char *to, co
     return taken;
 }
 
-static bool send_lines(const json_t *state, const char *name, const char *to, const json_t *lines)
+/* What the index NAME has here from *SENT on, and that it has no more. */
+static bool send_rest(const json_t *state, const char *name, const char *to, size_t *sent)
 {
-    size_t sent = 0;
-    bool taken = send_piece(state, name, to, lines, &sent);
-    while (taken && sent < json_array_size(lines)) {
-        taken = send_piece(state, name, to, lines, &sent);
+    (void)pthread_mutex_lock(&store);
+    const struct index *index = store_find(name);
+    json_t *lines = index == NULL ? NULL : store_lines(index);
+    (void)pthread_mutex_unlock(&store);
+    bool taken = lines != NULL && send_piece(state, name, to, lines, sent);
+    while (taken && *sent < json_array_size(lines)) {
+        taken = send_piece(state, name, to, lines, sent);
     }
+    json_decref(lines);
     return taken;
 }
 
+/* Writing goes on but for what was written meanwhile. */
 static void send_copy(const json_t *state, const char *name, const char *to)
 {
+    size_t sent = 0;
+    if (!send_rest(state, name, to, &sent)) {
+        return;
+    }
     (void)pthread_mutex_lock(&writing);
-    (void)pthread_mutex_lock(&store);
-    struct index *index = store_find(name);
-    json_t *lines = index == NULL ? NULL : store_lines(index);
-    (void)pthread_mutex_unlock(&store);
-    if (lines != NULL && send_lines(state, name, to, lines)) {
+    if (send_rest(state, name, to, &sent)) {
         json_decref(master_do("started", json_pack("{ss ss}", "index", name, "name", to)));
     }
-    json_decref(lines);
     (void)pthread_mutex_unlock(&writing);
 }
 
