@@ -1,5 +1,5 @@
 # restarted.sh keep: keeps how often each container was started again. restarted.sh: prints the pods that have one that was
-# started again since, and how many pods were looked at; pods that are new since then count from 0.
+# started again since, how it ended before that, and how many pods were looked at; pods that are new since then count from 0.
 restarts() {
     kubectl get pods -A -o jsonpath='{range .items[*]}{.metadata.name} {.status.containerStatuses[*].restartCount}{"\n"}{end}'
 }
@@ -7,6 +7,12 @@ if [ "$1" = keep ]; then
     restarts >/root/restarts
     exit
 fi
-restarts | awk 'NR == FNR { was[$1] = $0; next }
+found=$(restarts | awk 'NR == FNR { was[$1] = $0; next }
 { pods++; split(was[$1], before, " "); for (i = 2; i <= NF; i++) if ($i > before[i] + 0) { print "again:", $0; next } }
-END { print pods + 0, "pods" }' /root/restarts -
+END { print pods + 0, "pods" }' /root/restarts -)
+printf '%s\n' "$found"
+printf '%s\n' "$found" | sed -n 's/^again: \([^ ]*\) .*/\1/p' | while read -r pod; do
+    kubectl get pods -A --field-selector "metadata.name=$pod" -o jsonpath='{range .items[*].status.containerStatuses[?(@.lastState.terminated)]}{.name} ended: {.lastState.terminated}{"\n"}{end}'
+    namespace=$(kubectl get pods -A --field-selector "metadata.name=$pod" -o jsonpath='{.items[*].metadata.namespace}')
+    kubectl -n "$namespace" logs "$pod" --all-containers --previous --tail=5 --prefix 2>&1
+done | cut -c 1-400

@@ -14,7 +14,7 @@ kubectl rollout status daemonset/web --timeout=15s || fail "not every pod is rea
 pods=$(kubectl get pods -l app=web -o jsonpath='{.items[*].metadata.name}')
 
 address=$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}')
-targets=$(curl -sf -m 5 "http://$address:30000/api/v1/targets?state=active") || fail "Prometheus does not answer at $address"
+targets=$(curl -sf -m 20 "http://$address:30000/api/v1/targets?state=active") || fail "Prometheus does not answer at $address"
 not_up=$(printf '%s' "$targets" | grep -oE '"scrapeUrl":"[^"]*"|"health":"[^"]*"' | paste -d ' ' - - | grep -v '"health":"up"')
 [ -z "$not_up" ] || fail "targets that are not up: $not_up"
 for node in $nodes; do
@@ -34,14 +34,14 @@ kubectl get --raw /api/v1/namespaces/kubernetes-dashboard/services/https:kuberne
     grep -qF '<title>Kubernetes Dashboard</title>' || fail "the dashboard does not answer"
 
 for pod in $pods; do
-    curl -sf -m 10 "http://$1/logstash-*/_search?q=log_processed.serves:${pod#web-}" | grep -qF "\"pod_name\":\"$pod\"" ||
+    curl -sf -m 20 "http://$1/logstash-*/_search?q=log_processed.serves:${pod#web-}" | grep -qF "\"pod_name\":\"$pod\"" ||
         fail "no line of $pod at $1"
-    long=$(curl -sf -m 10 "http://$1/logstash-*/_search?q=log_processed.whole:${pod#web-}" | grep -o '"long":"x*"' | head -1)
+    long=$(curl -sf -m 20 "http://$1/logstash-*/_search?q=log_processed.whole:${pod#web-}" | grep -o '"long":"x*"' | head -1)
     [ ${#long} = 40009 ] || fail "the long line of $pod has ${#long} characters at $1"
 done
 
 addresses=$(kubectl get pods -l app=web -o jsonpath='{.items[*].status.podIP}')
 for pod in $pods; do
-    reached=$(kubectl exec "$pod" -- sh -c "for to in $addresses; do timeout 5 wget -q -O - http://\$to/; done" | sort)
+    reached=$(kubectl exec "$pod" -- sh -c "for to in $addresses; do timeout 15 wget -q -O - http://\$to/; done" | sort)
     [ "$reached" = "$nodes" ] || fail "$pod reaches none but: $(printf %s "$reached" | tr '\n' ' ')"
 done
