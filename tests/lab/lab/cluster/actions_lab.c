@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "lib/core/interrupt.h"
 #include "tests/lab/lab/cluster/scenario.h"
 #include "tests/lab/lab/machine/network.h"
@@ -16,8 +18,15 @@ int run_lab(struct scenario *s, char *arguments, struct error **err)
     for (char **word = words; *word != NULL; word++) {
         strv_push(&argv, *word);
     }
-    struct proc proc = {
-        .argv = (const char *const *)argv, .keep_output = true, .deadline = deadline_in(s->timeout_s * 1000L)};
+    /* what decides of an image is the same as for ours */
+    const char *releases = getenv("UPSTREAM");
+    _cleanup_free_ char *cache = xasprintf("K8S_HOOKS_CACHE=%s", s->lab->cache);
+    _cleanup_free_ char *upstream = releases == NULL ? NULL : xasprintf("UPSTREAM=%s", releases);
+    const char *environment[] = {cache, upstream, NULL};
+    struct proc proc = {.argv = (const char *const *)argv,
+                        .environment = environment,
+                        .keep_output = true,
+                        .deadline = deadline_in(s->timeout_s * 1000L)};
     proc_result_free(&s->last);
     s->last = (struct proc_result){0};
     network_leave();

@@ -13,7 +13,7 @@ static int add_libraries(struct archive_image *image, const char *root, const ch
 {
     _cleanup_proc_ struct proc_result result = {0};
     const char *argv[] = {"chroot", root, LINKER, "--list", program, NULL};
-    struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(20000)};
+    struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(120000)};
     if (proc_run(&proc, &result, err) != 0) {
         return -1;
     }
@@ -85,7 +85,7 @@ int debian_busybox(struct archive_image *image, const char *root, struct error *
 {
     _cleanup_proc_ struct proc_result list = {0};
     const char *argv[] = {"chroot", root, "/bin/busybox", "--list", NULL};
-    struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(10000)};
+    struct proc proc = {.argv = argv, .keep_output = true, .deadline = deadline_in(120000)};
     _cleanup_free_ char *source = path_join(root, "/bin/busybox");
     archive_add(image, "/bin/busybox", source, NULL); /* linked statically */
     if (proc_run(&proc, &list, err) != 0) {
