@@ -12,7 +12,11 @@ found=$(restarts | awk 'NR == FNR { was[$1] = $0; next }
 END { print pods + 0, "pods" }' /root/restarts -)
 printf '%s\n' "$found"
 printf '%s\n' "$found" | sed -n 's/^again: \([^ ]*\) .*/\1/p' | while read -r pod; do
-    kubectl get pods -A --field-selector "metadata.name=$pod" -o jsonpath='{range .items[*].status.containerStatuses[?(@.lastState.terminated)]}{.name} ended: {.lastState.terminated}{"\n"}{end}'
-    namespace=$(kubectl get pods -A --field-selector "metadata.name=$pod" -o jsonpath='{.items[*].metadata.namespace}')
+    named="get pods -A --field-selector metadata.name=$pod"
+    ended='{.name} ended: {.lastState.terminated}{"\n"}'
+    # shellcheck disable=SC2086
+    kubectl $named -o jsonpath="{range .items[*].status.containerStatuses[?(@.lastState.terminated)]}$ended{end}"
+    # shellcheck disable=SC2086
+    namespace=$(kubectl $named -o jsonpath='{.items[*].metadata.namespace}')
     kubectl -n "$namespace" logs "$pod" --all-containers --previous --tail=5 --prefix 2>&1
 done | cut -c 1-400
