@@ -106,6 +106,7 @@ is "$(request 1 '/_cat/allocation?format=json&h=node,shards' | jq -c '[.[].shard
 long=$(head -c 20000 /dev/zero | tr '\0' x)
 for _ in $(seq 60); do printf '{"index": {"_index": "long"}}\n{"log": "%s"}\n' "$long"; done >"$directory/bulk"
 is "$(request 1 /_bulk -X POST --data-binary "@$directory/bulk" | jq .errors)" false "long lines are taken"
+is "$(until_is 1 /_cluster/health "$health" "green 3 0 0")" "green 3 0 0" "and copied"
 
 gone=$(request 1 '/_cat/shards?format=json' | jq -r '.[] | select(.index == "long" and .prirep == "p") | .node')
 gone=${gone#log-}
