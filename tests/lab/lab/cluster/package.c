@@ -268,7 +268,13 @@ bool package_service(const json_t *package, const char *role, const char *event,
     const char *dot = strchr(event, '.');
     _cleanup_free_ char *name = dot == NULL ? xstrdup(event) : xstrndup(event, (size_t)(dot - event));
     const json_t *entry = json_object_get(of_role(package, role, "services"), name);
-    return found(entry, dot == NULL ? "cmd" : "pre_check", "timeout", 600, service);
+    if (dot == NULL) {
+        return found(entry, "cmd", "timeout", 600, service);
+    }
+    /* comes first, whenever the service itself does */
+    bool there = found(entry, "pre_check", "timeout", 600, service);
+    service->post_start = service->post_stop = false;
+    return there;
 }
 
 /* The member KEY of OBJECT where it is a number of at least 1. */
