@@ -144,7 +144,7 @@ static int prune(struct run *run, struct error **err)
     return 0;
 }
 
-/* When the client has another key, as a new machine: its kubeconfig is sealed under that one. */
+/* When the client has another key, as a new machine: it gets another certificate, sealed under that one. */
 static int client_access_due(struct run *run, struct error **err)
 {
     int done = run->role->control_plane ? step_publish_client_kubeconfig.done(run, err) : 1;
