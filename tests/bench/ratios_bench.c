@@ -170,7 +170,7 @@ static void compare_health(const char *self, const char *build, const char *name
                                   "measure", RUNS,     "sh", "-c",   line,     NULL};
     struct sample a = {0};
     struct sample b = {0};
-    printf("health check of a node: twelve checks, against a shell line of four (systemctl, curl, kubectl)\n");
+    printf("health check of a node: all its checks, against a shell line of four (systemctl, curl, kubectl)\n");
     if (proc_exec(deadline_in(10000), &err, "cp", self, copy, NULL) < 0) {
         printf("  not measured: %s\n", err->message);
     } else if (measured(ours, &a) && measured(theirs, &b)) {

@@ -138,6 +138,22 @@ static int allow_reading(struct run *run, struct error **err)
                : kube_post(run->kube, ROLE_BINDINGS, binding, run_deadline(run, 30), &code, err);
 }
 
+/* Who has the former key can read what was sealed under it: another key is a reason for another certificate. The group
+ * before stays until the next renewal, as with each. */
+static int renew_for_another_key(struct run *run, const json_t *map, struct error **err)
+{
+    _cleanup_free_ char *fingerprint = NULL;
+    const char *before = json_text(json_object_get(map, "data"), "fingerprint");
+    if (ssh_fingerprint(run->facts->client->pub_key, &fingerprint, err) < 0) {
+        return -1;
+    }
+    if (before == NULL || strcmp(before, fingerprint) == 0) {
+        return 0;
+    }
+    log_notice("the client has another key: its certificate is renewed");
+    return step_renew_client_kubeconfig.apply(run, err) < 0 ? -1 : bind_apply(run, err);
+}
+
 static int publish_apply(struct run *run, struct error **err)
 {
     _cleanup_secret_ char *kubeconfig = NULL;
@@ -148,9 +164,10 @@ static int publish_apply(struct run *run, struct error **err)
     if (!has_client(run)) {
         return 0;
     }
-    if (describe(run, &kubeconfig, &fingerprint, &hash, err) < 0 ||
+    if (get_or_absent(run, CONFIG_MAPS "/" CLIENT_CONFIG_MAP, &map, err) < 0 ||
+        renew_for_another_key(run, map, err) < 0 || describe(run, &kubeconfig, &fingerprint, &hash, err) < 0 ||
         seal(run->facts->client->pub_key, kubeconfig, strlen(kubeconfig), &sealed, err) < 0 ||
-        get_or_absent(run, CONFIG_MAPS "/" CLIENT_CONFIG_MAP, &map, err) < 0 || allow_reading(run, err) < 0) {
+        allow_reading(run, err) < 0) {
         return -1;
     }
     _cleanup_json_ json_t *data =

@@ -134,6 +134,10 @@ static int addons_due(struct run *run, struct error **err)
 static int prune(struct run *run, struct error **err)
 {
     _cleanup_error_ struct error *reason = NULL;
+    if (run->root[0] != '\0') {
+        return error_new(err, STATUS_USAGE,
+                         "under --root %s no logs are deleted: its Elasticsearch may be one that runs", run->root);
+    }
     if (strcmp(run->event, "reload") != 0 || prune_logs(run, &reason) == 0) {
         return 0;
     }
@@ -144,7 +148,7 @@ static int prune(struct run *run, struct error **err)
     return 0;
 }
 
-/* When the client has another key, as a new machine: its kubeconfig is sealed under that one. */
+/* When the client has another key, as a new machine: it gets another certificate, sealed under that one. */
 static int client_access_due(struct run *run, struct error **err)
 {
     int done = run->role->control_plane ? step_publish_client_kubeconfig.done(run, err) : 1;

@@ -171,7 +171,11 @@ static void a_client_with_another_key_gets_access(void **state)
     assert_int_equal(unlink(ROOT_KUBECONFIG), 0);
     assert_int_equal(client_init(NULL), -1);
     assert_int_equal(done(&step_publish_client_kubeconfig), 0);
+    assert_group("k8s-hooks:cluster-admins:3");
     apply(&step_publish_client_kubeconfig);
+    assert_group("k8s-hooks:cluster-admins:4");
+    assert_int_equal(done(&step_publish_client_kubeconfig), 1);
+    assert_int_equal(done(&step_bind_client), 1);
     assert_int_equal(client_init(NULL), 0);
     assert_access(ROOT_KUBECONFIG, 200);
 }

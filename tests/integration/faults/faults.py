@@ -281,7 +281,13 @@ FAULTS = (
     [Program(program, how) for program in ("kubeadm", "kubectl", "docker", "etcdctl", "iptables-save")
      for how in Program.SCRIPTS] +
     [Data("/data full"), Data("/data read-only"), Data("/data missing"), Clock("clock a year ahead", 365 * 86400),
-     Clock("clock a year behind", -365 * 86400), NoNames("DNS dead")])
+     Clock("clock a year behind", -365 * 86400), NoNames("DNS dead")] +
+    # last, so that the part of a test run that came before stays the same; who refuses etcd refuses the API server's connections
+    # to it too, which is the API server's fault above
+    [Redirected("cloud API slow", m.CLOUD_PORT, slow=lambda site: "127.0.0.1"),
+     Redirected("etcd nonsense", 2379, NONSENSE), Redirected("etcd slow", 2379, slow=lambda site: "127.0.0.1")] +
+    [StandinFault(f"{server} {kind}") for server, kind in (("kubelet", "slow"), ("kubelet", "nonsense"), ("components", "slow"),
+                                                          ("components", "nonsense"), ("components", "close"))])
 
 # what must work all the same: the way down, and what heals (name of the event: beginnings of faults)
 MUST_WORK = {

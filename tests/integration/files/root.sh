@@ -33,6 +33,11 @@ hook node reload
 result "reload writes its state below the root" "$(test -f "$root$outside/kubernetes/kubelet.yaml" || echo "$output")$(
     find "$outside" -type f)"
 
+jq '.env.keep_log_days = "7"' "$work/master.json" >"$work/changed.json"
+cp "$work/changed.json" "$work/master.json"
+hook master reload
+result "a changed keep_log_days deletes no logs of a cluster that runs" "$(expect 16 "no logs are deleted")"
+
 # what is read: a certificate of the machine that a link in the root names is not the root's
 openssl req -x509 -newkey rsa:2048 -nodes -keyout /dev/null -out "$outside/pki/ca.crt" -days 5 -subj /CN=outside 2>/dev/null
 mkdir -p "$root$outside/kubernetes/pki"

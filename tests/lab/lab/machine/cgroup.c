@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/system/file.h"
+
 #define ROOT "/sys/fs/cgroup"
 
 static bool unified(void)
@@ -66,11 +68,34 @@ static int cpuset_copy(const char *hierarchy, const char *group, struct error **
     return 0;
 }
 
+/* A group of version 2 has those controllers alone that its parent passes on: systemd does so for what its units use,
+ * and nothing does where the root has no systemd. Docker and the kubelet need these (host.c). */
+static int pass_on(const char *hierarchy, struct error **err)
+{
+    static const char *const controllers[] = {"cpu", "cpuset", "memory", "pids"};
+    _cleanup_free_ char *path = xasprintf("%s/cgroup.subtree_control", hierarchy);
+    _cleanup_free_ char *text = NULL;
+    if (file_read(path, 0, &text, NULL, err) != 0) {
+        return -1;
+    }
+    _cleanup_strv_ char **there = strv_split(text);
+    for (size_t i = 0; i < ELEMENTS(controllers); i++) {
+        _cleanup_free_ char *change = xasprintf("+%s", controllers[i]);
+        if (!strv_contains(there, controllers[i]) && write_text(path, change, err) != 0) {
+            return error_wrap(err, "machines would lack the controller %s", controllers[i]);
+        }
+    }
+    return 0;
+}
+
 int cgroup_enter(const struct lab *lab, const struct machine *machine, struct error **err)
 {
     _cleanup_strv_ char **list = hierarchies();
     for (char **h = list; *h != NULL; h++) {
         _cleanup_free_ char *group = xasprintf("%s/k8s-lab-%s-%s", *h, lab->name, machine->name);
+        if (unified() && pass_on(*h, err) != 0) {
+            return -1;
+        }
         if (mkdir(group, 0755) != 0 && errno != EEXIST) {
             return error_errno(err, STATUS_FILE, errno, "making the control group %s", group);
         }
