@@ -134,7 +134,7 @@ struct pod_addresses facts_pod_addresses(const struct facts *facts);
 char **facts_vxnets(const struct facts *facts);
 
 /* CIDR, that of a vxnet for pods, is apart from the networks of services and containers: STATUS_PARAMETER. Only the
- * cloud knows it, so it is not a part of facts_load(). What is no CIDR passes. */
+ * cloud knows it, so it is not a part of facts_load(). What is not a CIDR passes. */
 int facts_check_pod_vxnet(const struct facts *facts, const char *vxnet, const char *cidr, struct error **err);
 
 /* What is allowed but probably not meant, a text each (pod_vxnets empty, settings that another one overrides). Never

@@ -6,6 +6,7 @@
 #include "hooks/addons/addons_render.h"
 #include "hooks/engine/role.h"
 
+/* Whether add-on NAME has a manifest among these files, as it has while it is on. Of the master alone. */
 bool addon_file_there(const struct run *run, const char *name);
 bool addon_file_same(const struct run *run, const struct rendered_addon *addon);
 /* *changed (may be NULL) is true when anything had to be. */

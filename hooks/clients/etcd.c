@@ -30,7 +30,7 @@ int etcd_health(const char *url, struct deadline deadline, struct error **err)
         reason == NULL ? "" : ", ", reason == NULL ? "" : reason);
 }
 
-/* A petabyte: what is said to be larger is no size, and does not fit into what is computed of it. */
+/* A petabyte: a larger number is not a size, and does not fit into what is computed from it. */
 static const double LARGEST = 1e15;
 
 static bool take(const char *line, const char *name, int64_t *value)

@@ -126,7 +126,7 @@ static int make_backup(struct run *run, const char *name, struct error **err)
     return tree_sync(BACKUP_DIRECTORY, err);
 }
 
-/* The newest pushes old ones out; one that was made long ago and is asked for again does not. */
+/* The newest replaces old ones; one that was made long ago and is requested again does not. */
 static int remove_old(const struct backup_request *request, struct error **err)
 {
     _cleanup_strv_ char **names = backup_list();
@@ -162,7 +162,7 @@ static int already_there(const char *name, struct error **err)
     return 1;
 }
 
-/* What --dry-run prints: the backup, and those that it would push out. */
+/* What --dry-run prints: the backup, and those that it would delete. */
 static int preview(const struct backup_request *request, struct error **err)
 {
     _cleanup_strv_ char **names = backup_list();

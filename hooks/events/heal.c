@@ -18,7 +18,6 @@
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/net/http.h"
-#include "lib/system/tree.h"
 
 /* AppCenter gives `revive` 30 s. */
 enum { UNIT_S = 15, RESTART_S = 8, REQUEST_S = 3, STARTING_S = 120 };

@@ -10,7 +10,7 @@ enum { PER_MILLE = 1000, MS = 1000 };
 
 static const double nano = 1e9;
 
-/* To the nearest; -1, which is no figure, for what is negative or beyond what an integer holds. */
+/* To the nearest; -1, which is not a figure, for what is negative or beyond what an integer holds. */
 static int64_t whole(double value)
 {
     return value >= 0 && value < (double)INT64_MAX / 2 ? (int64_t)(value + 0.5) : -1;

@@ -13,8 +13,9 @@ extern const struct step step_accept_parameters;
 /* Waits up to a minute for the Elasticsearch outside the cluster to answer, where logs go to one. */
 extern const struct step step_probe_elasticsearch;
 /* The cloud API accepts the key, which is of the cluster's owner; with hostnic also: from each host, and on the master
- * the pod vxnets exist, belong to one VPC and are large enough. Not queried again while the answer cannot have changed;
- * the health check reads the recorded answer. STATUS_CLOUD_*, STATUS_VXNET_*. */
+ * the pod vxnets exist, belong to one VPC, are apart from the networks of services and containers (STATUS_PARAMETER)
+ * and are large enough. Not queried again while the answer cannot have changed; the health check reads the recorded
+ * answer. STATUS_CLOUD_*, STATUS_VXNET_*. */
 extern const struct step step_check_cloud;
 /* The same, for a machine that starts: queried each time, since the key may have been revoked while the cluster was
  * stopped. That the API does not answer or has no quota left is a warning where it accepted the same inputs before,

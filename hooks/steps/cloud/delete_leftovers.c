@@ -300,7 +300,7 @@ static void name_what_the_cloud_has(struct run *run, const json_t *record)
     _cleanup_json_ json_t *of_balancers = NULL;
     if (cloud_open(&d.cloud, &account, &err) < 0 || describe_balancers(&d, &of_balancers, &err) < 0 ||
         cloud_describe(d.cloud, &volumes, d.deadline, &of_volumes, &err) < 0) {
-        log_notice("the cloud does not tell what is left of the cluster: %s", err->message);
+        log_notice("cannot list in the cloud what may be left of the cluster: %s", err->message);
     }
     name_unrecorded(run, record, of_balancers, false);
     name_unrecorded(run, record, of_volumes, true);

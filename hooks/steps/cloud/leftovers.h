@@ -1,7 +1,7 @@
 /* AppCenter deletes the machines of a cluster that is deleted, and knows nothing of the volumes and load balancers that
- * its controllers made. `destroy` runs after `stop`, when no API server can be asked, so `stop` records what there is.
- * The record holds until the cluster starts again, also for a second `stop`, which finds no API server. Only what such
- * a record names is deleted: without one, or with one from before a start, nothing is. */
+ * its controllers made. `destroy` runs after `stop`, when there is no API server to query, so `stop` records what there
+ * is. The record holds until the cluster starts again, also for a second `stop`, which finds no API server. Only what
+ * such a record names is deleted: without one, or with one from before a start, nothing is. */
 #ifndef HOOKS_STEPS_CLOUD_LEFTOVERS_H
 #define HOOKS_STEPS_CLOUD_LEFTOVERS_H
 

@@ -270,7 +270,7 @@ static void log_failure(int result, struct error **why)
 
 /* Where those that left have just ended, Elasticsearch may have no master for a while. A name that stays excluded gets
  * no logs when a log node of that name is added. */
-static void take_back(const struct run *run, const char *method, const char *path, const json_t *body)
+static void undo(const struct run *run, const char *method, const char *path, const json_t *body)
 {
     struct deadline deadline = run_deadline(run, ELECTION_S);
     for (;;) {
@@ -280,9 +280,10 @@ static void take_back(const struct run *run, const char *method, const char *pat
             return;
         }
         if (run_pause(PAUSE_MS, deadline, NULL) < 0) {
-            log_warning("Elasticsearch keeps what was set for log nodes that left; once it answers, take it back by "
-                        "%s %s: %s",
-                        method, path, why->message);
+            _cleanup_free_ char *data = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+            log_warning("Elasticsearch keeps what was set for log nodes that left (%s); once it answers, send it: "
+                        "%s %s%s%s",
+                        why->message, method, path, data == NULL ? "" : " ", data == NULL ? "" : data);
             return;
         }
     }
@@ -291,9 +292,9 @@ static void take_back(const struct run *run, const char *method, const char *pat
 static void clear_exclusions(const struct run *run, const struct logs_move *move)
 {
     _cleanup_json_ json_t *settings = json_pack("{s{sn}}", "persistent", EXCLUDE);
-    take_back(run, "PUT", "/_cluster/settings", settings);
+    undo(run, "PUT", "/_cluster/settings", settings);
     if (move->voting) {
-        take_back(run, "DELETE", "/_cluster/voting_config_exclusions?wait_for_removal=false", NULL);
+        undo(run, "DELETE", "/_cluster/voting_config_exclusions?wait_for_removal=false", NULL);
     }
 }
 

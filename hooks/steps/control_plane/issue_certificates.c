@@ -13,7 +13,6 @@
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 #include "lib/system/file.h"
-#include "lib/system/proc.h"
 #include "lib/system/tree.h"
 
 /* "renewed when within 30 days of their end": kubeadm's last for a year. */

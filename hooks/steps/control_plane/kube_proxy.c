@@ -8,7 +8,7 @@
 #include "lib/system/proc.h"
 
 /* A changed ConfigMap replaces no pods by itself; a changed annotation of their template does, one after the other. */
-static int proxy_take_configuration(struct run *run, struct error **err)
+static int replace_outdated_pods(struct run *run, struct error **err)
 {
     struct deadline deadline = run_deadline(run, run->conf->timeouts.api_s);
     _cleanup_json_ json_t *configuration = NULL;
@@ -31,5 +31,5 @@ int kube_proxy_apply(struct run *run, struct error **err)
                      "--force-conflicts", "--validate=false", "--field-manager=k8s-hooks",
                      "--filename=" KUBE_PROXY_MANIFEST, (char *)NULL) < 0
                ? -1
-               : proxy_take_configuration(run, err);
+               : replace_outdated_pods(run, err);
 }

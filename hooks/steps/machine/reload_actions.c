@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "app/paths.h"
 #include "hooks/clients/docker_bridge.h"
 #include "hooks/engine/run.h"
 #include "hooks/engine/runner.h"
@@ -10,7 +9,6 @@
 #include "hooks/steps/node/node_object.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
-#include "lib/system/proc.h"
 
 static int daemon_reload(struct run *run, struct error **err)
 {

@@ -7,7 +7,6 @@
 #include "hooks/clients/elasticsearch.h"
 #include "hooks/clients/pods.h"
 #include "hooks/engine/run.h"
-#include "hooks/engine/stamp.h"
 #include "hooks/steps/cluster/leaving.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
