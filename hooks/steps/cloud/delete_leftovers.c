@@ -271,7 +271,7 @@ static bool recorded(const json_t *record, const char *id)
 }
 
 /* By what the cluster's controllers name and attach: the cloud controller v1.4.10 puts the cluster's id in a load
- * balancer's name, csi-provisioner calls a volume pvc-UID. */
+ * balancer's name, csi-provisioner calls a volume pvc-UID. Nothing says whose a volume is that no instance has. */
 static void name_unrecorded(const struct run *run, const json_t *record, const json_t *list, bool volume)
 {
     _cleanup_free_ char *prefix = volume ? xstrdup("pvc-") : xasprintf("k8s_lb_%s_", run->facts->cluster.id);
@@ -281,9 +281,10 @@ static void name_unrecorded(const struct run *run, const json_t *record, const j
         const char *name = json_text_or(entry, volume ? "volume_name" : "loadbalancer_name", "");
         const char *id = json_text_or(entry, volume ? "volume_id" : "loadbalancer_id", "");
         const char *instance = volume ? instance_of(entry) : NULL;
-        if (str_starts(name, prefix) && (!volume || (instance != NULL && of_this_cluster(run, instance))) &&
+        if (str_starts(name, prefix) && (instance == NULL || of_this_cluster(run, instance)) &&
             !recorded(record, volume ? id : name)) {
-            log_notice("%s (%s) may be left", id, name);
+            log_notice("%s (%s) may be left%s", id, name,
+                       volume && instance == NULL ? ", of this cluster or another: no instance has it" : "");
         }
     }
 }
@@ -291,8 +292,8 @@ static void name_unrecorded(const struct run *run, const json_t *record, const j
 /* What nobody recorded is looked for in the cloud; where that does not answer, `destroy` goes on. */
 static void name_what_the_cloud_has(struct run *run, const json_t *record)
 {
-    static const struct cloud_parameter in_use[] = {{"status.1", "in-use"}, {NULL, NULL}};
-    static const struct cloud_list volumes = {"DescribeVolumes", "volume_set", NULL, NULL, in_use};
+    static const struct cloud_parameter present[] = {{"status.1", "in-use"}, {"status.2", "available"}, {NULL, NULL}};
+    static const struct cloud_list volumes = {"DescribeVolumes", "volume_set", NULL, NULL, present};
     const struct cloud_account account = cloud_account_of(run->facts);
     _cleanup_(deletion_clear) struct deletion d = {.run = run, .deadline = run_deadline(run, LIST_MS / 1000)};
     _cleanup_error_ struct error *err = NULL;

@@ -235,6 +235,7 @@ static void without_a_record_nothing_is_deleted_and_all_is_named(void **state)
     static const char of_others[] = "k8s_lb_cl-10_default_unrecorded_12345678";
     _cleanup_free_ char *volume = new_named_volume("pvc-1", "i-nod00001");
     _cleanup_free_ char *elsewhere = new_named_volume("pvc-2", "i-elsewhere");
+    _cleanup_free_ char *detached = new_named_volume("pvc-3", NULL);
     _cleanup_free_ char *own = new_volume("i-nod00001");
     new_balancer(balancer);
     new_balancer(of_others);
@@ -242,7 +243,10 @@ static void without_a_record_nothing_is_deleted_and_all_is_named(void **state)
     assert_status(volume, "in-use");
     assert_true(has_balancer(balancer));
     _cleanup_free_ char *named = xasprintf("%s (pvc-1) may be left\n", volume);
+    _cleanup_free_ char *of_anyone =
+        xasprintf("%s (pvc-3) may be left, of this cluster or another: no instance has it\n", detached);
     assert_non_null(strstr(printed, named));
+    assert_non_null(strstr(printed, of_anyone));
     assert_non_null(strstr(printed, "(k8s_lb_cl-1_default_unrecorded_12345678) may be left\n"));
     assert_null(strstr(printed, of_others));
     assert_null(strstr(printed, elsewhere));
