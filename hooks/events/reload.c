@@ -6,16 +6,17 @@
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 
-static const struct step *const accepting[] = {&step_accept_parameters, &step_check_cloud};
+static const struct step *const accepting[] = {&step_accept_parameters, &step_check_cloud, NULL};
+static const struct step *const accepting_again[] = {&step_accept_parameters, &step_recheck_cloud, NULL};
 
 /* A change that is not allowed is refused before any file has it. That the cloud does not answer is no reason to leave
  * /etc/hosts as it was: *deferred, which may be retried, and the rest is done. */
-static int accept_change(struct run *run, struct error **deferred, struct error **err)
+static int accept_change(struct run *run, const struct step *const *steps, struct error **deferred, struct error **err)
 {
     bool preview = run->dry_run || run->diff;
-    for (size_t i = 0; files_there(run) && i < ELEMENTS(accepting); i++) {
+    for (; files_there(run) && *steps != NULL; steps++) {
         _cleanup_error_ struct error *failure = NULL;
-        int result = preview ? accepting[i]->done(run, &failure) : step_run(run, accepting[i], &failure);
+        int result = preview ? (*steps)->done(run, &failure) : step_run(run, *steps, &failure);
         if (result >= 0) {
             continue;
         }
@@ -25,18 +26,18 @@ static int accept_change(struct run *run, struct error **deferred, struct error 
             continue;
         }
         if (preview) {
-            (void)error_wrap(&failure, "%s", accepting[i]->name);
+            (void)error_wrap(&failure, "%s", (*steps)->name);
         }
         return error_move(err, &failure);
     }
     return 0;
 }
 
-int event_reload(struct run *run, struct error **err)
+static int reload_once_accepted(struct run *run, const struct step *const *steps, struct error **err)
 {
     _cleanup_error_ struct error *deferred = NULL;
     _cleanup_error_ struct error *failure = NULL;
-    if (accept_change(run, &deferred, &failure) == 0) {
+    if (accept_change(run, steps, &deferred, &failure) == 0) {
         (void)reload(run, reload_actions, &failure);
     }
     struct error **result = failure != NULL ? &failure : &deferred;
@@ -46,9 +47,14 @@ int event_reload(struct run *run, struct error **err)
     return *result == NULL ? 0 : error_move(err, result);
 }
 
+int event_reload(struct run *run, struct error **err)
+{
+    return reload_once_accepted(run, accepting, err);
+}
+
 static int reconcile_done(struct run *run, struct error **err)
 {
-    for (size_t i = 0; files_there(run) && i < ELEMENTS(accepting); i++) {
+    for (size_t i = 0; files_there(run) && accepting[i] != NULL; i++) {
         int done = accepting[i]->done(run, err);
         if (done <= 0) {
             return done < 0 ? error_wrap(err, "%s", accepting[i]->name) : 0;
@@ -58,7 +64,13 @@ static int reconcile_done(struct run *run, struct error **err)
     return due < 0 ? -1 : !due;
 }
 
-static const struct step step_reconcile = {"reconcile files and add-ons", reconcile_done, event_reload, event_reload};
+static int reconcile_apply(struct run *run, struct error **err)
+{
+    return reload_once_accepted(run, accepting_again, err);
+}
+
+static const struct step step_reconcile = {"reconcile files and add-ons", reconcile_done, reconcile_apply,
+                                           event_reload};
 
 int event_reconcile(struct run *run, struct error **err)
 {

@@ -17,6 +17,8 @@ extern const struct step step_probe_elasticsearch;
  * and are large enough. Not queried again while the answer cannot have changed; the health check reads the recorded
  * answer. STATUS_CLOUD_*, STATUS_VXNET_*. */
 extern const struct step step_check_cloud;
+/* The same, for the timer: a query that was refused is repeated with pauses that grow to an hour. */
+extern const struct step step_recheck_cloud;
 /* The same, for a machine that starts: queried each time, since the key may have been revoked while the cluster was
  * stopped. That the API does not answer or has no quota left is a warning where it accepted the same inputs before,
  * and the accepted answer stays recorded. Not a step of `upgrade`: that fails back to the old image, which has the same

@@ -1,14 +1,20 @@
+#include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "app/cloud/cloud_check.h"
 #include "hooks/engine/run.h"
 #include "hooks/files/cloud_state.h"
+#include "hooks/files/reload_record.h"
 #include "hooks/steps/steps.h"
 #include "lib/core/logger.h"
 #include "lib/crypto/crypto.h"
 
 /* A start of an accepted cluster goes on without an answer, so it waits for one no longer than it must. */
 enum { LIMIT_S = 60, LIMIT_OF_ACCEPTED_S = 15 };
+
+/* Pauses of the timer, which runs every five minutes, between queries that are refused. */
+enum { SHORTEST_PAUSE_S = 300, LONGEST_PAUSE_S = 3600 };
 
 /* Of every cluster the master's key is checked: volumes and load balancers need it. With hostnic each host with a
  * kubelet calls the API, so each must reach it. A root that is not this machine's has no network to check. */
@@ -118,6 +124,39 @@ static int check_cloud_apply(struct run *run, struct error **err)
     return wanted(run) ? check(run, false, err) : 0;
 }
 
+/* Seconds until the timer may repeat the query that was REFUSED last: as long as a reload had been owed by then, so
+ * that the pauses double. */
+static int64_t seconds_to_wait(const struct run *run, const struct cloud_state *refused)
+{
+    _cleanup_free_ char *why = NULL;
+    int64_t since = 0;
+    if (reload_record_read(run, &since, &why) == 0) {
+        return 0;
+    }
+    int64_t owed = time_between(since, refused->time);
+    int64_t pause = owed < LONGEST_PAUSE_S ? owed : LONGEST_PAUSE_S;
+    int64_t passed = time_between(refused->time, (int64_t)time(NULL));
+    /* A clock that was set back must not keep us waiting. */
+    return pause < SHORTEST_PAUSE_S || passed < 0 || passed >= pause ? 0 : pause - passed;
+}
+
+/* The user's quota is not spent on what is refused again and again. A changed setting is queried at once. */
+static int recheck_cloud_apply(struct run *run, struct error **err)
+{
+    _cleanup_(cloud_state_clear) struct cloud_state state = {0};
+    _cleanup_free_ char *inputs = wanted(run) ? inputs_of(run) : NULL;
+    if (inputs != NULL && cloud_state_load(run, &state) && state.status != STATUS_OK &&
+        strcmp(state.inputs, inputs) == 0) {
+        int64_t seconds = seconds_to_wait(run, &state);
+        if (seconds > 0) {
+            return error_new(err, status_row(state.status)->status,
+                             "%s; the API is queried again in %" PRId64 " minutes, or at once by `reload`",
+                             state.message, seconds / 60 + 1);
+        }
+    }
+    return check_cloud_apply(run, err);
+}
+
 static int query_cloud_done(struct run *run, struct error **err)
 {
     (void)err;
@@ -130,4 +169,5 @@ static int query_cloud_apply(struct run *run, struct error **err)
 }
 
 const struct step step_check_cloud = {"check cloud API", check_cloud_done, check_cloud_apply, NULL};
+const struct step step_recheck_cloud = {"check cloud API", check_cloud_done, recheck_cloud_apply, NULL};
 const struct step step_query_cloud = {"query cloud API", query_cloud_done, query_cloud_apply, NULL};

@@ -62,6 +62,16 @@ def state(machine, name):
     return f"{m.STATE[machine.role]}/{name}"
 
 
+def make_older(machine, name, member):
+    """As if what NAME records had been an hour earlier."""
+    path = f"{machine.root}/{state(machine, name)}"
+    with open(path) as f:
+        kept = json.load(f)
+    kept[member] -= 3600
+    with open(path, "w") as f:
+        json.dump(kept, f)
+
+
 def ends(machine, event, status, *texts):
     """A complaint when EVENT ends otherwise, or does not print each of TEXTS."""
     found, output = machine.event([event])
@@ -127,6 +137,10 @@ def reloads(machine, network):
                 # a key that is refused reaches no file; that the cloud does not answer holds nothing else up
                 key_of_hostnic(machine, old if status == 111 else OTHER_KEY)])
     refuse(machine, {})
+    make_older(machine, "reload-owed.json", "since")
+    result(f"{machine.role}: reconcile does not repeat at once what was refused for an hour",
+           [ends(machine, "reconcile", 110, "the API is queried again in"), check_kept(machine, 110)])
+    make_older(machine, "cloud.json", "time")
     result(f"{machine.role}: reconcile makes up for it once the API answers",
            [ends(machine, "reconcile", 0), check_kept(machine, 0), key_of_hostnic(machine, OTHER_KEY),
             "a reload is still owed" if read(machine, state(machine, "reload-owed.json")) else ""])
