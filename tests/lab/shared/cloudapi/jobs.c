@@ -74,7 +74,7 @@ const char *cloudapi_job(struct cloudapi_call *call, json_t *changes)
     json_t *change;
     buffer_puts(&ids, "");
     json_array_foreach (changes, i, change) {
-        buffer_printf(&ids, "%s%s", i == 0 ? "" : ",", json_text_or(change, "id", ""));
+        buffer_printf(&ids, "%s%s", i == 0 ? "" : " ", json_text_or(change, "id", ""));
     }
     const json_t *ms = json_object_get(call->faults, "job_ms");
     int64_t due = call->now + (ms == NULL ? JOB_MS : json_integer_value(ms));
