@@ -1,44 +1,14 @@
 /* What the lab says to do next when a verb failed: from the record of the events, and from the message. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/core/json.h"
-#include "lib/system/tree.h"
-#include "tests/lab/lab/form/locale.h"
 #include "tests/lab/lab/record/record.h"
 #include "tests/lab/lab/verbs/verb.h"
+#include "tests/unit/lab/lab_fixture.h"
 
-static char directory[32];
 static struct machine node = {.name = (char *)"node-1", .role = (char *)"node", .sid = 1};
 static struct machine other = {.name = (char *)"node-10", .role = (char *)"node", .sid = 10};
-
-static int enter(void **state)
-{
-    struct lab *lab = xcalloc(1, sizeof *lab);
-    (void)strcpy(directory, "/tmp/advise-XXXXXX");
-    if (mkdtemp(directory) == NULL || locale_load(LAB_APP, &lab->locale, NULL) != 0) {
-        return -1;
-    }
-    lab->dir = directory;
-    lab->name = (char *)"web";
-    *state = lab;
-    return 0;
-}
-
-static int leave(void **state)
-{
-    struct lab *lab = *state;
-    json_decref(lab->locale);
-    free(lab);
-    return tree_remove(directory, NULL);
-}
 
 static void expect(const struct lab *lab, const char *verb, int64_t began, int status, const char *message,
                    const char *expected)
@@ -129,10 +99,10 @@ static void test_nothing_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_event, enter, leave),
-        cmocka_unit_test_setup_teardown(test_boot, enter, leave),
-        cmocka_unit_test_setup_teardown(test_named, enter, leave),
-        cmocka_unit_test_setup_teardown(test_nothing_named, enter, leave),
+        cmocka_unit_test_setup_teardown(test_event, lab_enter, lab_leave),
+        cmocka_unit_test_setup_teardown(test_boot, lab_enter, lab_leave),
+        cmocka_unit_test_setup_teardown(test_named, lab_enter, lab_leave),
+        cmocka_unit_test_setup_teardown(test_nothing_named, lab_enter, lab_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,45 +1,15 @@
 /* The lab's record of events: what is written is what the report and `lab events` read. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/core/json.h"
-#include "lib/system/tree.h"
-#include "tests/lab/lab/form/locale.h"
-#include "tests/lab/lab/lab.h"
 #include "tests/lab/lab/record/record.h"
 #include "tests/lab/lab/record/steps.h"
+#include "tests/unit/lab/lab_fixture.h"
 
-static char directory[32];
 static struct machine node = {.name = (char *)"node-1", .role = (char *)"node", .sid = 1};
-
-static int enter(void **state)
-{
-    struct lab *lab = xcalloc(1, sizeof *lab);
-    (void)strcpy(directory, "/tmp/record-XXXXXX");
-    if (mkdtemp(directory) == NULL || locale_load(LAB_APP, &lab->locale, NULL) != 0) {
-        return -1;
-    }
-    lab->dir = directory;
-    *state = lab;
-    return 0;
-}
-
-static int leave(void **state)
-{
-    struct lab *lab = *state;
-    json_decref(lab->locale);
-    free(lab);
-    return tree_remove(directory, NULL);
-}
 
 static int64_t number(const json_t *entry, const char *key)
 {
@@ -168,11 +138,11 @@ static void test_steps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_event, enter, leave),
-        cmocka_unit_test_setup_teardown(test_whole_cluster, enter, leave),
-        cmocka_unit_test_setup_teardown(test_no_lab, enter, leave),
-        cmocka_unit_test_setup_teardown(test_killed, enter, leave),
-        cmocka_unit_test_setup_teardown(test_cut_line, enter, leave),
+        cmocka_unit_test_setup_teardown(test_event, lab_enter, lab_leave),
+        cmocka_unit_test_setup_teardown(test_whole_cluster, lab_enter, lab_leave),
+        cmocka_unit_test_setup_teardown(test_no_lab, lab_enter, lab_leave),
+        cmocka_unit_test_setup_teardown(test_killed, lab_enter, lab_leave),
+        cmocka_unit_test_setup_teardown(test_cut_line, lab_enter, lab_leave),
         cmocka_unit_test(test_time),
         cmocka_unit_test(test_steps),
     };

@@ -1,42 +1,11 @@
 /* A cluster's restart runs each role's own service, or stop and start. This host is every machine. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/core/json.h"
 #include "lib/system/file.h"
-#include "lib/system/tree.h"
 #include "tests/lab/lab/cluster/appcenter.h"
-#include "tests/lab/lab/form/locale.h"
-
-static char directory[32];
-
-static int enter(void **state)
-{
-    struct lab *lab = xcalloc(1, sizeof *lab);
-    (void)strcpy(directory, "/tmp/restart-XXXXXX");
-    if (mkdtemp(directory) == NULL || locale_load(LAB_APP, &lab->locale, NULL) != 0) {
-        return -1;
-    }
-    lab->dir = directory;
-    *state = lab;
-    return 0;
-}
-
-static int leave(void **state)
-{
-    struct lab *lab = *state;
-    json_decref(lab->locale);
-    json_decref(lab->package);
-    free(lab);
-    return tree_remove(directory, NULL);
-}
+#include "tests/unit/lab/lab_fixture.h"
 
 /* A service that adds TEXT to what was done. */
 static json_t *service(const char *text, int order)
@@ -82,5 +51,5 @@ static void test_restart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_restart)};
-    return cmocka_run_group_tests(tests, enter, leave);
+    return cmocka_run_group_tests(tests, lab_enter, lab_leave);
 }
