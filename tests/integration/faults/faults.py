@@ -48,16 +48,19 @@ class Impostor:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
-            if self.text is None:
-                self.held.append(connection)
-                continue
-            try:
-                connection.settimeout(2)
-                connection.recv(65536)
-                connection.sendall(self.text)
-                connection.close()
-            except OSError:
-                pass
+            self.take(connection)
+
+    def take(self, connection):
+        if self.text is None:
+            self.held.append(connection)
+            return
+        try:
+            connection.settimeout(2)
+            connection.recv(65536)
+            connection.sendall(self.text)
+            connection.close()
+        except OSError:
+            pass
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)
@@ -82,18 +85,13 @@ class Dripping(Impostor):
         self.to = to
         super().__init__(ip, port, None)
 
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.socket()
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
-            server.connect(self.to)
-            self.held += [connection, server]
-            for target in (self.pass_on, self.drip):
-                threading.Thread(target=target, args=(connection, server), daemon=True).start()
+    def take(self, connection):
+        server = socket.socket()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
+        server.connect(self.to)
+        self.held += [connection, server]
+        for target in (self.pass_on, self.drip):
+            threading.Thread(target=target, args=(connection, server), daemon=True).start()
 
     @staticmethod
     def pass_on(client, server):
